@@ -1,0 +1,36 @@
+"""One spelling for a JSON value, so that equal values have equal digests wherever they were stored meanwhile."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+_LARGEST_EXACT = 2**53
+
+
+def canonical_json(value: Any) -> bytes:
+    """Sorted keys, no white space, numbers as doubles in their shortest form (the idea of RFC 8785).
+
+    PostgreSQL's jsonb gives 1e300 back as a 301-digit integer and drops the sign of -0.0; both spell the same here.
+
+    >>> canonical_json({"b": 1.0, "a": [10**300, -0.0]})
+    b'{"a":[1e+300,0],"b":1}'
+    """
+    return orjson.dumps(_normal(value), option=orjson.OPT_SORT_KEYS)
+
+
+def digest_of(value: Any) -> str:
+    """The sha256 of the canonical form, as 64 hexadecimal digits."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def _normal(value: Any) -> Any:
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return value
+    if isinstance(value, int | float):
+        number = float(value)
+        return int(number) if number.is_integer() and abs(number) < _LARGEST_EXACT else number
+    if isinstance(value, Mapping):
+        return {key: _normal(item) for key, item in value.items()}
+    return [_normal(item) for item in value]

@@ -1,0 +1,155 @@
+"""What the environment says, read once and without Django, so that the supervisor and the settings agree.
+
+Every variable, its default and its meaning is a `Variable` in `VARIABLES`; the README's table is tested against them.
+A bad value stops the start with a sentence that says what to write.
+"""
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    name: str
+    default: str
+    meaning: str
+
+
+VARIABLES = (
+    Variable("INFERHUB_HOME", "./var", "data folder: artifacts, the embedded servers, the generated secret key"),
+    Variable("DATABASE_URL", "", "postgresql://user:password@host:5432/name; empty: an embedded PostgreSQL"),
+    Variable("CELERY_BROKER_URL", "", "redis:// or amqp:// address of the broker; empty: an embedded Redis"),
+    Variable("INFERHUB_HOST", "127.0.0.1", "address that the web server listens on"),
+    Variable("INFERHUB_PORT", "8000", "port that the web server listens on"),
+    Variable("INFERHUB_WEB_PROCESSES", "2", "number of web processes"),
+    Variable("INFERHUB_WEB_THREADS", "8", "threads of one web process"),
+    Variable("INFERHUB_WORKER_PROCESSES", "2", "number of processes of one Celery worker"),
+    Variable("INFERHUB_SECRET_KEY", "", "at least 32 characters; empty: generated once into INFERHUB_HOME/secret_key"),
+    Variable("INFERHUB_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]", "host names that the web server answers to"),
+    Variable("INFERHUB_TRUSTED_ORIGINS", "", "origins such as https://hub.example.org, when behind a TLS proxy"),
+    Variable("INFERHUB_MAX_BODY_BYTES", "2097152", "largest JSON body of a request, in bytes"),
+    Variable("INFERHUB_MAX_TENSOR_BYTES", "67108864", "largest body of an Open Inference Protocol request, in bytes"),
+    Variable("INFERHUB_MAX_MODEL_BYTES", "268435456", "largest ONNX file that can be registered, in bytes"),
+    Variable("INFERHUB_SESSION_POOL_BYTES", "1073741824", "memory for loaded models in one process, in bytes"),
+    Variable("INFERHUB_LOG_FORMAT", "console", "console or json"),
+)
+_DEFAULTS = {variable.name: variable.default for variable in VARIABLES}
+_DATABASE_SCHEMES = ("postgresql://", "postgres://")
+_BROKER_SCHEMES = ("redis://", "rediss://", "redis+socket://", "amqp://", "amqps://")
+
+
+class BadSetting(Exception):
+    """A variable of the environment has a value that cannot be used; the message says what to write."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """The whole configuration. `database_url` and `broker_url` are None where the embedded server is meant."""
+
+    home: Path
+    database_url: str | None
+    broker_url: str | None
+    host: str
+    port: int
+    web_processes: int
+    web_threads: int
+    worker_processes: int
+    secret_key: str
+    allowed_hosts: tuple[str, ...]
+    trusted_origins: tuple[str, ...]
+    max_body_bytes: int
+    max_tensor_bytes: int
+    max_model_bytes: int
+    session_pool_bytes: int
+    log_format: str
+
+
+def read_config(environ: Mapping[str, str] | None = None) -> Config:
+    """Read `environ` (the process's own by default). Raises BadSetting."""
+    values = _DEFAULTS | {key: value for key, value in (environ or os.environ).items() if key in _DEFAULTS and value}
+    home = Path(values["INFERHUB_HOME"]).expanduser().absolute()
+    return Config(
+        home=home,
+        database_url=_url(values, "DATABASE_URL", _DATABASE_SCHEMES),
+        broker_url=_url(values, "CELERY_BROKER_URL", _BROKER_SCHEMES),
+        host=values["INFERHUB_HOST"],
+        port=_whole_number(values, "INFERHUB_PORT", low=1, high=65535),
+        web_processes=_whole_number(values, "INFERHUB_WEB_PROCESSES", low=1, high=256),
+        web_threads=_whole_number(values, "INFERHUB_WEB_THREADS", low=1, high=256),
+        worker_processes=_whole_number(values, "INFERHUB_WORKER_PROCESSES", low=1, high=256),
+        secret_key=_secret_key(values["INFERHUB_SECRET_KEY"], home),
+        allowed_hosts=_names(values["INFERHUB_ALLOWED_HOSTS"]),
+        trusted_origins=_names(values["INFERHUB_TRUSTED_ORIGINS"]),
+        max_body_bytes=_whole_number(values, "INFERHUB_MAX_BODY_BYTES", low=1024, high=1 << 31),
+        max_tensor_bytes=_whole_number(values, "INFERHUB_MAX_TENSOR_BYTES", low=1024, high=1 << 31),
+        max_model_bytes=_whole_number(values, "INFERHUB_MAX_MODEL_BYTES", low=1024, high=1 << 31),
+        session_pool_bytes=_whole_number(values, "INFERHUB_SESSION_POOL_BYTES", low=1 << 20, high=1 << 40),
+        log_format=_one_of(values, "INFERHUB_LOG_FORMAT", ("console", "json")),
+    )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _url(values: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str | None:
+    value = values[name]
+    if value and not value.startswith(schemes):
+        raise BadSetting(f"{name} must start with one of {', '.join(schemes)}.")
+    return value or None
+
+
+def _whole_number(values: Mapping[str, str], name: str, *, low: int, high: int) -> int:
+    value = values[name]
+    if not (value.isascii() and value.isdecimal() and low <= int(value) <= high):
+        raise BadSetting(f"{name} must be a whole number from {low} to {high}, not '{value}'.")
+    return int(value)
+
+
+def _one_of(values: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    if values[name] not in choices:
+        raise BadSetting(f"{name} must be one of {', '.join(choices)}, not '{values[name]}'.")
+    return values[name]
+
+
+def _secret_key(given: str, home: Path) -> str:
+    """The given key, or the one generated once for this home, readable by its owner only."""
+    if given:
+        if len(given) < 32:
+            raise BadSetting("INFERHUB_SECRET_KEY must have at least 32 characters.")
+        return given
+    path = home / "secret_key"
+    make_home(home)
+    try:
+        if not path.exists():
+            _write_once(path, secrets.token_urlsafe(48))
+        return path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise BadSetting(f"INFERHUB_HOME: {path} cannot be used: {error.strerror}.") from error
+
+
+def make_home(home: Path) -> None:
+    """Create the data folder, for its owner only, unless it is there. Raises BadSetting."""
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadSetting(f"INFERHUB_HOME: {home} cannot be made: {error.strerror}.") from error
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Create `path` with `text` in one step; a process that was quicker wins."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()

@@ -1,0 +1,27 @@
+"""Identifiers that sort by the time they were made."""
+
+import os
+import threading
+import time
+import uuid
+
+_lock = threading.Lock()
+_last = 0
+
+
+def uuid7() -> uuid.UUID:
+    """A version 7 UUID (RFC 9562, method 3): 48 bits of Unix milliseconds, 12 bits of their fraction, 62 random bits.
+
+    Those of one process ascend strictly.
+    """
+    random_bits = int.from_bytes(os.urandom(8)) & (1 << 62) - 1
+    ticks = _next_ticks()
+    return uuid.UUID(int=(ticks >> 12) << 80 | 0x7 << 76 | (ticks & 0xFFF) << 64 | 0x2 << 62 | random_bits)
+
+
+def _next_ticks() -> int:
+    """Now in 1/4096 of a millisecond, but always later than the last answer."""
+    global _last  # noqa: PLW0603 - the clock of this process
+    with _lock:
+        _last = max(_last + 1, time.time_ns() * 4096 // 1_000_000)
+        return _last
