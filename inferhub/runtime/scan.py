@@ -1,0 +1,146 @@
+"""The structural scan of an uploaded graph: refuse before anything is expanded, checked or loaded.
+
+Each refusal answers to something that was tried: nested functions of 1,200 bytes that take half a minute to load, a
+Loop without end, external data that reads the server's secrets into an output, dimensions of gigabytes.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto, ValueInfoProto
+
+from inferhub.errors import FieldError, InvalidModel
+from inferhub.lib.describe import pointer, shorten
+from inferhub.runtime.operators import ALLOWED_OPERATORS, CURES, operator_name, plain_domain
+
+_MOST_NODES = 20_000
+_MOST_INITIALIZERS = 50_000
+_MOST_TENSORS = 2_000  # inputs or outputs
+_MOST_DIMS = 12
+_MOST_ELEMENTS = 2**28  # of one tensor whose shape is declared
+_MOST_METADATA_BYTES = 1 << 20
+_MOST_ERRORS = 20
+_EXTERNAL = "no external data: a model here is one self-contained file (onnx.save without save_as_external_data)"
+
+Errors = Iterator[FieldError]
+
+
+def scan_model(model: ModelProto) -> None:
+    """Refuse what may not be in an uploaded model. Raises InvalidModel naming each place, at most 20."""
+    errors = []
+    for error in _model_errors(model):
+        errors.append(error)
+        if len(errors) == _MOST_ERRORS:
+            break
+    if errors:
+        raise InvalidModel(errors=errors)
+
+
+def _model_errors(model: ModelProto) -> Errors:
+    if not model.HasField("graph"):
+        yield FieldError(pointer="", expected="an ONNX model with a graph", got="a file without one")
+    if not model.opset_import:
+        yield FieldError(pointer="/opset_import", expected="the versions of the operator sets", got="nothing")
+    if model.functions:
+        got = f"{len(model.functions)} functions"
+        yield FieldError(pointer="/functions", expected="no functions (onnx.inliner inlines them)", got=got)
+    if model.training_info:
+        yield FieldError(pointer="/training_info", expected="no training information", got="some")
+    if sum(len(entry.key) + len(entry.value) for entry in model.metadata_props) > _MOST_METADATA_BYTES:
+        yield FieldError(pointer="/metadata_props", expected=f"at most {_MOST_METADATA_BYTES} characters", got="more")
+    for index, opset in enumerate(model.opset_import):
+        if plain_domain(opset.domain) not in ALLOWED_OPERATORS and _uses_domain(model.graph, opset.domain):
+            got = f"'{shorten(opset.domain)}'"
+            yield FieldError(
+                pointer=pointer("opset_import", index), expected=f"one of the domains {_domains()}", got=got
+            )
+    yield from _graph_errors(model.graph, "/graph")
+
+
+def _uses_domain(graph: GraphProto, domain: str) -> bool:
+    """Converters declare more operator sets than they use; only used ones matter."""
+    return any(node.domain == domain for node in graph.node)
+
+
+def _domains() -> str:
+    return ", ".join(domain or "ai.onnx" for domain in ALLOWED_OPERATORS)
+
+
+def _graph_errors(graph: GraphProto, place: str) -> Errors:
+    yield from _count_errors(graph, place)
+    for kind, tensors in (("input", graph.input), ("output", graph.output), ("value_info", graph.value_info)):
+        for index, tensor in enumerate(tensors):
+            yield from _dim_errors(tensor, f"{place}/{kind}/{index}")
+    for index, initializer in enumerate(graph.initializer):
+        yield from _tensor_errors(initializer, f"{place}/initializer/{index}")
+    for index, sparse in enumerate(graph.sparse_initializer):
+        yield from _sparse_errors(sparse, f"{place}/sparse_initializer/{index}")
+    for index, node in enumerate(graph.node):
+        yield from _node_errors(node, f"{place}/node/{index}")
+
+
+def _count_errors(graph: GraphProto, place: str) -> Errors:
+    counts = (
+        ("node", len(graph.node), _MOST_NODES),
+        ("initializer", len(graph.initializer) + len(graph.sparse_initializer), _MOST_INITIALIZERS),
+        ("input", len(graph.input) - len(graph.initializer), _MOST_TENSORS),
+        ("output", len(graph.output), _MOST_TENSORS),
+        ("value_info", len(graph.value_info), _MOST_NODES * 4),
+    )
+    for kind, count, most in counts:
+        if count > most:
+            yield FieldError(pointer=f"{place}/{kind}", expected=f"at most {most}", got=str(count))
+
+
+def _dim_errors(tensor: ValueInfoProto, place: str) -> Errors:
+    if tensor.type.HasField("tensor_type"):
+        dims = [dim.dim_value for dim in tensor.type.tensor_type.shape.dim if dim.HasField("dim_value")]
+        yield from _shape_errors(dims, f"{place} ('{shorten(tensor.name)}')")
+
+
+def _shape_errors(dims: Iterable[int], place: str) -> Errors:
+    sizes = list(dims)
+    if len(sizes) > _MOST_DIMS or any(size < 0 for size in sizes) or math.prod(sizes) > _MOST_ELEMENTS:
+        expected = f"at most {_MOST_DIMS} dimensions, none negative, and {_MOST_ELEMENTS} elements"
+        yield FieldError(pointer=place, expected=expected, got=shorten(str(sizes[: _MOST_DIMS + 1])))
+
+
+def _tensor_errors(tensor: TensorProto, place: str) -> Errors:
+    if tensor.external_data or tensor.data_location == TensorProto.EXTERNAL:
+        where = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+        got = f"tensor '{shorten(tensor.name)}' in the file '{shorten(where)}'"
+        yield FieldError(pointer=place, expected=_EXTERNAL, got=got)
+    yield from _shape_errors(tensor.dims, place)
+
+
+def _sparse_errors(sparse: SparseTensorProto, place: str) -> Errors:
+    yield from _tensor_errors(sparse.values, f"{place}/values")
+    yield from _tensor_errors(sparse.indices, f"{place}/indices")
+    yield from _shape_errors(sparse.dims, place)
+
+
+def _node_errors(node: NodeProto, place: str) -> Errors:
+    name = operator_name(node.domain, node.op_type)
+    if node.op_type not in ALLOWED_OPERATORS.get(plain_domain(node.domain), ()):
+        got = f"{shorten(name)} (node '{shorten(node.name)}')"
+        cure = f" ({CURES[node.op_type]})" if node.op_type in CURES else ""
+        yield FieldError(pointer=place, expected=f"an allowed operator{cure}", got=got)
+    for attribute in node.attribute:
+        yield from _attribute_errors(attribute, f"{place}/attribute/{shorten(attribute.name)}")
+
+
+def _attribute_errors(attribute: AttributeProto, place: str) -> Errors:
+    if attribute.ref_attr_name:
+        yield FieldError(pointer=place, expected="a value", got="a reference to a function's attribute")
+    if attribute.HasField("t"):
+        yield from _tensor_errors(attribute.t, place)
+    for index, tensor in enumerate(attribute.tensors):
+        yield from _tensor_errors(tensor, f"{place}/{index}")
+    if attribute.HasField("sparse_tensor"):
+        yield from _sparse_errors(attribute.sparse_tensor, place)
+    for index, sparse in enumerate(attribute.sparse_tensors):
+        yield from _sparse_errors(sparse, f"{place}/{index}")
+    graphs = [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
+    for index, graph in enumerate(graphs):
+        yield FieldError(pointer=f"{place}/{index}", expected="no sub-graph", got=f"'{shorten(graph.name)}'")
+        yield from _graph_errors(graph, f"{place}/{index}")
