@@ -1,0 +1,292 @@
+"""Evaluating one decision table over columns: millions of facts at once, with the same answers as `RuleEngine`.
+
+Comparisons, ranges and sets become masks over whole columns. It serves bulk jobs and back-tests.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import polars as pl
+
+from inferhub.errors import FieldError, InvalidInput
+from inferhub.lib.describe import pointer
+from inferhub.rules.conditions import BooleanCondition, Condition, NumberCondition, TextCondition
+from inferhub.rules.expressions import Expression, Literal
+from inferhub.rules.spans import inclusive_bounds
+from inferhub.rules.table import DecisionTable, InputColumn, Rule
+from inferhub.rules.tokens import CellError
+
+Mask = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.int64]
+
+_EPOCH = date(1970, 1, 1).toordinal()
+_RESULT_TYPES = {"number": pl.Float64, "string": pl.String, "boolean": pl.Boolean}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ColumnResult:
+    """What a table says of `count` facts.
+
+    `matches` holds for each row of the table the sorted places (0 to `count` - 1) of the facts that it decides;
+    `undecided` by JSON pointer those that no row decides, as `RuleResult.undecided` would name them.
+    """
+
+    table: DecisionTable
+    count: int
+    matches: tuple[Places, ...]
+    undecided: Mapping[str, Places]
+    computed: Mapping[int, Sequence[Sequence[Any]]]
+
+    @property
+    def rule(self) -> npt.NDArray[np.int32]:
+        """The deciding row of each fact, -1 where none decides. For `collect` the first of them."""
+        rule = np.full(self.count, -1, dtype=np.int32)
+        for index, places in reversed(list(enumerate(self.matches))):
+            rule[places] = index
+        return rule
+
+    def to_frame(self) -> pl.DataFrame:
+        """One line for each deciding row of each fact: `fact`, `rule` and the outputs, in the order of the facts."""
+        results = {column.field: _RESULT_TYPES[column.kind] for column in self.table.outputs}
+        empty = pl.DataFrame(schema={"fact": pl.Int64, "rule": pl.Int32, **results})
+        parts = [self._part(index, places) for index, places in enumerate(self.matches)]
+        return pl.concat([empty, *parts]).sort("fact", "rule")
+
+    def _part(self, index: int, places: Places) -> pl.DataFrame:
+        numbers = [pl.Series("fact", places), pl.repeat(index, len(places), dtype=pl.Int32, eager=True).alias("rule")]
+        results = [self._results(index, at, len(places)) for at in range(len(self.table.outputs))]
+        return pl.DataFrame([*numbers, *results])
+
+    def _results(self, index: int, at: int, count: int) -> pl.Series:
+        column, result = self.table.outputs[at], self.table.rules[index].results[at]
+        dtype = _RESULT_TYPES[column.kind]
+        if isinstance(result, Literal):
+            return pl.repeat(result.value, count, dtype=dtype, eager=True).alias(column.field)
+        return pl.Series(column.field, self.computed[index][at] if count else [], dtype=dtype)
+
+
+def evaluate_columns(table: DecisionTable, frame: pl.DataFrame) -> ColumnResult:
+    """Decide every line of `frame`, whose columns are named by the table's input fields (`order.value`).
+
+    Numbers may be any integer or float column, texts String, Categorical or Enum, booleans Boolean, days Date. A
+    computed input needs the columns of its expression, and is computed line by line. Nulls, NaN and infinities are
+    undecided, as with `RuleEngine`. Raises InvalidInput for a column that is missing or of another type.
+    """
+    columns = _read_columns(table, frame)
+    unusable = {where: mask for column in columns for where, mask in column.unusable.items() if mask.any()}
+    undecided = {where: np.flatnonzero(mask) for where, mask in unusable.items()}
+    is_open = ~np.logical_or.reduce([np.zeros(frame.height, dtype=np.bool_), *unusable.values()])
+    hits = _Matcher(table, columns).hits(is_open)
+    if table.hit_policy == "unique":
+        _settle_unique(hits, undecided, frame.height)
+    computed = {
+        index: _compute(table, index, hits, columns, undecided)
+        for index, rule in enumerate(table.rules)
+        if not _is_constant(rule)
+    }
+    return ColumnResult(table=table, count=frame.height, matches=tuple(hits), undecided=undecided, computed=computed)
+
+
+class _Column:
+    """One input. `unusable` marks by pointer what no rule may see, `is_null` what an optional column leaves out."""
+
+    def __init__(self, spec: InputColumn, series: pl.Series, unusable: dict[str, Mask] | None = None) -> None:
+        self.spec = spec
+        self.is_null: Mask = series.is_null().to_numpy()
+        texts = series if spec.kind == "string" else pl.Series([], dtype=pl.String)
+        self.texts, self.codes = _encode(texts.cast(pl.String))
+        self.numbers = np.empty(0) if spec.kind == "string" else _numbers(series)
+        self.unusable = {pointer(*spec.path): self._unusable()} if unusable is None else unusable
+
+    def _unusable(self) -> Mask:
+        mask = np.zeros(len(self.is_null), dtype=np.bool_) if self.spec.is_optional else self.is_null.copy()
+        return mask | (~np.isfinite(self.numbers) & ~self.is_null) if self.spec.kind == "number" else mask
+
+    def value(self, place: int) -> Any:
+        """One value, as a result cell may use it."""
+        if self.is_null[place]:
+            return None
+        if self.spec.kind == "string":
+            return self.texts[int(self.codes[place])]
+        number = float(self.numbers[place])
+        return bool(number) if self.spec.kind == "boolean" else number
+
+
+def _read_columns(table: DecisionTable, frame: pl.DataFrame) -> list[_Column]:
+    needed = {field: kind for column in table.inputs for field, kind in _needed(column).items()}
+    errors = []
+    for field, kind in needed.items():
+        dtype = frame.schema.get(field)
+        if dtype is None or not _is_usable(kind, dtype):
+            got = "nothing" if dtype is None else str(dtype)
+            errors.append(FieldError(pointer=pointer(field), expected=f"a column of {kind}s", got=got))
+    if errors:
+        raise InvalidInput(errors=errors)
+    return [
+        _Column(column, frame[column.field]) if column.formula is None else _computed(column, column.formula, at, frame)
+        for at, column in enumerate(table.inputs)
+    ]
+
+
+def _needed(column: InputColumn) -> dict[str, str]:
+    """The columns of the frame that an input reads, with their types."""
+    return {column.field: column.kind} if column.formula is None else dict.fromkeys(column.formula.fields, "number")
+
+
+def _computed(column: InputColumn, formula: Expression, at: int, frame: pl.DataFrame) -> _Column:
+    fields = [_Column(InputColumn(field=name, kind="number"), frame[name]) for name in sorted(formula.fields)]
+    unusable = {where: mask for field in fields for where, mask in field.unusable.items()}
+    numbers, failed = np.full(frame.height, np.nan), np.zeros(frame.height, dtype=np.bool_)
+    for place in np.flatnonzero(~np.logical_or.reduce(list(unusable.values()))):
+        try:
+            numbers[place] = formula.evaluate({field.spec.field: field.value(int(place)) for field in fields})
+        except CellError:
+            failed[place] = True
+    return _Column(column, pl.Series(numbers), {**unusable, pointer("inputs", at, "expression"): failed})
+
+
+def _is_usable(kind: str, dtype: pl.DataType) -> bool:
+    if dtype == pl.Null:
+        return True
+    return {
+        "number": dtype.is_integer() or dtype.is_float(),
+        "string": dtype in (pl.String, pl.Categorical, pl.Enum),
+        "boolean": dtype == pl.Boolean,
+        "date": dtype == pl.Date,
+    }[kind]
+
+
+def _encode(texts: pl.Series) -> tuple[pl.Series, npt.NDArray[np.uint32]]:
+    """The different texts of a column, and where in them each text of it is (past their end for null).
+
+    Cells are then tested once for each different text.
+    """
+    different = texts.drop_nulls().unique()
+    codes = texts.cast(pl.Enum(different)).to_physical().cast(pl.UInt32).fill_null(len(different))
+    return different, codes.to_numpy()
+
+
+def _numbers(series: pl.Series) -> npt.NDArray[np.float64]:
+    """Numbers, days by their number in the calendar or booleans as 0 and 1; NaN for null."""
+    if series.dtype == pl.Date:
+        return series.to_physical().cast(pl.Float64).to_numpy() + _EPOCH
+    if series.dtype == pl.Float32:
+        return _shortest(series.to_numpy())
+    return series.cast(pl.Float64).to_numpy()
+
+
+def _shortest(numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """The decimals that name float32 numbers (0.9, not 0.8999999761581421), as a single fact is read too."""
+    named = np.array(orjson.loads(orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)), dtype=np.float64)
+    return np.where(np.isfinite(numbers), named, numbers)
+
+
+class _Matcher:
+    """Masks of a table's cells over its columns; equal cells of a column share one."""
+
+    def __init__(self, table: DecisionTable, columns: Sequence[_Column]) -> None:
+        self._table = table
+        self._columns = columns
+        self._masks: dict[tuple[int, Condition], Mask] = {}
+
+    def hits(self, is_open: Mask) -> list[Places]:
+        """For each row the places that it matches; for `first` those that no earlier row took."""
+        hits = []
+        for rule in self._table.rules:
+            mask = is_open.copy()
+            for at, condition in enumerate(rule.conditions):
+                if not condition.is_any:
+                    mask &= self._mask(at, condition)
+            if self._table.hit_policy == "first":
+                is_open = is_open & ~mask
+            hits.append(np.flatnonzero(mask))
+        return hits
+
+    def _mask(self, at: int, condition: Condition) -> Mask:
+        mask = self._masks.get((at, condition))
+        if mask is None:
+            mask = self._masks[at, condition] = _mask(condition, self._columns[at])
+        return mask
+
+
+def _mask(condition: Condition, column: _Column) -> Mask:
+    match condition:
+        case NumberCondition():
+            mask = _number_mask(condition, column)
+        case TextCondition():
+            mask = _text_mask(condition, column)
+        case BooleanCondition():
+            mask = np.isin(column.numbers, [float(value) for value in condition.values])
+        case _:
+            raise TypeError(condition)
+    return mask | column.is_null if condition.takes_null else mask & ~column.is_null
+
+
+def _number_mask(condition: NumberCondition, column: _Column) -> Mask:
+    masks = [(column.numbers >= low) & (column.numbers <= high) for low, high in map(inclusive_bounds, condition.spans)]
+    return np.logical_or.reduce(masks) if masks else np.zeros(len(column.numbers), dtype=np.bool_)
+
+
+def _text_mask(condition: TextCondition, column: _Column) -> Mask:
+    mask = column.texts.is_in(sorted(condition.values))
+    for name, argument in condition.patterns:
+        mask |= {
+            "startsWith": column.texts.str.starts_with(argument),
+            "endsWith": column.texts.str.ends_with(argument),
+            "contains": column.texts.str.contains(argument, literal=True),
+        }[name]
+    of_texts = mask.to_numpy() ^ condition.is_negated
+    of_texts_and_null: Mask = np.append(of_texts, np.False_)
+    return of_texts_and_null[column.codes]
+
+
+def _settle_unique(hits: list[Places], undecided: dict[str, Places], count: int) -> None:
+    """Take the else row from facts that another row decides, and every row from those that several would."""
+    *others, otherwise = hits
+    votes = np.bincount(np.concatenate([np.empty(0, np.int64), *others]), minlength=count)
+    hits[:] = [places[votes[places] == 1] for places in others] + [otherwise[votes[otherwise] == 0]]
+    if (votes > 1).any():
+        undecided["/rules"] = np.flatnonzero(votes > 1)
+
+
+def _is_constant(rule: Rule) -> bool:
+    return all(isinstance(result, Literal) for result in rule.results)
+
+
+def _compute(
+    table: DecisionTable,
+    index: int,
+    hits: list[Places],
+    columns: Sequence[_Column],
+    undecided: dict[str, Places],
+) -> list[list[Any]]:
+    """The results of one row for each of its facts, by output; facts whose result fails become undecided."""
+    failed: dict[str, list[int]] = {}
+    results = [_compute_one(table, index, int(place), columns, failed) for place in hits[index]]
+    bad = np.array(sorted({place for places in failed.values() for place in places}), dtype=np.int64)
+    kept = ~np.isin(hits[index], bad)
+    hits[index] = hits[index][kept]
+    for where, places in failed.items():
+        undecided[where] = np.array(places, dtype=np.int64)
+    return [
+        list(values) for values in zip(*(row for row, keep in zip(results, kept, strict=True) if keep), strict=True)
+    ]
+
+
+def _compute_one(
+    table: DecisionTable, index: int, place: int, columns: Sequence[_Column], failed: dict[str, list[int]]
+) -> list[Any]:
+    values = {column.spec.field: column.value(place) for column in columns}
+    row: list[Any] = []
+    for at, result in enumerate(table.rules[index].results):
+        try:
+            row.append(result.evaluate(values))
+        except CellError:
+            row.append(None)
+            failed.setdefault(pointer("rules", index, "then", at), []).append(place)
+    return row

@@ -1,0 +1,102 @@
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inferhub.errors import InvalidDefinition
+from inferhub.rules.sheet import from_csv, from_sheet, to_csv, to_sheet
+from inferhub.rules.table import parse_decision_table
+
+from . import tables
+from .tables import ORDERS
+from .test_engine import computed_table
+
+SHEET = [
+    ["hit policy", "first"],
+    ["use", "when", "when", "then", "note"],
+    ["field", "order.value", "order.country", "outcome"],
+    ["type", "number", "string", "string"],
+    [],
+    ["rule", "> 100", 'in ["DE"]', '"review"', "expensive"],
+    ["rule", "", "", '"accept"'],
+]
+
+
+def changed(line: int, column: int, value: str) -> list[list[str]]:
+    sheet = [list(cells) for cells in SHEET]
+    sheet[line] += [""] * (column + 1 - len(sheet[line]))
+    sheet[line][column] = value
+    return sheet
+
+
+def test_a_sheet_as_people_write_it_is_read() -> None:
+    table = from_sheet(SHEET)
+    assert [(column.field, column.kind) for column in table.inputs] == [
+        ("order.value", "number"),
+        ("order.country", "string"),
+    ]
+    assert table.rules[0].note == "expensive"
+    assert table.rules[1].is_else
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data(), st.text(max_size=20))
+def test_a_table_survives_csv(data: st.DataObject, note: str) -> None:
+    definition = data.draw(tables.definitions())
+    definition["rules"][0]["note"] = note
+    definition["inputs"][0]["label"] = "=1+1"
+    table = parse_decision_table(definition)
+    assert from_sheet(to_sheet(table)) == table
+    if "\r" not in note and "\0" not in note:
+        assert from_csv(to_csv(table)) == table
+
+
+def test_computed_inputs_survive_csv() -> None:
+    table = parse_decision_table(computed_table())
+    assert from_csv(to_csv(table)) == table
+
+
+def test_no_cell_can_run_as_a_formula() -> None:
+    definition: dict[str, Any] = computed_table()
+    definition["rules"][0] |= {"when": ["== 5", "-1"], "note": "=HYPERLINK(evil)"}
+    cells = [cell for line in to_sheet(parse_decision_table(definition)) for cell in line]
+    assert "'== 5" in cells
+    assert "'=HYPERLINK(evil)" in cells
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+
+
+def test_a_text_in_single_quotes_keeps_them() -> None:
+    assert from_sheet(changed(5, 2, "'DE'")).rules[0].when[1] == "'DE'"
+    table = parse_decision_table({**ORDERS, "rules": [{"when": ["", ""], "then": ["'a'", "1"]}]})
+    assert from_csv(to_csv(table)) == table
+
+
+@pytest.mark.parametrize(
+    ("sheet", "place"),
+    [
+        (changed(5, 1, "> high"), "/6/B"),
+        (changed(5, 3, "review"), "/6/D"),
+        (changed(6, 1, "> 5"), "/7"),
+        (changed(3, 2, "text"), "/4/C"),
+        (changed(2, 3, "the outcome"), "/3/D"),
+        (changed(1, 2, "if"), "/2/C"),
+        (changed(1, 3, "note"), "/2/E"),
+        (changed(0, 1, "any"), "/1/B"),
+        (changed(4, 0, "colour"), "/5/A"),
+        (changed(4, 0, "type"), "/5/A"),
+        ([*SHEET, ["optional", "maybe"]], "/8/B"),
+        (SHEET[1:], ""),
+        (SHEET[:5], ""),
+        ([], ""),
+    ],
+)
+def test_what_is_wrong_is_named_by_line_and_column(sheet: list[list[str]], place: str) -> None:
+    with pytest.raises(InvalidDefinition) as caught:
+        from_sheet(sheet)
+    assert [error.pointer for error in caught.value.errors] == [place]
+
+
+def test_text_that_is_no_csv_is_refused() -> None:
+    with pytest.raises(InvalidDefinition, match="comma-separated text"):
+        from_csv('hit policy,"first\n')
