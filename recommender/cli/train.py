@@ -1,0 +1,165 @@
+"""`python -m recommender train`: from a file to a proved ONNX model with its papers."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from rich.console import Console
+from sklearn.metrics import f1_score, precision_score, recall_score
+from sklearn.model_selection import train_test_split
+
+from recommender import metrics
+from recommender.cli.files import file_digest, read_item_features, read_table, write_model
+from recommender.dataset import Interactions
+from recommender.errors import InvalidData
+from recommender.onnx_export import Export, export
+from recommender.regression import fit_regression
+from recommender.splits import split_as
+from recommender.text import fit_text_classifier
+from recommender.two_stage import TwoStage
+from recommender.types import DoubleArray
+from recommender.version import VERSION
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trained:
+    """What a training gave: the model fitted on all data, and how one fitted without the holdout did on it."""
+
+    exported: Export
+    metrics: dict[str, float]
+    split: str
+    limits: tuple[str, ...] = field(default=())
+
+
+def add_parser(commands: Any) -> None:
+    """Declare the command and its options."""
+    parser = commands.add_parser("train", help="train, prove and write a model")
+    parser.add_argument("task", choices=list(_TASKS))
+    parser.add_argument("--data", required=True, help=".csv, .csv.gz or .parquet")
+    parser.add_argument("--out", required=True, type=Path, help="folder for model.onnx and its papers")
+    parser.add_argument("--target", help="column to predict (regression; for spam the label, by default 'label')")
+    parser.add_argument("--text", default="text", help="column with the text (spam)")
+    parser.add_argument("--positive", help="label of interest (spam)")
+    parser.add_argument("--quantiles", default="", help="levels such as 0.1,0.9 (regression)")
+    parser.add_argument("--columns", default="user=user,item=item,time=time", help="as for evaluate (recommendation)")
+    parser.add_argument("--split", default="time:0.8", help="as for evaluate (recommendation)")
+    parser.add_argument("--features", help="file with the columns item, category, price (recommendation)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Train, then write everything at once."""
+    with console.status(f"training {options.task}") as status:
+        trained = _TASKS[options.task](options, status.update)
+    write_model(options.out, trained.exported, trained.metrics, _card(options, trained))
+    shown = ", ".join(f"{name} {value:.4g}" for name, value in trained.metrics.items())
+    Console().print(f"{options.out}/model.onnx  {trained.exported.digest[:12]}  {shown}", highlight=False)
+
+
+def _train_regression(options: argparse.Namespace, progress: Callable[[str], None]) -> Trained:
+    if not options.target:
+        raise InvalidData("--target: name the column to predict")
+    frame = read_table(options.data)
+    levels = tuple(float(level) for level in options.quantiles.split(",") if level)
+    rows = np.random.default_rng(options.seed).permutation(len(frame))
+    holdout, rest = frame[rows[: len(rows) // 5].tolist()], frame[rows[len(rows) // 5 :].tolist()]
+    progress("measuring on a holdout")
+    found = regression_metrics(
+        fit_regression(rest, options.target, seed=options.seed).predict(holdout).astype(np.float64),
+        holdout[options.target].to_numpy().astype(np.float64),
+    )
+    progress("training on all rows and proving the export")
+    model = fit_regression(frame, options.target, quantiles=levels, seed=options.seed)
+    limits = ("Numbers enter as float32; whole numbers above 2^24 are refused.", "Unknown categories count as missing.")
+    return Trained(exported=export(model, frame), metrics=found, split="random fifth of the rows", limits=limits)
+
+
+def regression_metrics(predicted: DoubleArray, actual: DoubleArray) -> dict[str, float]:
+    """Root mean squared error, mean absolute error and R².
+
+    >>> regression_metrics(np.array([1.0, 3.0]), np.array([1.0, 5.0]))
+    {'rmse': 1.4142135623730951, 'mae': 1.0, 'r2': 0.5}
+    """
+    errors = predicted - actual
+    r2 = 1.0 - float((errors**2).sum() / ((actual - actual.mean()) ** 2).sum())
+    return {"rmse": float(np.sqrt((errors**2).mean())), "mae": float(np.abs(errors).mean()), "r2": r2}
+
+
+def _train_spam(options: argparse.Namespace, progress: Callable[[str], None]) -> Trained:
+    frame = read_table(options.data)
+    target = options.target or "label"
+    for column in (options.text, target):
+        if column not in frame.columns:
+            raise InvalidData(f"no column '{column}'; the columns are {', '.join(frame.columns)}")
+    texts, labels = (frame[column].cast(pl.String).fill_null("").to_list() for column in (options.text, target))
+    parts = train_test_split(texts, labels, test_size=0.2, stratify=labels, random_state=options.seed)
+    progress("measuring on a holdout")
+    tested = fit_text_classifier(parts[0], parts[2], positive=options.positive, seed=options.seed)
+    predicted = tested.predict(parts[1]).tolist()
+    average = "binary" if len(tested.labels) == 2 else "macro"
+    found = {
+        name: float(score(parts[3], predicted, pos_label=tested.positive, average=average))
+        for name, score in (("f1", f1_score), ("precision", precision_score), ("recall", recall_score))
+    }
+    progress("training on all texts and proving the export")
+    model = fit_text_classifier(texts, labels, positive=options.positive, seed=options.seed)
+    limits = ("Learned from these texts alone: other languages and new tricks need new examples.",)
+    return Trained(exported=export(model, texts), metrics=found, split="stratified random fifth", limits=limits)
+
+
+def _train_recommendation(options: argparse.Namespace, progress: Callable[[str], None]) -> Trained:
+    interactions = Interactions.read(options.data, options.columns)
+    features = read_item_features(options.features) if options.features else None
+    split = split_as(interactions, options.split)
+    cases = split.cases()
+    progress("measuring on the time after the split")
+    model = TwoStage(item_features=features, seed=options.seed).fit(split.train)
+    items = model.recommend([case.history for case in cases], k=10).items
+    hits, relevant = metrics.find_hits(items, [case.relevant for case in cases])
+    found = {"ndcg@10": float(metrics.ndcg(hits, relevant).mean()), "hit_rate@10": float(metrics.hit_rate(hits).mean())}
+    progress("training on everything and proving the export")
+    final = TwoStage(item_features=features, seed=options.seed).fit(interactions)
+    limits = (
+        "Items that nobody bought yet are never recommended.",
+        "Give ages in days, or all purchases count as new.",
+    )
+    return Trained(exported=export(final, interactions), metrics=found, split=options.split, limits=limits)
+
+
+_TASKS: Mapping[str, Callable[[argparse.Namespace, Callable[[str], None]], Trained]] = {
+    "recommendation": _train_recommendation,
+    "regression": _train_regression,
+    "spam": _train_spam,
+}
+
+
+def _card(options: argparse.Namespace, trained: Trained) -> str:
+    certificate = trained.exported.certificate
+    lines = [
+        f"# {options.task}",
+        "",
+        f"- data: {Path(options.data).name}, sha256 {file_digest(options.data)}",
+        f"- split for the metrics: {trained.split}; the model itself was trained on all data",
+        f"- seed: {options.seed}; library version: {VERSION}; model sha256: {trained.exported.digest}",
+        "",
+        "## Metrics",
+        "",
+        *(f"- {name}: {value:.5g}" for name, value in trained.metrics.items()),
+        "",
+        "## Proof",
+        "",
+        f"- {certificate.rows} rows compared, {certificate.adversarial_rows} of them made to break the export",
+        f"- largest difference {certificate.max_abs_diff:.3g}, relative {certificate.max_rel_diff:.3g}",
+        f"- flips: {certificate.flips}",
+        "",
+        "## Limits",
+        "",
+        *(f"- {limit}" for limit in trained.limits),
+        "",
+    ]
+    return "\n".join(lines)

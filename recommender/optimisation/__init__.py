@@ -1,0 +1,7 @@
+"""The trade-off between speed, size and quality, made visible."""
+
+from recommender.optimisation.measure import Holdout, Variant
+from recommender.optimisation.optimise import optimise, pareto_front
+from recommender.optimisation.picture import draw
+
+__all__ = ["Holdout", "Variant", "draw", "optimise", "pareto_front"]

@@ -1,0 +1,1 @@
+"""Candidates and what is known of each: the input of the second stage."""

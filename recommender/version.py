@@ -1,0 +1,3 @@
+"""The version that exported models carry."""
+
+VERSION = "0.1.0"

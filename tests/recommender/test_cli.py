@@ -1,0 +1,111 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from recommender.cli import main
+
+
+@pytest.fixture
+def houses(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    rooms, city = rng.integers(1, 8, 200), rng.choice(["Ulm", "Ham"], 200)
+    frame = pl.DataFrame({"rooms": rooms, "city": city, "price": rooms * 100.0 + 50 * (city == "Ulm")})
+    path = tmp_path / "houses.csv"
+    frame.write_csv(path)
+    return path
+
+
+@pytest.fixture
+def sales(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    rows = [
+        (f"u{user}", f"i{item}", f"2024-{1 + day // 28:02}-{1 + day % 28:02} 10:00:00")
+        for user in range(30)
+        for day in range(int(rng.integers(0, 9)), 160, 11)
+        for item in rng.choice(np.arange(user % 2, 24, 2), 3, replace=False)
+    ]
+    path = tmp_path / "sales.csv"
+    pl.DataFrame(rows, schema=["user", "item", "time"], orient="row").write_csv(path)
+    return path
+
+
+def test_training_a_regression_writes_the_model_and_its_papers_twice_the_same(
+    houses: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("one", "two"):
+        arguments = ["train", "regression", "--data", str(houses), "--target", "price", "--quantiles", "0.1,0.9"]
+        assert main([*arguments, "--out", str(tmp_path / folder)]) == 0
+
+    one, two = ((tmp_path / folder / "model.onnx").read_bytes() for folder in ("one", "two"))
+    signature = json.loads((tmp_path / "one" / "signature.json").read_text(encoding="utf-8"))
+    assert one == two
+    assert json.loads((tmp_path / "one" / "metrics.json").read_text(encoding="utf-8"))["r2"] > 0.9
+    assert json.loads((tmp_path / "one" / "certificate.json").read_text(encoding="utf-8"))["flips"] == 0
+    assert "sha256" in (tmp_path / "one" / "model_card.md").read_text(encoding="utf-8")
+    assert [output["name"] for output in signature["outputs"]] == ["value", "quantile_10", "quantile_90"]
+    assert "r2" in capsys.readouterr().out
+
+
+def test_training_a_spam_filter_reports_its_f1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [("spam", f"win cash prize {n}") for n in range(40)] + [("ham", f"see you at {n} home") for n in range(40)]
+    path = tmp_path / "sms.csv"
+    pl.DataFrame(rows, schema=["label", "text"], orient="row").write_csv(path)
+
+    status = main(["train", "spam", "--data", str(path), "--positive", "spam", "--out", str(tmp_path / "spam")])
+
+    assert status == 0
+    assert json.loads((tmp_path / "spam" / "metrics.json").read_text(encoding="utf-8"))["f1"] == 1.0
+    assert "f1" in capsys.readouterr().out
+
+
+def test_training_a_recommender_writes_one_graph(sales: Path, tmp_path: Path) -> None:
+    status = main(["train", "recommendation", "--data", str(sales), "--out", str(tmp_path / "shop")])
+
+    signature = json.loads((tmp_path / "shop" / "signature.json").read_text(encoding="utf-8"))
+    assert status == 0
+    assert [spec["name"] for spec in signature["outputs"]] == ["items", "scores", "reasons", "sources"]
+
+
+def test_evaluate_writes_the_figures_of_every_model(
+    sales: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "figures.json"
+    columns = "user=user,item=item,time=time"
+
+    status = main(["evaluate", "--data", str(sales), "--columns", columns, "--models", "ease", "--json", str(out)])
+
+    figures = json.loads(out.read_text(encoding="utf-8"))["models"]["ease"]
+    assert status == 0
+    assert {"ndcg@10", "recall@20", "ndcg@10_new", "recall@20_new", "fit_seconds", "users_per_second"} <= figures.keys()
+    assert "ease" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["evaluate", "--data", "nothing.csv", "--columns", "user=u,item=i"], "nothing.csv: no such file"),
+        (["evaluate", "--data", "nothing.csv", "--columns", "customer=u"], "expected role=column"),
+        (["train", "regression", "--data", "nothing.csv", "--out", "x"], "--target"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_status_1(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 1
+    assert complaint in capsys.readouterr().err
+
+
+def test_an_interrupted_training_leaves_nothing_behind(
+    houses: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("recommender.cli.train.fit_regression", interrupted)
+    out = tmp_path / "out"
+
+    assert main(["train", "regression", "--data", str(houses), "--target", "price", "--out", str(out)]) == 130
+    assert not out.exists()

@@ -1,0 +1,148 @@
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import polars as pl
+import pytest
+
+from recommender import (
+    Ease,
+    Interactions,
+    InvalidData,
+    Variant,
+    export,
+    fit_regression,
+    fit_text_classifier,
+    optimise,
+    pareto_front,
+    split_by_user,
+)
+from recommender.cli import main
+from recommender.onnx_export.session import open_session
+from recommender.optimisation.rewrite import fewer_neighbours, fewer_ngrams, fewer_trees
+
+
+@pytest.fixture(scope="module")
+def houses() -> pl.DataFrame:
+    rng = np.random.default_rng(0)
+    rooms, city = rng.integers(1, 8, 500).astype(float), rng.choice(["Ulm", "Ham"], 500)
+    price = rooms * 100 + 50 * (city == "Ulm") + rng.normal(size=500)
+    return pl.DataFrame({"rooms": rooms, "city": city, "price": price})
+
+
+@pytest.fixture(scope="module")
+def messages() -> pl.DataFrame:
+    rng = np.random.default_rng(0)
+    spam, ham = ["win", "cash", "prize", "now"], ["see", "you", "home", "now"]
+    rows = [("spam", " ".join(rng.choice(spam, 5))) for _ in range(60)]
+    rows += [("ham", " ".join(rng.choice(ham, 5))) for _ in range(60)]
+    return pl.DataFrame(rows, schema=["label", "text"], orient="row").sample(fraction=1.0, shuffle=True, seed=1)
+
+
+def variant(name: str, quality: float, row_us: float, file_bytes: int) -> Variant:
+    return Variant(
+        name=name, onnx_bytes=b"", file_bytes=file_bytes, load_ms=1.0, row_us=row_us, rows_per_second=1.0,
+        quality=quality, max_abs_diff=0.0,
+    )  # fmt: skip
+
+
+def test_the_front_holds_what_nothing_beats_in_quality_time_and_size() -> None:
+    best, quick, small = variant("best", 0.9, 100, 100), variant("quick", 0.8, 10, 100), variant("small", 0.7, 100, 1)
+    beaten = variant("beaten", 0.8, 11, 100)
+
+    assert pareto_front([best, quick, beaten, small]) == [best, quick, small]
+
+
+def test_fewer_trees_answer_like_the_first_iterations_of_the_booster(houses: pl.DataFrame) -> None:
+    model = fit_regression(houses, "price", trees=40)
+    quarter = fewer_trees(export(model, houses, adversarial_rows=50).onnx_bytes, 4)
+
+    feed = {"rooms": np.array([[3.0]], np.float32), "city": np.array([["Ulm"]], dtype=object)}
+    value = open_session(quarter).run(None, feed)[0]
+
+    encoded = model.encode(pl.DataFrame({"rooms": [3.0], "city": ["Ulm"]})).astype(np.float64)
+    expected = np.asarray(model.booster.predict(encoded, num_iteration=10), np.float32)
+    np.testing.assert_allclose(value[:, 0], expected, rtol=1e-5)
+
+
+def test_a_regression_has_pruned_trees_and_a_student(houses: pl.DataFrame) -> None:
+    exported = export(fit_regression(houses, "price", trees=80), houses, adversarial_rows=50)
+
+    found = {one.name: one for one in optimise(exported, houses)}
+
+    assert set(found) == {"original", "1/2 of the trees", "1/4 of the trees", "1/8 of the trees", "student"}
+    assert found["original"].max_abs_diff == 0.0
+    assert found["1/8 of the trees"].file_bytes < found["original"].file_bytes
+    assert found["student"].quality > 0.9
+
+
+def test_a_regression_with_a_range_keeps_it_in_every_variant(houses: pl.DataFrame) -> None:
+    exported = export(fit_regression(houses, "price", trees=16, quantiles=(0.1,)), houses, adversarial_rows=50)
+
+    for one in optimise(exported, houses):
+        outputs = [output.name for output in open_session(one.onnx_bytes).get_outputs()]
+        assert outputs == ["value", "quantile_10"]
+
+
+def test_a_text_classifier_has_fewer_ngrams_and_smaller_numbers(messages: pl.DataFrame) -> None:
+    texts, labels = messages["text"].to_list(), messages["label"].to_list()
+    exported = export(fit_text_classifier(texts, labels, positive="spam", rarest=1), texts, adversarial_rows=50)
+
+    found = {one.name: one for one in optimise(exported, messages)}
+
+    assert {"1/2 of the n-grams", "int8 products", "student"} <= set(found)
+    assert found["1/2 of the n-grams"].file_bytes < found["original"].file_bytes
+    assert found["1/2 of the n-grams"].quality > 0.9
+
+
+def test_keeping_all_ngrams_or_neighbours_changes_no_answer(messages: pl.DataFrame, checkerboard: Interactions) -> None:
+    texts = messages["text"].to_list()
+    text = export(fit_text_classifier(texts, messages["label"].to_list()), texts, adversarial_rows=50).onnx_bytes
+    ease = export(Ease(l2=10.0).fit(checkerboard), checkerboard, adversarial_rows=50).onnx_bytes
+    asked_text = {"text": np.array([["win a prize"]], dtype=object)}
+    asked_item = {"history": np.array([["item 02"]], dtype=object)}
+
+    for before, after, feed in (
+        (text, fewer_ngrams(text, 1), asked_text),
+        (ease, fewer_neighbours(ease, 1), asked_item),
+    ):
+        for one, other in zip(open_session(before).run(None, feed), open_session(after).run(None, feed), strict=True):
+            if one.dtype.kind == "f":
+                np.testing.assert_allclose(one, other, rtol=1e-5)
+            else:
+                assert one.tolist() == other.tolist()
+
+
+def test_a_recommender_has_fewer_neighbours(checkerboard: Interactions) -> None:
+    split = split_by_user(checkerboard, 0.5)
+    exported = export(Ease(l2=10.0).fit(split.train), split.train, adversarial_rows=50)
+
+    found = {one.name: one for one in optimise(exported, split.cases())}
+
+    assert {"original", "1/2 of the neighbours", "1/4 of the neighbours"} <= set(found)
+    assert found["1/4 of the neighbours"].file_bytes < found["original"].file_bytes
+
+
+def test_a_holdout_of_the_wrong_kind_is_refused(houses: pl.DataFrame, checkerboard: Interactions) -> None:
+    exported = export(Ease(l2=10.0).fit(checkerboard), checkerboard, adversarial_rows=50)
+
+    with pytest.raises(InvalidData, match="holdout: expected cases for a recommender"):
+        optimise(exported, houses)
+
+
+def test_the_command_writes_variants_and_a_picture(
+    houses: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = tmp_path / "houses.csv", tmp_path / "model"
+    houses.write_csv(data)
+    assert main(["train", "regression", "--data", str(data), "--target", "price", "--out", str(out)]) == 0
+
+    assert main(["optimise", str(out), "--holdout", str(data)]) == 0
+
+    content = json.loads((out / "variants.json").read_text(encoding="utf-8"))
+    assert content["measure"] == "R²"
+    assert content["front"]
+    assert ET.parse(out / "tradeoff.svg").getroot().tag.endswith("svg")
+    assert list(out.glob("variant_*.onnx"))
+    assert "original" in capsys.readouterr().out
