@@ -1,0 +1,44 @@
+"""People who sign in to the console, and the keys of systems that call the REST API."""
+
+from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+
+class User(AbstractUser):
+    """A person. Roles are Django groups (`inferhub.accounts.roles`)."""
+
+
+class Scope(models.TextChoices):
+    """What an API key may do; a key without a scope may do nothing."""
+
+    PREDICT = "predict", "Predict with registered models"
+    RECOMMEND = "recommend", "Ask for recommendations"
+    DECIDE = "decide", "Ask for decisions"
+    READ = "read", "Read models, workflows, decisions and jobs"
+    REGISTER = "register", "Register model versions and move aliases"
+    RUN_JOBS = "run-jobs", "Start jobs"
+
+
+class ApiKey(models.Model):
+    """A key of one system. Only the sha256 of the secret is stored; the prefix tells keys apart."""
+
+    name = models.CharField(max_length=100, help_text="The system that uses the key, for example 'web shop'.")
+    prefix = models.CharField(max_length=12, unique=True, editable=False)
+    digest = models.CharField(max_length=64, editable=False)
+    scopes = ArrayField(models.CharField(max_length=20, choices=Scope.choices), help_text="What the key may do.")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    created_by = models.CharField(max_length=200, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
+    revoked_at = models.DateTimeField(null=True, editable=False)
+    last_used_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        verbose_name = "API key"
+        ordering = ["-created_at"]
+        constraints = [models.CheckConstraint(condition=~Q(scopes=[]), name="api_key_has_a_scope")]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix})"

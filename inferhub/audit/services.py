@@ -1,0 +1,21 @@
+"""Write audit events. There is no other way to change the audit log."""
+
+from typing import Any
+
+import structlog
+from django.db import connection
+
+from inferhub.audit.models import AuditEvent
+
+
+def record_event(action: str, *, actor: str, subject: str, details: dict[str, Any] | None = None) -> None:
+    """Write one audit event in the present transaction, so that it stands exactly when the deed does."""
+    if not connection.in_atomic_block:
+        raise RuntimeError(f"record_event({action!r}) must run in the transaction of what it records")
+    AuditEvent.objects.create(
+        action=action,
+        actor=actor,
+        subject=subject[:200],
+        request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
+        details=details or {},
+    )
