@@ -1,0 +1,15 @@
+"""What a prediction is; a plain value."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prediction:
+    """What a model said of some rows, and which model it was. `rows` are JSON objects, one a row, in order."""
+
+    model: str
+    version: int
+    digest: str
+    rows: list[dict[str, Any]]
+    duration_ms: float

@@ -1,0 +1,69 @@
+"""What the hot path needs to know of a version, remembered for a second."""
+
+from dataclasses import dataclass
+
+from inferhub.errors import NotFound
+from inferhub.lib.snapshots import Snapshots
+from inferhub.registry.models import Alias, ModelVersion
+from inferhub.runtime.signature import Signature
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VersionPlan:
+    """One version, ready to be run."""
+
+    model: str
+    task: str
+    number: int
+    digest: str
+    memory_bytes: int
+    signature: Signature
+    labels: tuple[str, ...]
+
+
+def find_version(model: str, *, alias: str = "champion", number: int | None = None) -> VersionPlan:
+    """The version that `alias` (or, where given, `number`) of `model` means now. Raises NotFound."""
+    version_id = _version_ids.get((model, alias if number is None else "", number))
+    return _plans.get(version_id)
+
+
+def find_version_by_id(version_id: int) -> VersionPlan:
+    return _plans.get(version_id)
+
+
+def find_champions() -> list[VersionPlan]:
+    """Every version that the alias `champion` points at."""
+    ids = Alias.objects.filter(name="champion").values_list("version_id", flat=True)
+    return [_plans.get(version_id) for version_id in ids]
+
+
+def _read_version_id(key: tuple[str, str, int | None]) -> int:
+    model, alias, number = key
+    if number is not None:
+        found = ModelVersion.objects.filter(model__name=model, number=number).values_list("pk", flat=True).first()
+        what = f"no version {number}"
+    else:
+        found = Alias.objects.filter(model__name=model, name=alias).values_list("version_id", flat=True).first()
+        what = f"no alias '{alias}'"
+    if found is not None:
+        return found
+    if ModelVersion.objects.filter(model__name=model).exists():
+        raise NotFound(f"The model '{model}' has {what}.")
+    raise NotFound(f"There is no registered model '{model}'.")
+
+
+def _read_plan(version_id: int) -> VersionPlan:
+    version = ModelVersion.objects.select_related("model").get(pk=version_id)
+    return VersionPlan(
+        model=version.model.name,
+        task=version.model.task,
+        number=version.number,
+        digest=version.digest,
+        memory_bytes=version.memory_bytes,
+        signature=Signature.from_dict(version.signature),
+        labels=tuple(version.labels),
+    )
+
+
+_version_ids: Snapshots[tuple[str, str, int | None], int] = Snapshots(_read_version_id, seconds=1.0)
+_plans: Snapshots[int, VersionPlan] = Snapshots(_read_plan, seconds=3600.0)  # a version never changes
