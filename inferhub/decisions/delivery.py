@@ -1,0 +1,134 @@
+"""Deliver actions: claim, try, record the attempt, and try again later.
+
+PostgreSQL holds what is to be done; Celery is only rung. Where the bell was not heard, the sweeper finds the row.
+"""
+
+import time
+import uuid
+from collections.abc import Sequence
+from datetime import timedelta
+
+import structlog
+from django.db import connection, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from inferhub.audit.services import record_event
+from inferhub.celery import bell
+from inferhub.decisions.kinds import DeliveryResult, deliver
+from inferhub.decisions.models import Action, ActionAttempt, ActionState
+from inferhub.errors import Conflict, InferhubError
+from inferhub.lib.retry import backoff
+
+log = structlog.get_logger(__name__)
+
+_LEASE = timedelta(seconds=60)  # longer than any attempt: after it the worker is taken for dead
+_FIRST_WAIT = timedelta(seconds=2)
+_LONGEST_WAIT = timedelta(hours=1)
+_MOST_ATTEMPTS = 15  # with the waits above about five hours
+_POSTPONEMENT = timedelta(minutes=5)
+_SWEEP_LOCK = 0x1F5EED  # any number that nothing else locks
+
+
+def ring_bell(action_ids: Sequence[uuid.UUID]) -> None:
+    """Tell the workers; the rows are committed already, so a bell that nobody hears only delays."""
+    for action_id in action_ids:
+        bell.ring("inferhub.decisions.tasks.deliver_action", str(action_id))
+
+
+def deliver_action(action_id: uuid.UUID | str) -> None:
+    """Try once to deliver an action that is due; does nothing where another worker has it or it is finished."""
+    if not _claim(action_id):
+        return
+    action = Action.objects.select_related("decision__workflow").get(pk=action_id)
+    started_at, started = timezone.now(), time.perf_counter()
+    try:
+        result = deliver(action)
+    except InferhubError as exc:
+        result = DeliveryResult(is_success=False, is_permanent=exc.is_permanent, detail=str(exc))
+    except (
+        Exception
+    ) as exc:  # the worker's boundary: a fault of ours is an attempt like any other, kept and tried again
+        log.exception("unforeseen error in an attempt", action=str(action_id))
+        result = DeliveryResult(is_success=False, detail=f"unforeseen {type(exc).__name__}; see the worker's log")
+    if result.is_postponed:
+        _postpone(action)
+    else:
+        duration_ms = (time.perf_counter() - started) * 1000
+        _record(action, result, ActionAttempt(started_at=started_at, duration_ms=duration_ms))
+
+
+def due_actions(limit: int = 500) -> list[uuid.UUID]:
+    """The ids of the actions that wait for an attempt now, the longest waiting first."""
+    due = Action.objects.filter(state=ActionState.PENDING, next_attempt_at__lte=timezone.now())
+    return list(due.order_by("next_attempt_at").values_list("pk", flat=True)[:limit])
+
+
+def sweep(*, seconds: float) -> None:
+    """Deliver what is due and whose bell was not heard: retries, lost messages, workers that died.
+
+    One sweep runs at a time, and for a while only: slow receivers must not keep every worker from everything else.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_SWEEP_LOCK])
+        if cursor.fetchone() != (True,):
+            return
+        try:
+            ends = time.monotonic() + seconds
+            for action_id in due_actions():
+                if time.monotonic() > ends:
+                    return
+                deliver_action(action_id)
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [_SWEEP_LOCK])
+
+
+def redrive_action(*, action: Action, actor: str) -> None:
+    """Try a dead letter again, with waits as from the first attempt on. Raises Conflict where it is not dead."""
+    with transaction.atomic():
+        changed = Action.objects.filter(pk=action.pk, state=ActionState.DEAD).update(
+            state=ActionState.PENDING, next_attempt_at=timezone.now(), finished_at=None
+        )
+        if not changed:
+            raise Conflict(f"Only a dead letter can be driven again; the action {action.pk} is {action.state}.")
+        record_event("action.redriven", actor=actor, subject=f"action:{action.pk}")
+        transaction.on_commit(lambda: ring_bell([action.pk]), robust=True)
+
+
+def _claim(action_id: uuid.UUID | str) -> bool:
+    """Take the action by compare-and-set: its next attempt moves to the end of this worker's lease."""
+    now = timezone.now()
+    return bool(
+        Action.objects.filter(pk=action_id, state=ActionState.PENDING, next_attempt_at__lte=now).update(
+            next_attempt_at=now + _LEASE, attempt_count=F("attempt_count") + 1
+        )
+    )
+
+
+def _record(action: Action, result: DeliveryResult, attempt: ActionAttempt) -> None:
+    attempt.action = action
+    attempt.number = action.attempt_count
+    attempt.is_success, attempt.status_code = result.is_success, result.status_code
+    attempt.detail = result.detail[:500]
+    is_dead = not result.is_success and (result.is_permanent or action.attempt_count % _MOST_ATTEMPTS == 0)
+    with transaction.atomic():
+        attempt.save(force_insert=True)
+        waiting = Action.objects.filter(pk=action.pk, state=ActionState.PENDING)
+        # A success counts however late it comes; a failure only where nobody else took the action over meanwhile.
+        mine = waiting if result.is_success else waiting.filter(attempt_count=action.attempt_count)
+        if result.is_success or is_dead:
+            state = ActionState.DELIVERED if result.is_success else ActionState.DEAD
+            if mine.update(state=state, finished_at=timezone.now()):
+                details = {"kind": action.kind, "attempts": action.attempt_count, "detail": attempt.detail}
+                record_event(f"action.{state}", actor="system:worker", subject=f"action:{action.pk}", details=details)
+        else:
+            attempt_of_drive = (action.attempt_count - 1) % _MOST_ATTEMPTS + 1
+            wait = backoff(attempt_of_drive, first=_FIRST_WAIT, longest=_LONGEST_WAIT)
+            mine.update(next_attempt_at=timezone.now() + wait)
+    log.info("action attempted", action=str(action.pk), success=result.is_success, detail=result.detail)
+
+
+def _postpone(action: Action) -> None:
+    """Put the action back as if nobody had claimed it."""
+    mine = Action.objects.filter(pk=action.pk, attempt_count=action.attempt_count)
+    mine.update(attempt_count=action.attempt_count - 1, next_attempt_at=timezone.now() + _POSTPONEMENT)

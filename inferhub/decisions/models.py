@@ -1,0 +1,161 @@
+"""Workflows and their versions; decisions; actions and the attempts to deliver them; reviews."""
+
+from django.contrib.postgres.indexes import BrinIndex
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from inferhub.lib.ids import uuid7
+from inferhub.rulesets.authored import Authored, AuthoredVersion
+from inferhub.rulesets.models import RuleSetVersion
+
+
+class Workflow(Authored):
+    """A named road from input to action. `current` is the version that decides."""
+
+    current = models.ForeignKey("WorkflowVersion", on_delete=models.PROTECT, null=True, related_name="+")
+
+
+class WorkflowVersion(AuthoredVersion):
+    """One definition as it was written."""
+
+    OWNER = "workflow"
+
+    workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="versions")
+
+    class Meta:
+        ordering = ["workflow", "-number"]
+        constraints = [models.UniqueConstraint(fields=["workflow", "number"], name="one_workflow_per_number")]
+
+    def __str__(self) -> str:
+        return f"{self.workflow.name} version {self.number}"
+
+
+class Decision(models.Model):
+    """The record of one run: everything that is needed to explain and to repeat it. Append-only."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="decisions")
+    version = models.ForeignKey(WorkflowVersion, on_delete=models.PROTECT, related_name="decisions")
+    rule_set_version = models.ForeignKey(RuleSetVersion, on_delete=models.PROTECT, related_name="decisions")
+    request_id = models.CharField(max_length=200)
+    subject = models.CharField(max_length=200, blank=True, help_text="Who or what it is about.")
+    input = models.JSONField()
+    predictions = models.JSONField(help_text="By name: model, version, digest, output or error.")
+    outcome = models.CharField(max_length=100)
+    outputs = models.JSONField(help_text="All that the rules said.")
+    trace = models.JSONField(help_text="Which rules matched, and why the others did not.")
+    timings = models.JSONField(help_text="Milliseconds by stage.")
+    actor = models.CharField(max_length=200)
+    digest = models.CharField(max_length=64, help_text="sha256 of the canonical form.")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["workflow", "request_id"], name="one_decision_per_request")]
+        indexes = [
+            models.Index(fields=["workflow", "outcome", "-id"], name="decisions_of_workflow"),
+            models.Index(fields=["workflow", "-id"], name="decisions_by_workflow"),
+            models.Index(fields=["outcome", "-id"], name="decisions_by_outcome"),
+            models.Index(fields=["subject", "-id"], name="decisions_by_subject"),
+            BrinIndex(fields=["created_at"], name="decisions_by_day"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.workflow.name}: {self.outcome}"
+
+
+class WebhookEndpoint(models.Model):
+    """Where webhooks of one name go. The signing secret is stored encrypted."""
+
+    name = models.SlugField(max_length=64, unique=True)
+    url = models.URLField(max_length=500)
+    encrypted_secret = models.TextField(editable=False)
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ActionState(models.TextChoices):
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead", "dead letter"
+
+
+class Action(models.Model):
+    """What is to be done because of a decision. Its id is the idempotency key that every attempt carries."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    decision = models.ForeignKey(Decision, on_delete=models.PROTECT, related_name="actions")
+    kind = models.CharField(max_length=50)
+    settings = models.JSONField(help_text="As the workflow version states it.")
+    state = models.CharField(max_length=10, choices=ActionState.choices, default=ActionState.PENDING)
+    attempt_count = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(help_text="While an attempt runs: when it counts as lost.")
+    finished_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["next_attempt_at"], name="actions_due", condition=Q(state="pending")),
+            models.Index(fields=["state", "-id"], name="actions_by_state"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({self.state})"
+
+
+class ActionAttempt(models.Model):
+    """One try to deliver an action, and how it ended."""
+
+    action = models.ForeignKey(Action, on_delete=models.PROTECT, related_name="attempts")
+    number = models.PositiveIntegerField()
+    started_at = models.DateTimeField()
+    duration_ms = models.FloatField()
+    is_success = models.BooleanField()
+    status_code = models.PositiveIntegerField(null=True, help_text="Of the HTTP answer, where there was one.")
+    detail = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["action", "number"]
+        constraints = [models.UniqueConstraint(fields=["action", "number"], name="one_attempt_per_number")]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number}: {'delivered' if self.is_success else self.detail}"
+
+
+class Verdict(models.TextChoices):
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+
+class Review(models.Model):
+    """A decision that waits for a person."""
+
+    action = models.OneToOneField(Action, on_delete=models.PROTECT, related_name="review")
+    decision = models.ForeignKey(Decision, on_delete=models.PROTECT, related_name="reviews")
+    title = models.CharField(max_length=200)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    verdict = models.CharField(max_length=10, choices=Verdict.choices, blank=True)
+    reason = models.TextField(blank=True)
+    settled_at = models.DateTimeField(null=True)
+    settled_by = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["settled_at", "-id"]
+        permissions = [("settle_review", "Can settle a review")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(verdict="", settled_at=None) | (~Q(verdict="") & Q(settled_at__isnull=False)),
+                name="review_is_open_or_settled",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.title

@@ -1,0 +1,71 @@
+"""The workflows in use, parsed once per version."""
+
+from dataclasses import dataclass
+
+from django.db import connection
+
+from inferhub.decisions.definition import WorkflowPlan, parse_workflow
+from inferhub.decisions.models import Workflow, WorkflowVersion
+from inferhub.errors import NotFound
+from inferhub.lib.snapshots import Snapshots
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PublishedWorkflow:
+    """One version, ready to be run."""
+
+    workflow_id: int
+    version_id: int
+    name: str
+    number: int
+    plan: WorkflowPlan
+
+
+def find_workflow(name: str) -> PublishedWorkflow:
+    """The version of `name` that decides now. Raises NotFound."""
+    return _plans.get(_current_ids.get(name))
+
+
+def _read_current_id(name: str) -> int:
+    current_id = Workflow.objects.filter(name=name).values_list("current_id", flat=True).first()
+    if current_id is None:
+        raise NotFound(f"There is no workflow '{name}'.")
+    return current_id
+
+
+def _read_plan(version_id: int) -> PublishedWorkflow:
+    version = WorkflowVersion.objects.select_related("workflow").get(pk=version_id)
+    return PublishedWorkflow(
+        workflow_id=version.workflow_id,
+        version_id=version.pk,
+        name=version.workflow.name,
+        number=version.number,
+        plan=parse_workflow(version.definition),
+    )
+
+
+_current_ids: Snapshots[str, int] = Snapshots(_read_current_id, seconds=1.0)
+_plans: Snapshots[int, PublishedWorkflow] = Snapshots(_read_plan, seconds=3600.0)  # a version never changes
+
+
+def list_outcomes() -> list[str]:
+    """Every outcome that any decision ever had, in the order of the alphabet.
+
+    A loose index scan: as many look-ups as there are pairs of workflow and outcome, however many decisions there are.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH RECURSIVE pairs AS (
+                (SELECT workflow_id, outcome FROM decisions_decision ORDER BY workflow_id, outcome LIMIT 1)
+                UNION ALL
+                SELECT following.workflow_id, following.outcome FROM pairs, LATERAL (
+                    SELECT workflow_id, outcome FROM decisions_decision
+                    WHERE (workflow_id, outcome) > (pairs.workflow_id, pairs.outcome)
+                    ORDER BY workflow_id, outcome LIMIT 1
+                ) AS following
+            )
+            SELECT DISTINCT outcome FROM pairs ORDER BY outcome
+            """
+        )
+        return [row[0] for row in cursor.fetchall()]
