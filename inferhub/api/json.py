@@ -1,0 +1,60 @@
+"""JSON in and out, by orjson: strict on the way in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from django.conf import settings
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
+
+from inferhub.errors import FieldError, InvalidInput, Malformed, TooLarge
+
+_MOST_LEVELS = 64
+
+
+class JsonParser(BaseParser):
+    """RFC 8259 JSON: no NaN, no lone surrogates, no NUL (which PostgreSQL cannot hold)."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
+        limit = settings.CONFIG.max_body_bytes
+        body = stream.read(limit + 1)
+        if len(body) > limit:
+            raise TooLarge(f"The body has more than {limit} bytes, the limit of this server (INFERHUB_MAX_BODY_BYTES).")
+        return parse_json(body)
+
+
+class JsonRenderer(BaseRenderer):
+    media_type = "application/json"
+    format = "json"
+    charset = None
+
+    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
+        return b"" if data is None else orjson.dumps(data, default=str)
+
+
+def parse_json(body: bytes) -> Any:
+    """The value of a JSON text. Raises Malformed that says where the text breaks."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as exc:
+        where = f"{exc.msg} at line {exc.lineno} column {exc.colno}" if body else "an empty body"
+        raise Malformed(errors=[FieldError(pointer="", expected="a JSON text", got=where)]) from exc
+    _check_values(value)
+    return value
+
+
+def _check_values(value: Any) -> None:
+    """Refuse what PostgreSQL cannot hold and what recursion elsewhere would choke on, without recursion here."""
+    level = [value]
+    for _ in range(_MOST_LEVELS):
+        if any("\x00" in text for text in level if isinstance(text, str)):
+            raise InvalidInput(errors=[FieldError(pointer="", expected="strings without U+0000", got="one with it")])
+        keys = [key for item in level if isinstance(item, dict) for key in item]
+        items = [inner for item in level if isinstance(item, dict) for inner in item.values()]
+        level = keys + items + [inner for item in level if isinstance(item, list) for inner in item]
+        if not level:
+            return
+    raise Malformed(errors=[FieldError(pointer="", expected=f"JSON of at most {_MOST_LEVELS} levels", got="more")])

@@ -1,0 +1,106 @@
+"""Errors as problem details (RFC 9457): the one place where families of errors meet HTTP."""
+
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import structlog
+from django.core.exceptions import RequestDataTooBig
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from inferhub import errors
+
+log = structlog.get_logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+_STATUS: dict[type[Exception], int] = {
+    errors.Malformed: 400,
+    errors.InvalidInput: 422,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.NotPermitted: 403,
+    errors.TooLarge: 413,
+    errors.ModelFailed: 502,
+    errors.Unavailable: 503,
+    RequestDataTooBig: 413,
+    Http404: 404,
+    OperationalError: 503,
+    InterfaceError: 503,
+}
+_TYPES = {
+    400: "malformed-request",
+    401: "not-authenticated",
+    403: "not-permitted",
+    404: "not-found",
+    405: "method-not-allowed",
+    406: "not-acceptable",
+    409: "conflict",
+    413: "too-large",
+    415: "unsupported-media-type",
+    422: "invalid-input",
+    429: "too-many-requests",
+    500: "internal-error",
+    502: "model-failed",
+    503: "unavailable",
+}
+
+
+def problem(status: int, detail: str, *, fields: tuple[errors.FieldError, ...] = ()) -> dict[str, Any]:
+    """The body of a problem answer."""
+    body: dict[str, Any] = {
+        "type": f"urn:inferhub:problem:{_TYPES.get(status, 'error')}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+    }
+    if fields:
+        body["errors"] = [{"pointer": f.pointer, "expected": f.expected, "got": f.got} for f in fields]
+    request_id = structlog.contextvars.get_contextvars().get("request_id")
+    return body | ({"request_id": request_id} if request_id else {})
+
+
+def problem_of(error: Exception) -> dict[str, Any]:
+    """The problem details of an error that Inferhub can explain."""
+    status = next(_STATUS[family] for family in type(error).__mro__ if family in _STATUS)
+    if isinstance(error, OperationalError | InterfaceError):
+        return problem(
+            status, "The database does not answer now. Try again; a decision with the same request_id is made once."
+        )
+    if isinstance(error, RequestDataTooBig):
+        return problem(status, "The body is larger than this server accepts (INFERHUB_MAX_BODY_BYTES).")
+    return problem(status, str(error) or "There is nothing here.", fields=getattr(error, "errors", ()))
+
+
+def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Django REST framework's hook. What nobody foresaw becomes a 500 without inner details."""
+    if isinstance(error, exceptions.APIException):
+        body = problem(error.status_code, _api_detail(error))
+    elif isinstance(error, tuple(_STATUS)):
+        body = problem_of(error)
+    else:
+        log.exception("unforeseen error", path=context["request"].path)
+        body = problem(500, "Something went wrong inside; the server's log has the details under this request id.")
+    response = Response(body, status=body["status"], content_type=MEDIA_TYPE)
+    if isinstance(error, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
+        response["WWW-Authenticate"] = error.auth_header  # type: ignore[union-attr]
+    if isinstance(error, exceptions.MethodNotAllowed):
+        response["Allow"] = ", ".join(context["view"].allowed_methods)
+    if body["status"] == 503:
+        response["Retry-After"] = "1"
+    return response
+
+
+def problem_response(request: HttpRequest, status: int, detail: str) -> HttpResponse:
+    """A problem answer outside of the REST views."""
+    return HttpResponse(orjson.dumps(problem(status, detail)), status=status, content_type=MEDIA_TYPE)
+
+
+def _api_detail(error: exceptions.APIException) -> str:
+    if isinstance(error, exceptions.UnsupportedMediaType):
+        return "Send JSON, with the header Content-Type: application/json."
+    if isinstance(error, exceptions.NotAcceptable):
+        return "The answer is application/json; the header Accept must allow it."
+    return str(error.detail)

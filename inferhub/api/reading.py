@@ -1,0 +1,298 @@
+"""Read models, workflows, decisions, stored recommendations and jobs; start jobs."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db.models import Max, Prefetch, QuerySet
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from inferhub.accounts.models import Scope
+from inferhub.api import answers, bodies
+from inferhub.api.authentication import caller_of
+from inferhub.api.pagination import NewestFirst
+from inferhub.decisions.models import Workflow
+from inferhub.errors import FieldError, InvalidInput, NotFound
+from inferhub.jobs.bulk import start_bulk_job
+from inferhub.jobs.calls import decision_answer, decisions_with_names
+from inferhub.jobs.models import Job
+from inferhub.lib.describe import describe, listed, pointer
+from inferhub.recommendations.queries import find_stored
+from inferhub.registry.models import Alias, ModelVersion, RegisteredModel
+
+_CURSOR = [
+    OpenApiParameter("cursor", str, description="From `next` or `previous` of a page."),
+    OpenApiParameter("page_size", {"type": "integer", "minimum": 1, "maximum": 500}, description="50 by default."),
+]
+
+
+def _answers(schema: dict[str, Any], status: int = 200) -> dict[int, OpenApiResponse]:
+    return {status: OpenApiResponse(schema, description="The answer.")}
+
+
+def _page_answers(entry: dict[str, Any]) -> dict[int, OpenApiResponse]:
+    return _answers(answers.page_of(entry))
+
+
+def _page(view: APIView, rows: QuerySet[Any], show: Any, *, filters: Iterable[str] = ()) -> Response:
+    known = ["cursor", "page_size", *filters]
+    unknown = [name for name in view.request.query_params if name not in known]
+    if unknown:
+        expected = f"one of {listed(known)}"
+        raise InvalidInput(errors=[FieldError(pointer=pointer(n), expected=expected, got=describe(n)) for n in unknown])
+    pages = NewestFirst()
+    found = pages.paginate_queryset(rows, view.request, view=view)
+    return pages.get_paginated_response([show(row) for row in found or []])
+
+
+class ModelsView(APIView):
+    scope = Scope.READ
+
+    @extend_schema(
+        operation_id="list_models",
+        summary="List the registered models",
+        parameters=_CURSOR,
+        responses=_page_answers(answers.MODEL),
+    )
+    def get(self, request: Request) -> Response:
+        return _page(self, _models(), _model)
+
+
+class ModelView(APIView):
+    scope = Scope.READ
+
+    @extend_schema(operation_id="read_model", summary="Read a registered model", responses=_answers(answers.MODEL))
+    def get(self, request: Request, name: str) -> Response:
+        return Response(_model(_find_model(name)))
+
+
+class ModelVersionsView(APIView):
+    scope = Scope.READ
+
+    @extend_schema(
+        operation_id="list_model_versions",
+        summary="List the versions of a model",
+        parameters=_CURSOR,
+        responses=_page_answers(answers.MODEL_VERSION),
+    )
+    def get(self, request: Request, name: str) -> Response:
+        versions = _find_model(name).versions.select_related("model").prefetch_related("aliases")
+        return _page(self, versions, show_model_version)
+
+
+class ModelVersionView(APIView):
+    scope = Scope.READ
+
+    @extend_schema(
+        operation_id="read_model_version",
+        summary="Read a version of a model",
+        responses=_answers(answers.MODEL_VERSION),
+    )
+    def get(self, request: Request, name: str, number: int) -> Response:
+        return Response(show_model_version(find_model_version(name, number)))
+
+
+class WorkflowsView(APIView):
+    scope = Scope.READ
+
+    @extend_schema(
+        operation_id="list_workflows",
+        summary="List the workflows",
+        parameters=_CURSOR,
+        responses=_page_answers(answers.WORKFLOW),
+    )
+    def get(self, request: Request) -> Response:
+        return _page(self, Workflow.objects.exclude(current=None).select_related("current"), _workflow)
+
+
+class WorkflowView(APIView):
+    scope = Scope.READ
+
+    @extend_schema(operation_id="read_workflow", summary="Read a workflow", responses=_answers(answers.WORKFLOW))
+    def get(self, request: Request, name: str) -> Response:
+        workflow = Workflow.objects.exclude(current=None).select_related("current").filter(name=name).first()
+        if workflow is None:
+            raise NotFound(f"There is no workflow '{name}'.")
+        return Response(_workflow(workflow))
+
+
+class DecisionsView(APIView):
+    scope = Scope.READ
+
+    @extend_schema(
+        operation_id="list_decisions",
+        summary="List the decisions",
+        parameters=[
+            *_CURSOR,
+            OpenApiParameter("workflow", str, description="Only decisions of this workflow."),
+            OpenApiParameter("outcome", str, description="Only decisions with this outcome."),
+            OpenApiParameter("subject", str, description="Only decisions about this subject."),
+        ],
+        responses=_page_answers(answers.DECISION),
+    )
+    def get(self, request: Request) -> Response:
+        filters = {"workflow": "workflow__name", "outcome": "outcome", "subject": "subject"}
+        given = {key: request.query_params.get(key, "") for key in filters}
+        wanted = {filters[key]: value.replace("\x00", "") for key, value in given.items() if value}
+        return _page(self, decisions_with_names().filter(**wanted), _decision, filters=filters)
+
+
+class DecisionView(APIView):
+    scope = Scope.READ
+
+    @extend_schema(operation_id="read_decision", summary="Read a decision", responses=_answers(answers.DECISION))
+    def get(self, request: Request, decision_id: str) -> Response:
+        decision = decisions_with_names().filter(pk=decision_id).first()
+        if decision is None:
+            raise NotFound(f"There is no decision {decision_id}.")
+        return Response(_decision(decision))
+
+
+class StoredRecommendationView(APIView):
+    scope = Scope.RECOMMEND
+
+    @extend_schema(
+        operation_id="read_stored_recommendations",
+        summary="Read what the last bulk job computed for a user",
+        responses=_answers(answers.STORED_RECOMMENDATION),
+    )
+    def get(self, request: Request, name: str, user_id: str) -> Response:
+        stored = find_stored(name, user_id.replace("\x00", ""))
+        generation = stored.generation
+        columns = zip(stored.items, stored.scores, stored.reasons, strict=True)
+        return Response(
+            {
+                "scenario": name,
+                "user_id": stored.user_id,
+                "items": [{"item_id": item, "score": score, "reason": reason} for item, score, reason in columns],
+                "model": generation.version.model.name,
+                "version": generation.version.number,
+                "digest": generation.version.digest,
+                "generation": generation.pk,
+                "published_at": generation.published_at,
+            }
+        )
+
+
+class JobsView(APIView):
+    scope = Scope.READ
+    scopes = {"POST": Scope.RUN_JOBS}
+
+    @extend_schema(
+        operation_id="list_jobs", summary="List the jobs", parameters=_CURSOR, responses=_page_answers(answers.JOB)
+    )
+    def get(self, request: Request) -> Response:
+        return _page(self, Job.objects.select_related("scenario"), _job)
+
+    @extend_schema(
+        operation_id="start_job",
+        summary="Start a job",
+        request={"application/json": bodies.START_JOB},
+        responses=_answers(answers.JOB, 202),
+    )
+    def post(self, request: Request) -> Response:
+        body: Any = request.data
+        bodies.START_JOB_BODY.check(body)
+        job = start_bulk_job(scenario=body["scenario"], actor=caller_of(request).actor)
+        job.refresh_from_db()
+        return Response(
+            _job(job), status=202, headers={"Location": request.build_absolute_uri(f"/api/v1/jobs/{job.pk}")}
+        )
+
+
+class JobView(APIView):
+    scope = Scope.READ
+
+    @extend_schema(operation_id="read_job", summary="Read a job and its progress", responses=_answers(answers.JOB))
+    def get(self, request: Request, job_id: str) -> Response:
+        job = Job.objects.select_related("scenario").filter(pk=job_id).first()
+        if job is None:
+            raise NotFound(f"There is no job {job_id}.")
+        return Response(_job(job))
+
+
+def _find_model(name: str) -> RegisteredModel:
+    model: RegisteredModel | None = _models().filter(name=name).first()
+    if model is None:
+        raise NotFound(f"There is no registered model '{name}'.")
+    return model
+
+
+def find_model_version(name: str, number: int) -> ModelVersion:
+    """Raises NotFound."""
+    versions = ModelVersion.objects.select_related("model").prefetch_related("aliases")
+    version = versions.filter(model__name=name, number=number).first()
+    if version is None:
+        raise NotFound(f"The model '{name}' has no version {number}.")
+    return version
+
+
+def _models() -> QuerySet[Any]:
+    versions = ModelVersion.objects.only("number")
+    aliases = Alias.objects.prefetch_related(Prefetch("version", versions))
+    return RegisteredModel.objects.annotate(latest_version=Max("versions__number")).prefetch_related(
+        Prefetch("aliases", aliases)
+    )
+
+
+def _model(model: Any) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "task": model.task,
+        "description": model.description,
+        "aliases": {alias.name: alias.version.number for alias in model.aliases.all()},
+        "latest_version": model.latest_version or 0,
+        "created_at": model.created_at,
+    }
+
+
+def show_model_version(version: ModelVersion) -> dict[str, Any]:
+    return {
+        "model": version.model.name,
+        "version": version.number,
+        "digest": version.digest,
+        "size": version.size,
+        "signature": version.signature,
+        "labels": version.labels,
+        "aliases": [alias.name for alias in version.aliases.all()],
+        "certificate": version.certificate,
+        "metrics": version.metrics,
+        "lineage": version.lineage,
+        "notes": version.notes,
+        "created_at": version.created_at,
+        "created_by": version.created_by,
+    }
+
+
+def _workflow(workflow: Workflow) -> dict[str, Any]:
+    current = workflow.current
+    definition = current.definition if current else {}
+    return {
+        "name": workflow.name,
+        "description": workflow.description,
+        "version": current.number if current else 0,
+        "rule_set": definition.get("rule_set", ""),
+        "definition": definition,
+    }
+
+
+def _decision(decision: Any) -> dict[str, Any]:
+    return decision_answer(decision, is_new=False)
+
+
+def _job(job: Job) -> dict[str, Any]:
+    return {
+        "job_id": str(job.pk),
+        "kind": "bulk-recommendations",
+        "scenario": job.scenario.name,
+        "state": job.state,
+        "total": job.total,
+        "done": job.done,
+        "problem": job.problem,
+        "requested_by": job.requested_by,
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+    }

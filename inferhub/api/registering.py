@@ -1,0 +1,138 @@
+"""Register a version by upload, fetch its artifact, move an alias."""
+
+import base64
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.http import HttpResponse
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from inferhub.accounts.models import Scope
+from inferhub.api import answers, bodies
+from inferhub.api.authentication import caller_of
+from inferhub.api.reading import ModelVersionsView, find_model_version, show_model_version
+from inferhub.errors import FieldError, InvalidInput, TooLarge
+from inferhub.lib.describe import describe
+from inferhub.registry.services import Provenance, fetch_artifact, move_alias, register_version
+
+_FORM_BYTES = 1 << 20  # what a form may hold beside the file
+_TEXTS = ("task", "alias", "description", "notes", "certificate")
+
+
+class RegisterVersionView(ModelVersionsView):
+    """The list of a model's versions, to which an upload adds one."""
+
+    parser_classes = [MultiPartParser]
+    scopes = {"POST": Scope.REGISTER}
+
+    @extend_schema(
+        operation_id="register_model_version",
+        summary="Register an ONNX file as the next version of a model",
+        request={"multipart/form-data": bodies.REGISTER},
+        responses={201: OpenApiResponse(answers.MODEL_VERSION, description="The version.")},
+    )
+    def post(self, request: Request, name: str) -> Response:
+        _check_length(request)
+        form = _Form(request)
+        version = register_version(
+            name=name,
+            task=form.text("task"),
+            data=form.file("file"),
+            alias=form.text("alias"),
+            description=form.text("description"),
+            provenance=Provenance(certificate=form.json("certificate"), notes=form.text("notes")),
+            actor=caller_of(request).actor,
+        )
+        address = request.build_absolute_uri(f"/api/v1/models/{name}/versions/{version.number}")
+        return Response(show_model_version(version), status=201, headers={"Location": address})
+
+
+class ArtifactView(APIView):
+    """The bytes of a version, with their digest in the headers (RFC 9530)."""
+
+    scope = Scope.READ
+
+    @extend_schema(
+        operation_id="read_artifact",
+        summary="Download the ONNX file of a version",
+        responses={(200, "application/octet-stream"): OpenApiResponse(bytes, description="The ONNX file.")},
+    )
+    def get(self, request: Request, name: str, number: int) -> HttpResponse:
+        version = find_model_version(name, number)
+        data = fetch_artifact(version=version, actor=caller_of(request).actor)
+        response = HttpResponse(data, content_type="application/octet-stream")
+        response["Repr-Digest"] = f"sha-256=:{base64.b64encode(bytes.fromhex(version.digest)).decode()}:"
+        response["ETag"] = f'"{version.digest}"'
+        response["Content-Disposition"] = f'attachment; filename="{name}-{number}.onnx"'
+        return response
+
+
+class AliasView(APIView):
+    scope = Scope.REGISTER
+
+    @extend_schema(
+        operation_id="move_alias",
+        summary="Point an alias of a model at a version",
+        request={"application/json": bodies.MOVE_ALIAS},
+        responses={200: OpenApiResponse(answers.MODEL_VERSION, description="The version that the alias means now.")},
+    )
+    def put(self, request: Request, name: str, alias: str) -> Response:
+        body: Any = request.data
+        bodies.MOVE_ALIAS_BODY.check(body)
+        version = find_model_version(name, body["version"])
+        move_alias(version=version, alias=alias, actor=caller_of(request).actor, reason=body["reason"])
+        return Response(show_model_version(find_model_version(name, body["version"])))
+
+
+class _Form:
+    """The fields of a multipart form; what is not one of them is an error."""
+
+    def __init__(self, request: Request) -> None:
+        self._form: Any = request.data
+        self._files = request.FILES
+        known = ("file", *_TEXTS)
+        unknown = [name for name in self._form if name not in known]
+        if unknown:
+            expected = f"one of {', '.join(known)}"
+            raise InvalidInput(errors=[FieldError(pointer=f"/{n}", expected=expected, got="it") for n in unknown])
+
+    def text(self, name: str) -> str:
+        value: Any = self._form.get(name, "")
+        if not isinstance(value, str) or "\x00" in value:
+            raise InvalidInput(errors=[FieldError(pointer=f"/{name}", expected="a text", got="something else")])
+        return value
+
+    def json(self, name: str) -> dict[str, Any]:
+        text = self.text(name)
+        if not text:
+            return {}
+        try:
+            value = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            value = None
+        if not isinstance(value, dict) or "\\u0000" in text:
+            raise InvalidInput(errors=[FieldError(pointer=f"/{name}", expected="a JSON object", got=describe(text))])
+        return value
+
+    def file(self, name: str) -> bytes:
+        file = self._files.get(name)
+        if file is None:
+            raise InvalidInput(errors=[FieldError(pointer=f"/{name}", expected="an ONNX file", got="nothing")])
+        limit = settings.CONFIG.max_model_bytes
+        if file.size > limit:
+            raise TooLarge(f"The file has {file.size} bytes; at most {limit} are accepted (INFERHUB_MAX_MODEL_BYTES).")
+        data: bytes = file.read()
+        return data
+
+
+def _check_length(request: Request) -> None:
+    """Refuse what is too long before it is read."""
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    limit = settings.CONFIG.max_model_bytes + _FORM_BYTES
+    if length.isdecimal() and int(length[:15]) > limit:
+        raise TooLarge(f"The upload has {length} bytes; at most {limit} are accepted (INFERHUB_MAX_MODEL_BYTES).")

@@ -1,0 +1,47 @@
+"""The OpenAPI document: what drf-spectacular reads off the views, and the problems that each of them can answer."""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+
+from inferhub.api import answers
+
+_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_ALWAYS = {
+    "400": "The request is malformed.",
+    "401": "No API key, or not a valid one.",
+    "403": "The API key lacks the scope.",
+    "404": "There is no such thing.",
+    "422": "A field is not as expected; `errors` names it.",
+    "406": "Only application/json can be answered.",
+    "503": "A part does not answer now. Try again.",
+}
+_WITH_BODY = {
+    "409": "The present state does not allow it.",
+    "413": "The body is too large.",
+    "415": "The body is not application/json.",
+    "502": "The model gave no usable answer.",
+}
+
+
+class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "inferhub.api.authentication.ApiKeyAuthentication"
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "description": "An API key of this hub: ihk_..."}
+
+
+def add_problem_answers(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+    """Document the problem answers once for all operations."""
+    components = result.setdefault("components", {})
+    components.setdefault("schemas", {})["Problem"] = answers.PROBLEM
+    for methods in result["paths"].values():
+        for operation in methods.values():
+            problems = dict(_ALWAYS)
+            if "requestBody" in operation:
+                operation["requestBody"]["required"] = True
+                problems |= _WITH_BODY
+            for status, description in problems.items():
+                operation["responses"].setdefault(status, {"description": description, "content": _PROBLEM})
+    return result

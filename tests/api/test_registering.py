@@ -1,0 +1,115 @@
+import base64
+import hashlib
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+
+from inferhub.accounts.services import create_api_key
+from inferhub.audit.models import AuditEvent
+from inferhub.registry.models import Alias, ModelVersion
+from tests.hub_fixtures import ACTOR, Api
+from tests.models import linear_model
+
+pytestmark = pytest.mark.django_db
+
+
+def _upload(api: Api, data: bytes | None = None, name: str = "price-model", **fields: Any) -> Any:
+    form = {"file": SimpleUploadedFile("m.onnx", linear_model() if data is None else data), "task": "regression"}
+    form = {key: value for key, value in (form | fields).items() if value is not None}
+    headers = {"Authorization": f"Bearer {api.secret}"}
+    return Client(raise_request_exception=False).post(f"/api/v1/models/{name}/versions", form, headers=headers)
+
+
+def test_an_uploaded_file_becomes_a_version_that_predicts(api: Api) -> None:
+    made = _upload(api, alias="champion", notes="first", certificate='{"rows": 3}')
+    assert made.status_code == 201
+    assert made["Location"].endswith("/api/v1/models/price-model/versions/1")
+    assert (made.json()["aliases"], made.json()["certificate"]) == (["champion"], {"rows": 3})
+    assert api.post("models/price-model/predictions", {"rows": [{"price": 1}]}).json()["predictions"] == [
+        {"value": 3.0}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "pointer"),
+    [
+        ({"file": None}, 422, "/file"),
+        ({"task": None}, 422, "/task"),
+        ({"task": "divination"}, 422, "/task"),
+        ({"alias": "No Slug"}, 422, "/alias"),
+        ({"certificate": "[1]"}, 422, "/certificate"),
+        ({"certificate": "{"}, 422, "/certificate"),
+        ({"colour": "red"}, 422, "/colour"),
+    ],
+)
+def test_a_bad_upload_names_the_field(api: Api, fields: dict[str, Any], status: int, pointer: str) -> None:
+    answer = _upload(api, **fields)
+    assert answer.status_code == status
+    assert pointer in [error["pointer"] for error in answer.json()["errors"]]
+    assert not ModelVersion.objects.exists()
+
+
+@pytest.mark.parametrize("data", [b"", b"GIF89a", linear_model()[:50]])
+def test_a_file_that_is_no_model_is_refused_with_the_reason(api: Api, data: bytes) -> None:
+    answer = _upload(api, data)
+    assert answer.status_code == 422
+    assert answer.json()["errors"]
+
+
+def test_the_same_file_twice_is_a_conflict(api: Api) -> None:
+    assert [_upload(api).status_code for _ in range(2)] == [201, 409]
+
+
+def test_a_file_over_the_limit_is_refused_before_it_is_read(api: Api, settings: Any) -> None:
+    headers = {"Authorization": f"Bearer {api.secret}"}
+    length = str(settings.CONFIG.max_model_bytes + (2 << 20))
+    answer = Client().generic(
+        "POST",
+        "/api/v1/models/x/versions",
+        b"",
+        "multipart/form-data; boundary=x",
+        headers=headers,
+        CONTENT_LENGTH=length,
+    )
+    assert answer.status_code == 413
+
+
+def test_a_key_without_the_scope_registers_nothing() -> None:
+    reader = Api(create_api_key(name="reader", scopes=["read", "predict"], actor=ACTOR)[1])
+    assert _upload(reader).status_code == 403
+    assert not ModelVersion.objects.exists()
+
+
+def test_an_artifact_comes_back_as_it_was_sent_and_the_download_is_audited(api: Api) -> None:
+    _upload(api)
+    answer = api.get("models/price-model/versions/1/artifact")
+    assert answer.content == linear_model()
+    digest = hashlib.sha256(linear_model()).digest()
+    assert answer["Repr-Digest"] == f"sha-256=:{base64.b64encode(digest).decode()}:"
+    assert AuditEvent.objects.filter(action="model_version.downloaded").count() == 1
+
+
+def test_an_alias_moves_with_a_reason_and_back_again(api: Api) -> None:
+    _upload(api, alias="champion")
+    _upload(api, linear_model(3))
+    for number in (2, 1):
+        moved = api.put("models/price-model/aliases/champion", {"version": number, "reason": "better"})
+        assert moved.json()["aliases"] == ["champion"]
+        assert Alias.objects.get().version.number == number
+
+
+@pytest.mark.parametrize(
+    ("alias", "body", "status"),
+    [
+        ("champion", {"version": 1}, 422),
+        ("champion", {"version": 1, "reason": " "}, 422),
+        ("champion", {"version": 9, "reason": "x"}, 404),
+        ("No Slug", {"version": 1, "reason": "x"}, 404),
+    ],
+)
+def test_a_bad_move_moves_nothing(api: Api, alias: str, body: dict[str, Any], status: int) -> None:
+    _upload(api)
+    assert api.put(f"models/price-model/aliases/{alias}", body).status_code == status
+    assert not Alias.objects.exists()

@@ -1,0 +1,97 @@
+import hashlib
+from pathlib import Path
+
+import pytest
+from django.db import Error, connection, transaction
+
+from inferhub.audit.models import AuditEvent
+from inferhub.errors import Conflict, InvalidInput, InvalidModel, ModelFailed
+from inferhub.inference import services
+from inferhub.inference.services import predict
+from inferhub.registry.models import Alias, ModelVersion
+from inferhub.registry.services import move_alias, register_version
+from inferhub.registry.storage import artifact_storage, read_artifact, write_artifact
+from tests.hub_fixtures import ACTOR
+from tests.models import linear_model
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_registered_version_carries_digest_size_and_the_signature_of_the_graph(price_model: ModelVersion) -> None:
+    data = linear_model()
+    assert price_model.digest == hashlib.sha256(data).hexdigest()
+    assert price_model.size == len(data)
+    assert [tensor["name"] for tensor in price_model.signature["inputs"]] == ["price"]
+    assert read_artifact(price_model.digest) == data
+
+
+def test_versions_count_up_and_the_alias_follows_only_where_it_is_told_to(price_model: ModelVersion) -> None:
+    second = register_version(name="price-model", task="regression", data=linear_model(3), actor=ACTOR)
+    assert second.number == 2
+    assert Alias.objects.get(model__name="price-model").version == price_model
+
+
+def test_the_same_file_is_not_registered_twice(price_model: ModelVersion) -> None:
+    with pytest.raises(Conflict, match="version 1 of price-model already"):
+        register_version(name="price-model", task="regression", data=linear_model(), actor=ACTOR)
+
+
+def test_a_model_keeps_its_task(price_model: ModelVersion) -> None:
+    with pytest.raises(Conflict, match="registered for the task regression"):
+        register_version(name="price-model", task="classification", data=linear_model(3), actor=ACTOR)
+
+
+@pytest.mark.parametrize("name", ["", "Price Model", "../etc", "stats", "x" * 65, "a\x00b"])
+def test_a_name_that_cannot_stand_in_an_address_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        register_version(name=name, task="regression", data=linear_model(), actor=ACTOR)
+    assert [error.pointer for error in caught.value.errors] == ["/name"]
+
+
+def test_a_refused_file_leaves_an_audit_event_and_nothing_else() -> None:
+    with pytest.raises(InvalidModel):
+        register_version(name="broken", task="regression", data=b"not a model", actor=ACTOR)
+    assert AuditEvent.objects.get().action == "model_version.refused"
+    assert not ModelVersion.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE registry_modelversion SET number = 9", "DELETE FROM registry_modelversion"]
+)
+def test_the_database_itself_refuses_to_change_a_version(price_model: ModelVersion, statement: str) -> None:
+    Alias.objects.all().delete()
+    with pytest.raises(Error, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def test_a_moved_alias_serves_the_other_version_and_is_audited(price_model: ModelVersion) -> None:
+    second = register_version(name="price-model", task="regression", data=linear_model(3), actor=ACTOR)
+    move_alias(version=second, alias="champion", actor=ACTOR, reason="better")
+    answer = predict(model="price-model", rows=[{"price": 10}])
+    assert (answer.version, answer.rows) == (2, [{"value": 31.0}])
+    assert AuditEvent.objects.filter(action="alias.moved").first().details == {"from": 1, "to": 2, "reason": "better"}
+
+
+@pytest.fixture
+def own_model() -> ModelVersion:
+    """A file of its own for a test that damages it: tests that run beside this one share the folder."""
+    return register_version(name="own", task="regression", data=linear_model(5.5), alias="champion", actor=ACTOR)
+
+
+def test_a_changed_artifact_is_not_served_until_it_is_whole_again(own_model: ModelVersion) -> None:
+    _overwrite(own_model, linear_model(3))
+    services._pool.discard(own_model.digest)
+    with pytest.raises(ModelFailed):
+        predict(model="own", rows=[{"price": 10}])
+    write_artifact(own_model.digest, linear_model(5.5))
+    assert predict(model="own", rows=[{"price": 10}]).rows == [{"value": 56.0}]
+
+
+def test_a_damaged_artifact_is_healed_by_writing_it_again(own_model: ModelVersion) -> None:
+    _overwrite(own_model, b"half")
+    write_artifact(own_model.digest, linear_model(5.5))
+    assert read_artifact(own_model.digest) == linear_model(5.5)
+
+
+def _overwrite(version: ModelVersion, data: bytes) -> None:
+    Path(artifact_storage().path(f"{version.digest[:2]}/{version.digest}.onnx")).write_bytes(data)
