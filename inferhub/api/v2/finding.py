@@ -1,0 +1,51 @@
+"""Which version an address means."""
+
+import re
+
+from inferhub.errors import InvalidInput, NotFound
+from inferhub.lib.describe import describe, shorten
+from inferhub.lib.slug import is_slug
+from inferhub.registry.models import ModelVersion
+from inferhub.registry.queries import VersionPlan, find_version
+
+_CHAMPION = "champion"
+
+
+def find_plan(model: str, version: str = "", *aliases: object) -> VersionPlan:
+    """The version that the path and the request's parameters name; the champion where they name none.
+
+    `aliases` are what was given in different places, None where nothing was. Raises NotFound and InvalidInput.
+    """
+    given = {alias for alias in aliases if alias is not None and _is_alias(alias)}
+    if len(given) + bool(version) > 1:
+        raise InvalidInput("Ask for one version or one alias, not for several of them.")
+    if not is_slug(model):
+        raise no_model(model)
+    if version:
+        return find_version(model, number=_number(version))
+    return find_version(model, alias=str(given.pop()) if given else _CHAMPION)
+
+
+def versions_of(model: str) -> list[tuple[int, str]]:
+    """Number and digest of each version of a model, first one first. Raises NotFound."""
+    found = ModelVersion.objects.filter(model__name=model).order_by("number") if is_slug(model) else ()
+    versions = [(version.number, version.digest) for version in found]
+    if not versions:
+        raise no_model(model)
+    return versions
+
+
+def no_model(name: str) -> NotFound:
+    return NotFound(f"There is no registered model '{shorten(name)}'.")
+
+
+def _is_alias(alias: object) -> bool:
+    if isinstance(alias, str) and is_slug(alias):
+        return True
+    raise InvalidInput(f"The parameter 'alias' must be the name of an alias, such as champion; got {describe(alias)}.")
+
+
+def _number(version: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", version):
+        raise InvalidInput(f"The version in the address must be a whole number from 1, and not '{shorten(version)}'.")
+    return int(version)

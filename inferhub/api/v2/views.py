@@ -1,0 +1,181 @@
+"""Every address of the protocol."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+from inferhub.accounts.models import Scope
+from inferhub.api.health import states_of_parts
+from inferhub.api.v2 import documents
+from inferhub.api.v2.body import HEADER_LENGTH, parameters_of, read_body, split_body
+from inferhub.api.v2.counters import Counters, Key
+from inferhub.api.v2.endpoint import Endpoint, OpenEndpoint, json_response
+from inferhub.api.v2.errors import Refusal, error_response
+from inferhub.api.v2.finding import find_plan, versions_of
+from inferhub.api.v2.infer_answer import compressed, infer_answer
+from inferhub.api.v2.infer_request import InferRequest, read_infer_request
+from inferhub.errors import InvalidInput, Unavailable
+from inferhub.inference.services import infer, is_loaded, load_model, unload
+from inferhub.lib.describe import shorten
+from inferhub.registry.models import ModelVersion
+from inferhub.registry.queries import VersionPlan, find_champions
+
+counters = Counters()
+
+
+class LiveView(OpenEndpoint):
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return json_response({"live": True})
+
+
+class ReadyView(OpenEndpoint):
+    def get(self, request: HttpRequest) -> HttpResponse:
+        wrong = [f"{name}: {state}" for name, state in states_of_parts().items() if state != "ok"]
+        if wrong:
+            raise Unavailable(f"Not ready. {'; '.join(wrong)}.")
+        return json_response({"ready": True})
+
+
+class ServerView(Endpoint):
+    scopes = frozenset({Scope.READ})
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return json_response(documents.server_document())
+
+
+class ModelView(Endpoint):
+    scopes = frozenset({Scope.READ})
+
+    def get(self, request: HttpRequest, name: str, version: str = "") -> HttpResponse:
+        plan = find_plan(name, version, request.GET.get("alias"))
+        return json_response(documents.model_document(plan, [number for number, _ in versions_of(name)]))
+
+
+class ModelReadyView(Endpoint):
+    """Ready: the session is there, or could be loaded right now. Who may only predict needs to ask this too."""
+
+    scopes = frozenset({Scope.READ, Scope.PREDICT})
+
+    def get(self, request: HttpRequest, name: str, version: str = "") -> HttpResponse:
+        plan = find_plan(name, version, request.GET.get("alias"))
+        load_model(plan)
+        return json_response({"name": name, "ready": True})
+
+
+class ConfigView(Endpoint):
+    scopes = frozenset({Scope.READ})
+
+    def get(self, request: HttpRequest, name: str, version: str = "") -> HttpResponse:
+        return json_response(documents.config_document(find_plan(name, version, request.GET.get("alias"))))
+
+
+class InferView(Endpoint):
+    scopes = frozenset({Scope.PREDICT})
+
+    def post(self, request: HttpRequest, name: str, version: str = "") -> HttpResponse:
+        limit = settings.CONFIG.max_tensor_bytes
+        body = read_body(request, max_bytes=limit)
+        asked = read_infer_request(*split_body(body, request.headers.get(HEADER_LENGTH), max_bytes=limit))
+        plan = find_plan(name, version, asked.alias, request.GET.get("alias"))
+        return compressed(_inferred(plan, asked, limit), request.headers.get("Accept-Encoding", ""))
+
+
+def _inferred(plan: VersionPlan, asked: InferRequest, limit: int) -> HttpResponse:
+    with counters.measured((plan.model, plan.number)) as watch:
+        wanted = asked.wanted(plan.signature)
+        feeds = asked.feeds(plan.signature, max_bytes=limit)
+        watch.lap("compute_input")
+        outputs = infer(plan, feeds)
+        watch.lap("compute_infer")
+        answer = infer_answer(plan, asked.id, wanted, outputs)
+        watch.lap("compute_output")
+    return answer
+
+
+class StatisticsView(Endpoint):
+    """Of this process; a hub of several web processes counts in each of them."""
+
+    scopes = frozenset({Scope.READ})
+
+    def get(self, request: HttpRequest, name: str = "", version: str = "") -> HttpResponse:
+        return json_response({"model_stats": [counters.document(key) for key in _counted(name, version)]})
+
+
+def _counted(name: str, version: str) -> list[Key]:
+    """The version that was asked for; else what was used so far, and the champions."""
+    if version:
+        plan = find_plan(name, version)
+        return [(plan.model, plan.number)]
+    if name:
+        numbers = [number for number, _ in versions_of(name)]
+        return [(name, number) for number in numbers]
+    return sorted({(plan.model, plan.number) for plan in find_champions()} | set(counters.keys))
+
+
+class RepositoryIndexView(Endpoint):
+    """Every version can be served: what is not loaded is loaded by its first request."""
+
+    scopes = frozenset({Scope.READ})
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        _control_parameters(request)
+        versions = ModelVersion.objects.order_by("model__name", "number")
+        index = [
+            {
+                "name": name,
+                "version": str(number),
+                "state": "READY",
+                "reason": "" if is_loaded(digest) else "not in the memory of this process; its first request loads it",
+            }
+            for name, number, digest in versions.values_list("model__name", "number", "digest")
+        ]
+        return json_response(index)
+
+
+class LoadView(Endpoint):
+    """Load the champion's session now, in this process."""
+
+    scopes = frozenset({Scope.PREDICT})
+
+    def post(self, request: HttpRequest, name: str) -> HttpResponse:
+        parameters = _control_parameters(request)
+        given = [key for key in parameters if key == "config" or key.startswith("file:")]
+        if given:
+            raise InvalidInput(
+                f"'{shorten(given[0])}' is not accepted: a model is checked when it is registered, not here."
+            )
+        load_model(find_plan(name, "", parameters.get("alias")))
+        return json_response({"name": name, "load": True})
+
+
+class UnloadView(Endpoint):
+    """Drop every session of a model from this process's memory."""
+
+    scopes = frozenset({Scope.PREDICT})
+
+    def post(self, request: HttpRequest, name: str) -> HttpResponse:
+        _control_parameters(request)
+        for _, digest in versions_of(name):
+            unload(digest)
+        return json_response({"name": name, "unload": True})
+
+
+class MissingExtensionView(Endpoint):
+    scopes = frozenset({Scope.READ, Scope.PREDICT})
+
+    def get(self, request: HttpRequest, **_: str) -> HttpResponse:
+        raise Refusal(501, "Trace settings, log settings and shared memory are not served here.")
+
+    post = get
+
+
+def unknown_address(request: HttpRequest) -> HttpResponse:
+    return error_response(404, f"There is nothing at {request.path[:200]}.")
+
+
+def _control_parameters(request: HttpRequest) -> dict[str, Any]:
+    """The parameters of a request about the repository; its body may be empty."""
+    limit = settings.CONFIG.max_tensor_bytes
+    body = read_body(request, max_bytes=limit)
+    return parameters_of(split_body(body, None, max_bytes=limit)[0]) if body else {}

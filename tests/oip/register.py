@@ -1,0 +1,57 @@
+"""Fill an empty database for the tests with a real server; `python -m tests.oip.register` prints API keys as JSON."""
+
+import json
+from pathlib import Path
+from unittest.mock import patch
+
+import django
+
+django.setup()
+
+from django.core.management import call_command  # noqa: E402 (Django's settings come first)
+
+from inferhub.accounts.models import Scope  # noqa: E402
+from inferhub.accounts.services import create_api_key  # noqa: E402
+from inferhub.registry import services  # noqa: E402
+from inferhub.runtime.check import ModelReport  # noqa: E402
+from inferhub.runtime.pool import artifact_digest  # noqa: E402
+from inferhub.runtime.session import load_session  # noqa: E402
+from tests.oip.graphs import DATATYPES, identity, pair  # noqa: E402
+
+
+def our_own(path: Path, *, max_bytes: int) -> ModelReport:
+    """The check's report on a file of this folder, without the check: it takes most of a second a file."""
+    data = path.read_bytes()
+    digest, loaded = artifact_digest(data), load_session(data)
+    return ModelReport(
+        digest=digest,
+        source_digest=digest,
+        size=len(data),
+        signature=loaded.signature,
+        task="other",
+        labels=(),
+        operators=("Identity",),
+        trial="ran",
+        memory_bytes=len(data),
+        rewritten=None,
+    )
+
+
+def register_all() -> None:
+    """Two versions of each datatype's model, named after it: the second one is the champion."""
+    with patch.object(services, "check_model", our_own):
+        for datatype in DATATYPES:
+            for note, alias in (("first", "challenger"), ("second", "champion")):
+                data = identity(datatype, note)
+                services.register_version(
+                    name=datatype.lower(), task="other", data=data, alias=alias, actor="user:tester"
+                )
+        services.register_version(name="pair", task="other", data=pair(), alias="champion", actor="user:tester")
+
+
+if __name__ == "__main__":
+    call_command("migrate", verbosity=0)
+    register_all()
+    scopes = {"all": list(Scope.values), "predict": [Scope.PREDICT], "read": [Scope.READ], "neither": [Scope.DECIDE]}
+    keys = {name: create_api_key(name=name, scopes=granted, actor="user:tester")[1] for name, granted in scopes.items()}
+    print(json.dumps(keys))
