@@ -1,0 +1,33 @@
+"""The pages of the console, one module per area. Importing them registers them with Django's admin."""
+
+from inferhub.console.admin import (
+    accounts,
+    actions,
+    audit,
+    catalog,
+    decisions,
+    jobs,
+    recommendations,
+    registry,
+    reviews,
+    rulesets,
+    schedules,
+    webhooks,
+    workflows,
+)
+
+__all__ = [
+    "accounts",
+    "actions",
+    "audit",
+    "catalog",
+    "decisions",
+    "jobs",
+    "recommendations",
+    "registry",
+    "reviews",
+    "rulesets",
+    "schedules",
+    "webhooks",
+    "workflows",
+]

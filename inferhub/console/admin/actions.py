@@ -1,0 +1,110 @@
+"""Actions: what is to be done, what was tried, and dead letters to drive again."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+
+from inferhub.console import html
+from inferhub.console.base import RecordAdmin, as_uuid, deed, link_column, time_column
+from inferhub.console.pages import Done, FormPage, ServiceForm, sent
+from inferhub.console.sections import Facts, Section
+from inferhub.console.trace import attempt_table, values_table
+from inferhub.decisions.delivery import redrive_action
+from inferhub.decisions.models import Action, ActionState
+
+
+class RedriveForm(ServiceForm):
+    """Nothing to fill in: a deed to confirm."""
+
+    def __init__(self, *args: Any, action: Action, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._action = action
+
+    def save(self, *, actor: str) -> Done:
+        redrive_action(action=self._action, actor=actor)
+        return Done(message="The action is pending again; a worker tries it now.", url=html.url_of(self._action))
+
+
+_MADE = time_column("created_at", "Made")
+
+
+@admin.register(Action)
+class ActionAdmin(RecordAdmin):
+    audit_subject = "action:{0.pk}"
+    empty_sentence = "Outcomes cause actions where the workflow says so."
+    list_display = (
+        _MADE,
+        "what",
+        "current_state",
+        "attempt_count",
+        link_column("decision", "Decision"),
+        time_column("finished_at", "Finished"),
+    )
+    list_display_links = (_MADE, "what")
+    list_filter = (("state", ChoicesDropdownFilter),)
+    list_select_related = ("decision__workflow",)
+    search_fields = ("id",)
+    search_help_text = "Action id or decision id"
+    ordering = ("-id",)
+    sortable_by = ()
+    actions_detail = ("redrive",)
+    deeds = {"redrive": lambda found: found.state == ActionState.DEAD}
+
+    @admin.display(description="Action")
+    def what(self, found: Action) -> str:
+        target = found.settings.get("endpoint") or found.settings.get("title") or ""
+        return f"{found.kind}: {target}" if target else found.kind
+
+    @admin.display(description="State")
+    def current_state(self, found: Action) -> SafeString:
+        return html.badge(found.get_state_display().lower(), state=found.state)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Action]:
+        return super().get_queryset(request).select_related("decision__workflow")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
+    ) -> tuple["QuerySet[Any]", bool]:
+        if not search_term.strip():
+            return queryset, False
+        found = as_uuid(search_term)
+        return queryset.filter(Q(pk=found) | Q(decision_id=found)) if found else queryset.none(), False
+
+    def refresh_seconds(self, found: Action) -> int | None:
+        return 2 if found.state == ActionState.PENDING else None
+
+    def sections(self, request: HttpRequest, found: Action) -> Sequence[Section]:
+        is_pending = found.state == ActionState.PENDING
+        return (
+            Facts(
+                title="Action",
+                pairs=(
+                    ("Kind", found.kind),
+                    ("State", self.current_state(found)),
+                    ("Decision", html.link_to(found.decision)),
+                    ("Made", html.moment(found.created_at)),
+                    ("Next attempt", html.moment(found.next_attempt_at) if is_pending else None),
+                    ("Finished", html.moment(found.finished_at)),
+                    ("Idempotency key", html.code(found.pk)),
+                ),
+            ),
+            values_table("Settings", found.settings, "None."),
+            attempt_table(found),
+        )
+
+    @deed("Drive again", icon="replay", permission="decisions.change_action")
+    def redrive(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        found = self.find(request, object_id)
+        page = FormPage(
+            title=f"Drive {found.kind} again",
+            submit="Drive again",
+            found=found,
+            intro="The receiver gets the same action with the same idempotency key. Do this once the cause is removed.",
+            sections=(attempt_table(found),),
+        )
+        return self.show_deed(request, RedriveForm(sent(request), action=found), page)

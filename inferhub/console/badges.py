@@ -1,0 +1,22 @@
+"""The small numbers beside the sidebar's entries: what waits for a person."""
+
+from django.http import HttpRequest
+
+from inferhub.decisions.models import Action, ActionState, Review
+
+_MOST = 100
+
+
+def open_reviews(request: HttpRequest) -> str:
+    return _short(Review.objects.filter(verdict="").order_by()[:_MOST].count())
+
+
+def dead_letters(request: HttpRequest) -> str:
+    return _short(Action.objects.filter(state=ActionState.DEAD).order_by()[:_MOST].count())
+
+
+def _short(count: int) -> str:
+    """Nothing where nothing waits; counting stops at a hundred."""
+    if count == 0:
+        return ""
+    return "99+" if count == _MOST else str(count)

@@ -1,0 +1,101 @@
+"""Find and read decisions."""
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.db import DatabaseError
+from django.test import Client
+from django.utils import timezone
+
+from inferhub.decisions.models import ActionAttempt, Decision, Workflow
+from inferhub.decisions.queries import list_outcomes
+from tests.console.conftest import make_action, make_decision, make_review, make_version
+from tests.console.pages import list_of, page_of, text_of
+
+pytestmark = pytest.mark.django_db
+FAILED = {"p": {"model": "m", "error": "It failed."}}
+
+
+def found(console: Client, **query: str) -> list[Decision]:
+    return list(console.get(list_of(Decision), query).context["cl"].queryset)
+
+
+def test_a_decision_shows_input_prediction_outcome_and_why(console: Client, workflow: Workflow) -> None:
+    version = make_version("order-value")
+    prediction = {"model": "order-value", "version": 1, "digest": version.digest, "output": {"value": 321.5}}
+    decision = make_decision(workflow, total=512, predictions={"order_value": prediction})
+    response = console.get(page_of(decision))
+    text = text_of(response)
+    assert "total 512" in text
+    assert "prediction.order_value order-value version 1" in text
+    assert page_of(version) in response.content.decode()
+    assert "value 321.5" in text
+    assert '1 Order total > 100 Outcome "review" a large order matched' in text
+    assert "holds too another rule decided" in text
+
+
+def test_why_not_names_the_cell_and_the_value_that_rejected_a_rule(console: Client, workflow: Workflow) -> None:
+    trace = {
+        "matched": [{"index": 1, "note": "all others"}],
+        "values": {"input.total": 50},
+        "rejections": [{"index": 0, "field": "input.total", "condition": "> 100", "got": 50}],
+        "overruled": [],
+    }
+    decision = make_decision(workflow, total=50, outcome="accept", outputs={"outcome": "accept"}, trace=trace)
+    assert "input.total > 100: it is 50" in text_of(console.get(page_of(decision)))
+
+
+def test_a_decision_that_rules_could_not_make_says_which_fact_was_wrong(console: Client, workflow: Workflow) -> None:
+    trace = {"undecided": [{"pointer": "/input/total", "expected": "a number", "got": "null"}]}
+    decision = make_decision(workflow, outputs={}, trace=trace, predictions=FAILED)
+    text = text_of(console.get(page_of(decision)))
+    assert "/input/total a number null" in text
+    assert "failed It failed." in text
+
+
+def test_a_decision_shows_its_actions_with_attempts_and_its_review(console: Client, workflow: Workflow) -> None:
+    review = make_review(workflow)
+    action = make_action(review.decision, endpoint="shop")
+    ActionAttempt.objects.create(
+        action=action, number=1, started_at=timezone.now(), duration_ms=5, is_success=False, detail="connection refused"
+    )
+    response = console.get(page_of(review.decision))
+    assert "connection refused" in text_of(response)
+    assert page_of(review) in response.content.decode()
+
+
+def test_search_finds_request_id_subject_and_decision_id_exactly(console: Client, workflow: Workflow) -> None:
+    first = make_decision(workflow, subject="anna", request_id="req-1")
+    make_decision(workflow, subject="annabel", request_id="req-10")
+    assert found(console, q="req-1") == [first]
+    assert found(console, q=" anna ") == [first]
+    assert found(console, q=str(first.pk)) == [first]
+    assert found(console, q=str(uuid.uuid4())) == []
+
+
+def test_filters_narrow_by_workflow_outcome_and_time(console: Client, workflow: Workflow) -> None:
+    old = make_decision(workflow, outcome="accept", created_at=timezone.now() - timedelta(days=10))
+    new = make_decision(workflow)
+    day = (timezone.now() - timedelta(days=1)).date().isoformat()
+    assert found(console, outcome="accept") == [old]
+    assert found(console, workflow__id__exact=str(workflow.pk)) == [new, old]
+    assert found(console, created_at_from=day) == [new]
+    assert found(console, created_at_to=day) == [old]
+
+
+def test_outcomes_to_filter_by_are_those_that_happened(workflow: Workflow) -> None:
+    for outcome in ("review", "accept", "accept", "block"):
+        make_decision(workflow, outcome=outcome)
+    assert list_outcomes() == ["accept", "block", "review"]
+
+
+def test_without_decisions_there_is_no_outcome_and_the_list_says_so(console: Client) -> None:
+    assert list_outcomes() == []
+    assert "No decisions yet Each request to a workflow makes one." in text_of(console.get(list_of(Decision)))
+
+
+def test_the_database_refuses_what_the_console_does_not_offer(workflow: Workflow) -> None:
+    decision = make_decision(workflow)
+    with pytest.raises(DatabaseError):
+        Decision.objects.filter(pk=decision.pk).update(outcome="accept")

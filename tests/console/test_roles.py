@@ -1,0 +1,94 @@
+"""What each role can do in the console."""
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import Group
+from django.test import Client
+
+from inferhub.accounts.models import ApiKey, User
+from inferhub.accounts.roles import ROLES, make_roles
+from inferhub.audit.models import AuditEvent
+from inferhub.catalog.models import Item
+from inferhub.decisions.models import Decision, Review, Workflow
+from inferhub.recommendations.models import Scenario
+from inferhub.registry.models import RegisteredModel
+from inferhub.rulesets.models import RuleSet
+from tests.console.conftest import make_review, make_scenario, make_version
+from tests.console.pages import add_to, list_of, page_of
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def with_role() -> Callable[[str], Client]:
+    """Somebody who has one role and nothing else."""
+
+    def sign_in(role: str) -> Client:
+        user, _ = User.objects.get_or_create(username=role.replace(" ", "-"), defaults={"is_staff": True})
+        user.groups.add(Group.objects.get(name=role))
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return sign_in
+
+
+def test_a_migrated_hub_has_the_roles_with_all_their_permissions() -> None:
+    for role, names in ROLES.items():
+        assert Group.objects.get(name=role).permissions.count() == len(set(names)), role
+
+
+def test_a_role_that_an_administrator_changed_stays_changed() -> None:
+    Group.objects.get(name="reviewer").permissions.clear()
+    make_roles()
+    assert Group.objects.get(name="reviewer").permissions.count() == 0
+
+
+def test_a_role_that_is_missing_is_made_again() -> None:
+    Group.objects.get(name="auditor").delete()
+    make_roles()
+    assert Group.objects.get(name="auditor").permissions.exists()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_nobody_but_an_administrator_hands_out_roles(with_role: Callable[[str], Client], role: str) -> None:
+    client = with_role(role)
+    assert client.get(add_to(User)).status_code == 403
+    assert client.get(add_to(Group)).status_code == 403
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_role_has_a_home_page_with_something_on_it(with_role: Callable[[str], Client], role: str) -> None:
+    response = with_role(role).get("/")
+    assert response.status_code == 200
+    assert "no role yet" not in response.content.decode()
+
+
+def test_each_role_may_do_its_job(with_role: Callable[[str], Client], workflow: Workflow) -> None:
+    review, version, scenario = make_review(workflow), make_version(), make_scenario()
+    item = Item.objects.create(item_id="I1", name="Red lantern")
+    for role, page in (
+        ("data scientist", add_to(RegisteredModel)),
+        ("rule author", page_of(RuleSet.objects.get(), "edit")),
+        ("approver", page_of(version, "point_alias")),
+        ("reviewer", page_of(review, "settle")),
+        ("operator", page_of(scenario, "start_job")),
+        ("operator", page_of(item, "switch")),
+        ("operator", add_to(ApiKey)),
+        ("auditor", list_of(AuditEvent)),
+    ):
+        assert with_role(role).get(page).status_code == 200, (role, page)
+
+
+def test_no_role_does_anothers_job(with_role: Callable[[str], Client], workflow: Workflow) -> None:
+    review, version = make_review(workflow), make_version()
+    auditor = with_role("auditor")
+    assert auditor.get(page_of(review, "settle")).status_code == 403
+    assert auditor.get(page_of(review)).status_code == 200
+    assert with_role("rule author").get(page_of(version, "point_alias")).status_code == 403
+    assert with_role("data scientist").get(page_of(version, "point_alias")).status_code == 403
+    reviewer = with_role("reviewer")
+    assert reviewer.get(list_of(Decision)).status_code == 200
+    assert reviewer.get(list_of(Review)).status_code == 200
+    assert reviewer.get(list_of(Scenario)).status_code == 403
