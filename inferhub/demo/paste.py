@@ -1,0 +1,51 @@
+"""Lines to paste into a shell, one for each thing that a shop asks of a hub."""
+
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from inferhub.demo.dataset import ORDER_CATEGORIES, ORDER_NUMBERS, Dataset
+from inferhub.demo.seed import SCENARIO
+from inferhub.demo.workflows import MESSAGES, SCREENING, order_input
+
+SPAM = "Congratulations! You were chosen for a free prize of 1000. Click http://prize.example now to claim it"
+
+
+def curl_lines(address: str, api_key: str, data: Dataset) -> Iterator[tuple[str, str]]:
+    """Pairs of a title and a command."""
+    for title, path, body in requests(data):
+        yield title, _curl(address, api_key, path, body)
+    user = data.sample_customer()
+    yield (
+        "what the nightly job stored for this customer",
+        f"curl -s {address}/api/v1/scenarios/{SCENARIO}/recommendations/{user} -H 'Authorization: Bearer {api_key}'",
+    )
+
+
+def requests(data: Dataset) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Triples of a title, a path and a body."""
+    order = order_input(data, total=42.5, is_first=False)
+    features = {name: order[name] for name in (*ORDER_CATEGORIES, *ORDER_NUMBERS)}
+    yield (
+        "a recommendation",
+        f"scenarios/{SCENARIO}/recommendations",
+        {"user_id": data.sample_customer(), "k": 5},
+    )
+    yield (
+        "a regression: what will this customer's order be worth",
+        "models/order-value/predictions",
+        {"rows": [features]},
+    )
+    yield "a spam check", "models/spam/predictions", {"rows": [{"text": SPAM}]}
+    yield "a decision on an order", f"workflows/{SCREENING}/decisions", {"input": order}
+    yield "a decision on a message", f"workflows/{MESSAGES}/decisions", {"input": {"message_id": "m-1", "text": SPAM}}
+
+
+def _curl(address: str, api_key: str, path: str, body: dict[str, Any]) -> str:
+    text = shlex.quote(orjson.dumps(body).decode())
+    return (
+        f"curl -s {address}/api/v1/{path} -H 'Authorization: Bearer {api_key}' "
+        f"-H 'Content-Type: application/json' -d {text}"
+    )
