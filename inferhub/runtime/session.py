@@ -59,6 +59,8 @@ class LoadedModel:
             outputs = self.session.run(names, dict(feeds))
         except ORT_ERRORS as exc:
             raise ModelFailed(f"The model stopped: {sentence(exc)}") from exc
+        except UnicodeDecodeError as exc:
+            raise ModelFailed("The model answered with text that is not UTF-8.") from exc
         return dict(zip(names, outputs, strict=True))
 
 

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from inferhub.errors import InvalidInput, ModelFailed
 from inferhub.runtime.session import load_session, sentence
@@ -34,6 +35,14 @@ def test_a_graph_that_stops_says_why_without_source_paths(capfd: pytest.CaptureF
         loaded.run({"x": np.zeros((1, 5), np.float32), "k": np.array([9])})
     assert "onnxruntime" not in str(caught.value).lower()
     assert capfd.readouterr().err == ""
+
+
+def test_text_that_is_not_utf8_is_a_failure_of_the_model() -> None:
+    x, y = graphs.value("x", TensorProto.FLOAT, ["N"]), graphs.value("y", TensorProto.STRING, [1])
+    text = helper.make_tensor("text", TensorProto.STRING, [1], [b"\xff"])
+    made = graphs.model([helper.make_node("Identity", ["text"], ["y"])], [x], [y], [text])
+    with pytest.raises(ModelFailed, match="not UTF-8"):
+        load_session(made.SerializeToString()).run({"x": np.zeros(1, np.float32)})
 
 
 @pytest.mark.parametrize("onnx_bytes", [b"", b"garbage", graphs.doubling().SerializeToString()[:-20]])
