@@ -1,11 +1,19 @@
 """LightGBM trees as float32 sees them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 import lightgbm as lgb
 import numpy as np
 
-_LIGHTGBM_ZERO = float(np.float32(1e-35))  # LightGBM reads numbers no farther than this from 0 as 0
+from recommender.types import AnyArray, DoubleArray
+
+Splits: TypeAlias = tuple[AnyArray, DoubleArray, AnyArray]
+"""Feature, threshold and LightGBM's decision bits of every split of all trees."""
+
+_SPLIT_LINES = ("split_feature", "threshold", "decision_type")
+CATEGORICAL, DEFAULT_LEFT, NAN_IS_MISSING = 1, 2, 2 << 2  # bits of a decision; a missing type of 0 takes NaN for 0
+ZERO = float(np.float32(1e-35))  # LightGBM reads numbers no farther than this from 0 as 0
 
 
 def with_float32_thresholds(booster: lgb.Booster) -> lgb.Booster:
@@ -15,20 +23,35 @@ def with_float32_thresholds(booster: lgb.Booster) -> lgb.Booster:
     input changes. ONNX stores thresholds in float32, rounded to nearest: rounded up, they would send x = t the wrong
     way. Category splits keep their numbers, which are small and whole.
     """
-    lines = (_round_line(line) for line in booster.model_to_string(num_iteration=-1).split("\n"))
+
+    def rounded(splits: Splits) -> Splits:
+        features, thresholds, decisions = splits
+        return features, np.array([_as_float32(threshold) for threshold in thresholds]), decisions
+
+    return with_changed_splits(booster, rounded)
+
+
+def with_changed_splits(booster: lgb.Booster, change: Callable[[Splits], Splits]) -> lgb.Booster:
+    """The same trees with other splits; `change` is asked once for all of them and keeps their number and order."""
+    lines = booster.model_to_string(num_iteration=-1).split("\n")
+    at = [[number for number, line in enumerate(lines) if line.startswith(f"{name}=")] for name in _SPLIT_LINES]
+    values = [[_values(lines[number]) for number in numbers] for numbers in at]
+    features, thresholds, decisions = (np.array([value for line in part for value in line]) for part in values)
+    changed = change((features.astype(np.int64), thresholds.astype(np.float64), decisions.astype(np.int64)))
+    ends = np.cumsum([len(line) for line in values[0]])
+    for name, numbers, array in zip(_SPLIT_LINES, at, changed, strict=True):
+        for number, part in zip(numbers, np.split(array, ends[:-1]), strict=True):
+            lines[number] = f"{name}=" + " ".join(map(repr, part.tolist()))
     return lgb.Booster(model_str="\n".join(_without_sizes(lines)))
 
 
-def _round_line(line: str) -> str:
-    name, equals, numbers = line.partition("=")
-    if name != "threshold" or not equals:
-        return line
-    return "threshold=" + " ".join(repr(_as_float32(float(number))) for number in numbers.split())
+def _values(line: str) -> list[float]:
+    return [float(value) for value in line.partition("=")[2].split()]
 
 
 def _as_float32(threshold: float) -> float:
     rounded = round_down(threshold)
-    if rounded == -_LIGHTGBM_ZERO:  # the input -1e-35f itself counts as 0, which lies above this threshold
+    if rounded == -ZERO:  # the input -1e-35f itself counts as 0, which lies above this threshold
         return float(np.nextafter(np.float32(rounded), np.float32(-np.inf)))
     return rounded
 

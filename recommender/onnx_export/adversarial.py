@@ -58,7 +58,7 @@ def odd_texts(vocabulary: Sequence[str], sample: Sequence[str], count: int, rng:
 
 def odd_numbers(thresholds: Sequence[float]) -> FloatArray:
     """Every threshold in float32 with the numbers next to it, and the ends of the range."""
-    at = np.array([threshold for threshold in thresholds if np.isfinite(threshold)], np.float32)
+    at = np.array([threshold for threshold in thresholds if abs(threshold) < 3e38], np.float32)
     ends = np.array([np.nan, 0.0, -0.0, 1e-40, 3e38, -3e38], np.float32)
     return np.concatenate([at, np.nextafter(at, np.float32(np.inf)), np.nextafter(at, np.float32(-np.inf)), ends])
 

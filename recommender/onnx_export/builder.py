@@ -12,7 +12,8 @@ ML_OPSET = 3
 ML_DOMAIN = "ai.onnx.ml"
 IR_VERSION = 9
 
-FLOAT, INT32, INT64, STRING = TensorProto.FLOAT, TensorProto.INT32, TensorProto.INT64, TensorProto.STRING
+BOOL, FLOAT, STRING = TensorProto.BOOL, TensorProto.FLOAT, TensorProto.STRING
+INT32, INT64 = TensorProto.INT32, TensorProto.INT64
 Shape = Sequence[int | str]
 
 
@@ -50,6 +51,10 @@ class GraphBuilder:
         tensor.name = name
         self._constants[name] = tensor
         return name
+
+    def need_opset(self, version: int) -> None:
+        """Use operators of this version of the standard domain."""
+        self._domains[""] = max(self._domains[""], version)
 
     def op(self, op_type: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
         """Add a node with one output."""

@@ -1,13 +1,14 @@
 """Fitted scikit-learn and LightGBM estimators as ONNX, with what the converters get silently wrong cured first.
 
-Cures: thresholds of LightGBM rounded down to float32; category codes cut to whole numbers as LightGBM cuts them; words
-that know all of Unicode and a normalizer that needs no locale of a language. What has no cure is found by the
-comparison, and `explain_mismatch` says what it was.
+Cures: thresholds of trees moved to the columns that they read (`exact_trees`); category codes cut to whole numbers as
+LightGBM cuts them; encoders as tables (`category_table`); texts without a locale, in all of Unicode (`text_sequences`).
+What has no cure is found by the comparison, and `explain_mismatch` says what it was.
 """
 
-import inspect
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from copy import copy
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import lightgbm as lgb
@@ -17,30 +18,37 @@ from onnxmltools import convert_lightgbm
 from onnxmltools.convert.common import data_types as onnxmltools_types
 from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm as convert_inside_pipeline
 from skl2onnx import convert_sklearn, update_registered_converter
-from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from skl2onnx.common.data_types import FloatTensorType
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 from skl2onnx.common.shape_calculator import (
     calculate_linear_classifier_output_shapes,
     calculate_linear_regressor_output_shapes,
 )
 from sklearn.base import BaseEstimator, is_classifier
-from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.pipeline import Pipeline
 
-from recommender.errors import ExportMismatch
-from recommender.onnx_export.builder import FLOAT, ML_DOMAIN, ML_OPSET, OPSET, STRING, GraphBuilder
+from recommender.errors import ExportMismatch, InvalidData
+from recommender.onnx_export.builder import FLOAT, INT64, ML_DOMAIN, ML_OPSET, OPSET, STRING, GraphBuilder
+from recommender.onnx_export.exact_trees import booster_on_columns, move_to_columns, reads_only_trees, thresholds_of
+from recommender.onnx_export.feature_parts import Part, Parts, Rising
 from recommender.onnx_export.neighbour_graph import CONVERTER_OPSET
-from recommender.trees import with_float32_thresholds
-from recommender.types import AnyArray
+from recommender.onnx_export.table import Inputs, Table
+from recommender.types import FloatArray
 from recommender.version import VERSION
 
 Estimator: TypeAlias = BaseEstimator | lgb.Booster
-DEFAULT_WORDS = inspect.signature(CountVectorizer).parameters["token_pattern"].default
-WORDS = r"[\p{L}\p{N}_]{2,}"  # what scikit-learn's default (?u)\b\w\w+\b finds, as ONNX Runtime's RE2 wants it
 _FORESTS = ("RandomForest", "ExtraTree", "DecisionTree")
-_UNSUPPORTED = (MissingConverter, MissingShapeCalculator, NotImplementedError, RuntimeError, ValueError, AttributeError)
+_UNSUPPORTED = (
+    MissingConverter,
+    MissingShapeCalculator,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    AttributeError,
+    TypeError,
+)
 
-# So that scikit-learn's pipelines may end in LightGBM.
+# So that ensembles of scikit-learn may hold LightGBM.
 update_registered_converter(
     lgb.LGBMRegressor,
     "LightGbmLGBMRegressor",
@@ -57,42 +65,76 @@ update_registered_converter(
 )
 
 
-def build_estimator_graph(estimator: Estimator, *, columns: int | None) -> bytes:
-    """The estimator as a graph with one input: `input` float32 [N, columns], or `text` string [N, 1] without columns.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EstimatorGraph:
+    """The file, and for every column that trees split, the thresholds on it."""
 
-    Outputs as the converters name them, probabilities as a plain tensor. Raises ExportMismatch where there is no
-    conversion.
+    onnx_bytes: bytes
+    thresholds: dict[int, list[FloatArray]]
+
+
+def build_estimator_graph(estimator: Estimator, table: Table, outputs: dict[str, int]) -> EstimatorGraph:
+    """The estimator as a graph whose inputs are those of `table`.
+
+    `outputs`: the width of each output by its name; the estimator's ONNX form has as many, in this order. label has
+    the shape [N], others [N, width]. Raises ExportMismatch where there is no conversion.
     """
+    taken = next((column.name for column in table.columns if column.name in outputs), None)
+    if taken is not None:
+        raise InvalidData(f"sample: column '{taken}' has the name of an output; rename it and train again")
+    graph = GraphBuilder()
+    inputs = Inputs(graph, table)
     try:
-        model = _convert(estimator, columns)
+        found, thresholds = _Writer(graph, inputs, table).write(estimator)
     except _UNSUPPORTED as exc:
         first_line = str(exc).strip().partition("\n")[0]
         raise ExportMismatch(
             f"{type(estimator).__name__} has no ONNX form here: {first_line}{_advice(estimator)}"
         ) from exc
-    graph = GraphBuilder()
-    feed = graph.input("text", STRING, ["N", 1]) if columns is None else graph.input("input", FLOAT, ["N", columns])
-    if is_lightgbm(estimator) and columns is not None:
-        feed = _cut_codes(graph, feed, booster_of(estimator), columns)
-    outputs = graph.include(model, {model.graph.input[0].name: feed})
-    for name, tensor, declared in zip(_names(model), outputs, model.graph.output, strict=True):
-        width = [dim.dim_value or "C" for dim in declared.type.tensor_type.shape.dim[1:]]
-        graph.output(name, declared.type.tensor_type.elem_type, ["N", *width], tensor)
-    task = "classification" if _is_classifier(estimator) else "regression"
-    return graph.build("estimator", {"task": task, "library_version": VERSION, "estimator": type(estimator).__name__})
+    if len(found) != len(outputs):
+        raise ExportMismatch(
+            f"{type(estimator).__name__}: expected the outputs {', '.join(outputs)} in ONNX, got {len(found)}"
+        )
+    inputs.declare()
+    for (name, width), (tensor, datatype) in zip(outputs.items(), found, strict=True):
+        _declare(graph, name, tensor, datatype, width)
+    gaps = [column.name for column in table.columns if column.has_gaps and column.datatype == FLOAT]
+    if table.container == "numbers" and gaps:
+        gaps = ["input"]
+    metadata = {"task": "classification" if is_classifying(estimator) else "regression", "library_version": VERSION}
+    metadata |= {"estimator": type(estimator).__name__, "allows_nan": json.dumps(gaps)}
+    labels = labels_of(estimator)
+    if labels:
+        metadata["labels"] = json.dumps(labels)
+    return EstimatorGraph(onnx_bytes=graph.build("estimator", metadata), thresholds=thresholds)
 
 
-def is_lightgbm(estimator: Estimator) -> bool:
+def _declare(graph: GraphBuilder, name: str, tensor: str, datatype: int, width: int) -> None:
+    """Some converters declare shapes that are not true; the tensor gets the one that is."""
+    if name == "label":
+        graph.output(name, datatype, ["N"], graph.reshape(tensor, -1))
+        return
+    if datatype != FLOAT:
+        tensor = graph.op("Cast", tensor, to=FLOAT)
+    graph.output(name, FLOAT, ["N", width], graph.reshape(tensor, -1, width))
+
+
+def is_lightgbm(estimator: Any) -> bool:
     """A booster or one of LightGBM's estimators (not a pipeline with one inside)."""
     return isinstance(estimator, lgb.Booster | lgb.LGBMModel)
 
 
-def booster_of(estimator: Estimator) -> lgb.Booster:
+def booster_of(estimator: Any) -> lgb.Booster:
     """The booster of a LightGBM estimator."""
     return estimator if isinstance(estimator, lgb.Booster) else estimator.booster_
 
 
-def steps_of(estimator: Estimator) -> Iterator[Any]:
+def last_step(estimator: Any) -> Any:
+    """The estimator that answers, at the end of pipelines."""
+    return last_step(estimator.steps[-1][1]) if isinstance(estimator, Pipeline) else estimator
+
+
+def steps_of(estimator: Any) -> Iterator[Any]:
     """The estimator itself and everything inside it: pipeline steps, transformers, ensembles."""
     yield estimator
     inner = [step for _, step in getattr(estimator, "steps", ())]
@@ -102,98 +144,148 @@ def steps_of(estimator: Estimator) -> Iterator[Any]:
         yield from steps_of(step)
 
 
-def _is_classifier(estimator: Estimator) -> bool:
+def is_classifying(estimator: Any) -> bool:
+    """Whether the answers are labels."""
     if isinstance(estimator, lgb.Booster):
         return estimator.params.get("objective") in ("binary", "multiclass")
     return bool(is_classifier(estimator))
 
 
-def _convert(estimator: Estimator, columns: int | None) -> Any:
-    if is_lightgbm(estimator):
-        types = [("input", onnxmltools_types.FloatTensorType([None, columns]))]
-        exact = with_float32_thresholds(booster_of(estimator))
-        if not isinstance(estimator, lgb.Booster):
-            booster, exact = exact, copy(estimator)
+def labels_of(estimator: Any) -> list[str | int]:
+    """The classes in the order of their probabilities, as JSON knows them."""
+    if not is_classifying(estimator) or isinstance(estimator, lgb.Booster):
+        return []
+    classes = getattr(estimator, "classes_", None)
+    if not isinstance(classes, np.ndarray):
+        return []
+    return [int(label) if classes.dtype.kind in "iub" else str(label) for label in classes.tolist()]
+
+
+class _Writer:
+    """Writes everything but the outputs."""
+
+    def __init__(self, graph: GraphBuilder, inputs: Inputs, table: Table) -> None:
+        self.graph = graph
+        self.inputs = inputs
+        self.table = table
+        self.parts = Parts(graph, inputs, table)
+
+    def write(self, estimator: Estimator) -> tuple[list[tuple[str, int]], dict[int, list[FloatArray]]]:
+        """The outputs with their datatypes, and the thresholds on the columns."""
+        before, final = _cut(estimator)
+        places = list(range(len(self.inputs.columns)))
+        parts = list(self.parts.of(before, places))
+        features = [feature for part in parts for feature in part.rising or (None,) * part.width]
+        if is_lightgbm(final):
+            return self._trees(self._lightgbm(final, features), parts, features, final)
+        model = _without_zipmap(_convert(final, len(features)))
+        if reads_only_trees(model) and any(features):
+            move_to_columns(model, features)
+            return self._trees(model, parts, features, None)
+        return self._included(model, self.parts.joined(parts)), {}
+
+    def _trees(
+        self, model: onnx.ModelProto, parts: Sequence[Part], features: Sequence[Rising | None], lightgbm: Any
+    ) -> tuple[list[tuple[str, int]], dict[int, list[FloatArray]]]:
+        raw = [
+            Part(width=part.width, write=lambda part=part: self._columns(part)) if part.rising else part  # type: ignore[misc]
+            for part in parts
+        ]
+        tensor = self.parts.joined(raw)
+        if lightgbm is not None:
+            tensor = self._cut_codes(tensor, booster_of(lightgbm), len(features))
+        thresholds: dict[int, list[FloatArray]] = {}
+        for place, found in thresholds_of(model, features):
+            thresholds.setdefault(place, []).append(found)
+        return self._included(model, tensor), thresholds
+
+    def _columns(self, part: Part) -> str:
+        return self.inputs.take([rising.place for rising in part.rising], FLOAT)
+
+    def _included(self, model: onnx.ModelProto, tensor: str) -> list[tuple[str, int]]:
+        names = self.graph.include(model, {model.graph.input[0].name: tensor})
+        kinds = [declared.type.tensor_type.elem_type for declared in model.graph.output]
+        return list(zip(names, kinds, strict=True))
+
+    def _lightgbm(self, final: Any, features: Sequence[Rising | None]) -> onnx.ModelProto:
+        types = [("input", onnxmltools_types.FloatTensorType([None, len(features)]))]
+        exact = booster_on_columns(booster_of(final), features)
+        if not isinstance(final, lgb.Booster):
+            booster, exact = exact, copy(final)
             exact._Booster = booster  # noqa: SLF001 - the wrapper offers no other way to carry changed trees
         return convert_lightgbm(exact, initial_types=types, target_opset=CONVERTER_OPSET, zipmap=False)
-    kind = StringTensorType([None, 1]) if columns is None else FloatTensorType([None, columns])
+
+    def _cut_codes(self, feed: str, booster: lgb.Booster, columns: int) -> str:
+        """LightGBM takes 2.7 for category 2; so does the graph after this."""
+        categories = [place for place in booster.params.get("categorical_column", []) if isinstance(place, int)]
+        if not categories:
+            return feed
+        graph = self.graph
+        is_category = np.isin(np.arange(columns), categories)[np.newaxis]
+        whole = graph.op("Mul", graph.op("Sign", feed), graph.op("Floor", graph.op("Abs", feed)))
+        return graph.op("Where", graph.constant(is_category), whole, feed)
+
+
+def _cut(estimator: Any) -> tuple[Any, Any]:
+    """What prepares the features (None for nothing) and what answers."""
+    if not isinstance(estimator, Pipeline):
+        return None, estimator
+    *steps, (name, last) = estimator.steps
+    if isinstance(last, Pipeline):
+        return _cut(Pipeline([*steps, *((f"{name} {inner}", step) for inner, step in last.steps)]))
+    return (Pipeline(steps) if steps else None), last
+
+
+def _convert(final: Any, width: int) -> onnx.ModelProto:
     opsets = {"": OPSET, ML_DOMAIN: ML_OPSET}
-    return convert_sklearn(estimator, initial_types=[("input", kind)], options=_options(estimator), target_opset=opsets)
+    return convert_sklearn(final, initial_types=[("input", FloatTensorType([None, width]))], target_opset=opsets)
 
 
-def _options(estimator: Estimator) -> dict[int, dict[str, Any]]:
-    options: dict[int, dict[str, Any]] = {}
-    for step in steps_of(estimator):
-        if isinstance(step, CountVectorizer):
-            options[id(step)] = {"locale": "C.UTF-8"}
-            if step.analyzer == "word" and step.token_pattern == DEFAULT_WORDS:
-                options[id(step)]["tokenexp"] = WORDS
-        elif is_classifier(step) and not isinstance(step, Pipeline):
-            options[id(step)] = {"zipmap": False}
-    return options
+def _without_zipmap(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Probabilities as the tensor that they were before they became a list of dictionaries."""
+    for node in [node for node in model.graph.node if node.op_type == "ZipMap"]:
+        output = next(output for output in model.graph.output if output.name == node.output[0])
+        output.CopyFrom(onnx.helper.make_tensor_value_info(node.input[0], FLOAT, None))
+        model.graph.node.remove(node)
+    return model
 
 
-def _cut_codes(graph: GraphBuilder, feed: str, booster: lgb.Booster, columns: int) -> str:
-    """LightGBM takes 2.7 for category 2; so does the graph after this."""
-    categories = [place for place in booster.params.get("categorical_column", []) if isinstance(place, int)]
-    if not categories:
-        return feed
-    is_category = np.isin(np.arange(columns), categories)[np.newaxis]
-    whole = graph.op("Mul", graph.op("Sign", feed), graph.op("Floor", graph.op("Abs", feed)))
-    return graph.op("Where", graph.constant(is_category), whole, feed)
-
-
-def _names(model: onnx.ModelProto) -> list[str]:
-    """label and probabilities, or value."""
-    return ["label", "probabilities"] if len(model.graph.output) == 2 else ["value"]
-
-
-def _advice(estimator: Estimator) -> str:
+def _advice(estimator: Any) -> str:
     if any(type(step).__name__.startswith("HistGradientBoosting") for step in steps_of(estimator)):
         return "; train LightGBM instead, which learns the same kind of trees"
     return ""
 
 
-def explain_mismatch(estimator: Estimator, sample: AnyArray) -> str | None:
+def explain_mismatch(estimator: Any, table: Table) -> str | None:
     """What is known to go wrong with such an estimator or sample, as a sentence; None where nothing is known."""
-    return next((sentence for sentence in _suspicions(estimator, sample) if sentence), None)
+    return next((sentence for sentence in _suspicions(estimator, table) if sentence), None)
 
 
-def _suspicions(estimator: Estimator, sample: AnyArray) -> Iterator[str]:
-    if is_lightgbm(estimator):
-        text = booster_of(estimator).model_to_string()
+def _suspicions(estimator: Any, table: Table) -> Iterator[str]:
+    final = last_step(estimator)
+    if is_lightgbm(final):
+        text = booster_of(final).model_to_string()
         if "[zero_as_missing: 1]" in text:
             yield "LightGBM was trained with zero_as_missing=True, which ONNX does not know; code missing values as NaN"
         if "is_linear=1" in text:
             yield "LightGBM was trained with linear_tree=True, whose leaves the converter ignores; train without it"
-    if sample.dtype.kind == "f":
-        yield _unlike_float32(sample)
-        if np.isnan(sample).any() and any(type(step).__name__.startswith(_FORESTS) for step in steps_of(estimator)):
-            yield "a forest of scikit-learn loses its way at missing values in ONNX; impute them, or train LightGBM"
-    for step in steps_of(estimator):
-        if isinstance(step, CountVectorizer):
-            yield _text_trouble(step)
+    yield from (_unlike_float32(table, place) for place in range(len(table.columns)))
+    has_gaps = any(column.has_gaps and column.datatype != STRING for column in table.columns)
+    if has_gaps and any(type(step).__name__.startswith(_FORESTS) for step in steps_of(estimator)):
+        yield "a forest of scikit-learn loses its way at missing values in ONNX; impute them, or train LightGBM"
 
 
-def _unlike_float32(sample: AnyArray) -> str:
+def _unlike_float32(table: Table, place: int) -> str:
+    column = table.columns[place]
+    if column.datatype not in (FLOAT, INT64):
+        return ""
+    values = table.frame[column.name].to_numpy().astype(np.float64)
     with np.errstate(over="ignore"):
-        changed = (sample != sample.astype(np.float32)) & np.isfinite(sample) & (np.abs(sample) > 1e5)
+        changed = (values != values.astype(np.float32)) & np.isfinite(values) & (np.abs(values) > 1e5)
     if not changed.any():
         return ""
-    row, column = np.argwhere(changed)[0]
+    name = place if table.container == "numbers" else column.name
     return (
-        f"column {column} holds numbers that float32 cannot hold, such as {sample[row, column]:.10g}; give codes "
+        f"column {name} holds numbers that float32 cannot hold, such as {values[changed][0]:.10g}; give codes "
         "such as EAN-13 as categories, and times as days since a date"
     )
-
-
-def _text_trouble(step: CountVectorizer) -> str:
-    if getattr(step, "sublinear_tf", False):
-        return "sublinear_tf=True is wrong in ONNX for repeated words; train with sublinear_tf=False"
-    if step.stop_words is not None and step.ngram_range[1] > 1:
-        return "stop words together with n-grams of several words are wrong in ONNX; leave one of them out"
-    if step.analyzer == "char":
-        return "ONNX does not join repeated white space before it makes n-grams of characters; use fit_text_classifier"
-    if step.analyzer == "word" and step.ngram_range[1] > 1:
-        return "n-grams of several words differ in ONNX; use single words or fit_text_classifier"
-    return ""

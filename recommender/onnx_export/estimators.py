@@ -1,111 +1,198 @@
 """Export of estimators that were not made by this library: any that the converters know."""
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator
+from typing import Any
 
 import lightgbm as lgb
 import numpy as np
+import polars as pl
+from sklearn.feature_extraction.text import CountVectorizer
 
-from recommender.errors import ExportMismatch, InvalidData
+from recommender.errors import ExportMismatch
 from recommender.ids import as_strings
-from recommender.onnx_export.adversarial import odd_numbers, odd_texts
+from recommender.onnx_export.adversarial import ODD_TEXTS, odd_numbers, odd_texts
+from recommender.onnx_export.builder import BOOL, FLOAT, INT64
 from recommender.onnx_export.certificate import Answers, Certificate, certify
 from recommender.onnx_export.estimator_graph import (
     Estimator,
     booster_of,
     build_estimator_graph,
     explain_mismatch,
+    is_classifying,
     is_lightgbm,
+    last_step,
     steps_of,
 )
 from recommender.onnx_export.session import cut_rows, open_session, run_in_batches
-from recommender.trees import split_thresholds
-from recommender.types import AnyArray, DoubleArray
+from recommender.onnx_export.table import Column, Sample, Table
+from recommender.types import AnyArray, DoubleArray, FloatArray
+
+_SAMPLE_ROWS = 10_000
+_REPLACED = 1 / 3
 
 
 def export_estimator(
-    estimator: Estimator, sample: AnyArray | Sequence[str], adversarial_rows: int, rng: np.random.Generator
+    estimator: Estimator, sample: Sample, adversarial_rows: int, rng: np.random.Generator
 ) -> tuple[bytes, Certificate]:
     """Convert and compare. Raises ExportMismatch with the best known cause."""
-    real = _as_rows(sample)
-    onnx_bytes = build_estimator_graph(estimator, columns=real.shape[1] if real.ndim == 2 else None)
-    odd = _odd_rows(estimator, real, adversarial_rows, rng)
-    rows = np.concatenate([real, odd])
-    feeds = {"text": rows[:, np.newaxis]} if rows.ndim == 1 else {"input": rows.astype(np.float32)}
+    chosen = getattr(estimator, "best_estimator_", estimator)  # of a search over parameters
+    table = Table.of(sample)
+    if len(table.frame) > _SAMPLE_ROWS:
+        table = table.with_rows(table.frame[sorted(rng.choice(len(table.frame), _SAMPLE_ROWS, replace=False).tolist())])
     try:
-        found = run_in_batches(open_session(onnx_bytes), cut_rows(feeds))
-        certificate = certify(_native(estimator, rows), _exported(found), sample_rows=len(real))
+        width = _ask(chosen, table.with_rows(table.frame[:1])).numbers.shape[1]
+        built = build_estimator_graph(chosen, table, _outputs(chosen, width))
+        odd = _OddRows(chosen, table, built.thresholds, rng).frame(adversarial_rows)
+        everything = table.with_rows(pl.concat([table.frame, odd]))
+        session = open_session(built.onnx_bytes)
+        names = [given.name for given in session.get_inputs()]
+        found = run_in_batches(session, cut_rows(everything.feeds(names)))
+        certificate = certify(_ask(chosen, everything), _exported(found), sample_rows=len(table.frame))
     except ExportMismatch as exc:
-        explained = explain_mismatch(estimator, real)
+        explained = explain_mismatch(chosen, table)
         raise ExportMismatch(f"{explained} ({exc.cause})" if explained else exc.cause) from exc
-    return onnx_bytes, certificate
+    return built.onnx_bytes, certificate
 
 
-def _as_rows(sample: AnyArray | Sequence[str]) -> AnyArray:
-    """Texts as object [N], numbers as float64 [N, F]."""
-    if isinstance(sample, np.ndarray) and sample.ndim == 2 and sample.dtype.kind in "fiub":
-        return sample.astype(np.float64)
-    texts = list(sample)
-    if not texts or not all(isinstance(text, str) for text in texts):
-        raise InvalidData("sample: expected an array of numbers [N, F] or a list of texts")
-    return as_strings(texts)
-
-
-def _native(estimator: Estimator, rows: AnyArray) -> Answers:
-    given = rows.tolist() if rows.ndim == 1 else rows
+def _outputs(estimator: Any, width: int) -> dict[str, int]:
+    """Names and widths: label with probabilities or scores, or value."""
+    kind = _numbers_of(estimator)
     if isinstance(estimator, lgb.Booster):
-        return Answers(numbers=_two_columns(np.asarray(estimator.predict(given)), estimator))
-    if hasattr(estimator, "predict_proba"):
-        names = as_strings(str(label) for label in estimator.predict(given))
-        return Answers(numbers=np.asarray(estimator.predict_proba(given)), names=names[:, np.newaxis])
-    return Answers(numbers=np.asarray(estimator.predict(given), np.float64).reshape(len(rows), -1))
+        return {"label": 1, "probabilities": width} if is_classifying(estimator) else {"value": width}
+    if kind == "predict_proba":
+        return {"label": 1, "probabilities": width}
+    return {"value": width} if kind in ("predict", "transform") else {"label": 1, "scores": width}
 
 
-def _two_columns(predicted: DoubleArray, booster: lgb.Booster) -> DoubleArray:
-    if booster.params.get("objective") == "binary":
-        return np.column_stack([1 - predicted, predicted])
-    return predicted.reshape(len(predicted), -1)
+def _numbers_of(estimator: Any) -> str:
+    """The method that gives the numbers behind the label, or the answer itself."""
+    for method in ("predict_proba", "decision_function"):
+        if hasattr(estimator, method):
+            return method
+    if not hasattr(estimator, "predict"):
+        return "transform"
+    is_cluster = hasattr(estimator, "transform") and hasattr(estimator, "labels_")
+    return "distances" if is_cluster else "predict"
+
+
+def _ask(estimator: Any, table: Table) -> Answers:
+    """What the native model says."""
+    given = table.native()
+    if is_lightgbm(estimator) and table.container != "numbers":
+        given = table.frame.to_numpy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of transformers about categories that they do not know
+        if isinstance(estimator, lgb.Booster):
+            return _booster_answers(estimator, np.asarray(estimator.predict(given)))
+        method = _numbers_of(estimator)
+        numbers = getattr(estimator, "transform" if method == "distances" else method)(given)
+        names = None if method in ("predict", "transform") else _names(estimator.predict(given))
+    return Answers(numbers=_table_of_numbers(numbers, len(table.frame)), names=names)
+
+
+def _booster_answers(booster: lgb.Booster, predicted: DoubleArray) -> Answers:
+    if not is_classifying(booster):
+        return Answers(numbers=predicted.reshape(len(predicted), -1))
+    both = predicted if predicted.ndim == 2 else np.column_stack([1 - predicted, predicted])
+    return Answers(numbers=both, names=_names(both.argmax(axis=1)))
+
+
+def _table_of_numbers(numbers: Any, rows: int) -> DoubleArray:
+    dense = numbers.toarray() if hasattr(numbers, "toarray") else numbers
+    return np.asarray(dense, np.float64).reshape(rows, -1)
+
+
+def _names(labels: AnyArray) -> AnyArray:
+    return as_strings(str(label) for label in np.asarray(labels).ravel().tolist())[:, np.newaxis]
 
 
 def _exported(found: dict[str, AnyArray]) -> Answers:
-    if "probabilities" not in found:
-        numbers = found["value"]
-        return Answers(numbers=numbers.astype(np.float64).reshape(len(numbers), -1))
-    names = as_strings(str(label) for label in found["label"].ravel())
-    return Answers(numbers=found["probabilities"].astype(np.float64), names=names[:, np.newaxis])
+    *label, numbers = found.values()
+    return Answers(numbers=numbers.astype(np.float64), names=_names(label[0]) if label else None)
 
 
-def _odd_rows(estimator: Estimator, real: AnyArray, count: int, rng: np.random.Generator) -> AnyArray:
-    if real.ndim == 1:
-        vocabularies = [step.vocabulary_ for step in steps_of(estimator) if hasattr(step, "vocabulary_")]
-        words = sorted({str(word) for vocabulary in vocabularies for word in vocabulary})
-        return as_strings(odd_texts(words, real.tolist(), count, rng))
-    drawn: DoubleArray = real[rng.integers(0, len(real), count)].astype(np.float32).astype(np.float64)
-    for column, numbers in _odd_columns(estimator, real).items():
-        replaced = rng.random(count) < 1 / 3
-        drawn[replaced, column] = rng.choice(numbers, int(replaced.sum()))
-    return drawn
+class _OddRows:
+    """Rows of the sample in which about a third of the values are replaced by odd ones, column by column."""
 
+    def __init__(
+        self, estimator: Any, table: Table, thresholds: dict[int, list[FloatArray]], rng: np.random.Generator
+    ) -> None:
+        self.estimator = estimator
+        self.table = table
+        self.thresholds = thresholds
+        self.rng = rng
+        self.vectorizers = [step for step in steps_of(estimator) if isinstance(step, CountVectorizer)]
 
-def _odd_columns(estimator: Estimator, real: AnyArray) -> dict[int, AnyArray]:
-    """For each column that the trees split, its thresholds and their neighbours; NaN only where it may occur."""
-    thresholds: dict[int, list[float]] = {}
-    for column, found in _thresholds(estimator):
-        thresholds.setdefault(column, []).extend(found)
-    may_miss = is_lightgbm(estimator) or bool(np.isnan(real).any())
-    odd = {column: odd_numbers(found) for column, found in thresholds.items()}
-    if is_lightgbm(estimator):
-        for column in booster_of(estimator).params.get("categorical_column", []):
-            odd[column] = np.concatenate([np.arange(-2, 60), np.arange(-1, 30) + 0.5, [np.nan]]).astype(np.float32)
-    return {column: numbers if may_miss else numbers[~np.isnan(numbers)] for column, numbers in odd.items()}
+    def frame(self, count: int) -> pl.DataFrame:
+        drawn = self.table.frame[self.rng.integers(0, len(self.table.frame), count).tolist()]
+        columns = []
+        for place, column in enumerate(self.table.columns):
+            series = drawn[column.name]
+            if column.datatype == FLOAT:  # as both sides will see it
+                series = series.cast(pl.Float32).cast(pl.Float64)
+            odd = list(self._odd(place, column))
+            if odd:
+                chosen = pl.Series([odd[at] for at in self.rng.integers(0, len(odd), count)], dtype=series.dtype)
+                is_kept = self.table.container != "texts" and pl.Series(self.rng.random(count) > _REPLACED)
+                series = chosen if is_kept is False else series.zip_with(is_kept, chosen)
+            columns.append(series.alias(column.name))
+        return pl.DataFrame(columns)
 
+    def _odd(self, place: int, column: Column) -> Iterator[Any]:
+        given = self.table.frame[column.name]
+        if column.datatype == BOOL:
+            yield from (True, False)
+        elif column.datatype == INT64:
+            yield from self._odd_whole(place, given)
+        elif column.datatype == FLOAT:
+            yield from self._odd_numbers(place, column, given).tolist()
+        else:
+            yield from self._odd_texts(column, given)
 
-def _thresholds(estimator: Estimator) -> Iterator[tuple[int, list[float]]]:
-    if is_lightgbm(estimator):
-        yield from split_thresholds(booster_of(estimator)).items()
-        return
-    for tree in getattr(estimator, "estimators_", [estimator]):
-        for part in np.ravel(tree):
-            inner = getattr(part, "tree_", None)
-            if inner is not None:
-                for column in np.unique(inner.feature[inner.feature >= 0]):
-                    yield int(column), inner.threshold[inner.feature == column].tolist()
+    def _odd_whole(self, place: int, given: pl.Series) -> Iterator[int]:
+        numbers = given.unique().sort().to_list()[:1000]
+        numbers += [int(limit) for found in self.thresholds.get(place, ()) for limit in found if abs(limit) < 2**24]
+        yield from self._accepted(given.name, [number + step for number in numbers for step in (-1, 0, 1)])
+
+    def _odd_numbers(self, place: int, column: Column, given: pl.Series) -> FloatArray:
+        limits = np.concatenate([*self.thresholds.get(place, ()), np.empty(0, np.float32)])
+        if len(limits) and np.isfinite(limits).any():
+            odd = odd_numbers(limits.tolist())
+        else:
+            known = given.drop_nans().unique().sort().to_numpy().astype(np.float32)
+            ends = known[[0, -1]] * np.float32(1.5) if len(known) else known
+            odd = np.concatenate([np.nextafter(known, np.float32(np.inf)), known, ends])[:20_000]
+        odd = np.concatenate([odd, self._odd_codes(place)])
+        may_miss = column.has_gaps or is_lightgbm(self.estimator)
+        odd = odd if may_miss else odd[~np.isnan(odd)]
+        return np.array(self._accepted(column.name, odd.tolist()), np.float32)
+
+    def _odd_codes(self, place: int) -> FloatArray:
+        final = last_step(self.estimator)
+        if is_lightgbm(self.estimator) and place in booster_of(final).params.get("categorical_column", []):
+            return np.concatenate([np.arange(-2, 60), np.arange(-1, 30) + 0.5, [np.nan]]).astype(np.float32)
+        return np.empty(0, np.float32)
+
+    def _odd_texts(self, column: Column, given: pl.Series) -> Iterator[str | None]:
+        known = given.drop_nulls().unique().sort().to_list()
+        if self.vectorizers:
+            words = sorted({str(word) for step in self.vectorizers for word in step.vocabulary_})
+            count = 10_000 if self.table.container == "texts" else 2_000
+            yield from self._accepted(column.name, odd_texts(words, known, count, self.rng))
+            return
+        odd = [text for text in ODD_TEXTS if text] + ([] if column.has_gaps else [""])
+        yield from self._accepted(column.name, [*known[:500] * (1 + len(odd) // max(len(known), 1)), *odd])
+        if column.has_gaps:
+            yield None
+
+    def _accepted(self, name: str, values: list[Any]) -> list[Any]:
+        """The values, without those outside the sample where the native model refuses any of them."""
+        dtype = self.table.frame.schema[name]
+        first = self.table.frame[[0] * len(values)].with_columns(pl.Series(name, values, dtype))
+        try:
+            _ask(self.estimator, self.table.with_rows(first))
+        except (ValueError, TypeError):
+            known = set(self.table.frame[name].to_list())
+            return [value for value in values if value in known]
+        return values

@@ -80,7 +80,7 @@ def export(
         return _export_regression(model, sample, adversarial_rows, rng)
     if isinstance(model, TextClassifier) and not isinstance(sample, Interactions | pl.DataFrame | np.ndarray):
         return _export_text(model, sample, adversarial_rows, rng)
-    if isinstance(model, BaseEstimator | lgb.Booster) and not isinstance(sample, Interactions | pl.DataFrame):
+    if isinstance(model, BaseEstimator | lgb.Booster) and not isinstance(sample, Interactions):
         onnx_bytes, certificate = export_estimator(model, sample, adversarial_rows, rng)
         return Export(onnx_bytes=onnx_bytes, signature=Signature.of(onnx_bytes), certificate=certificate)
     raise InvalidData(f"export: {type(model).__name__} does not go with a sample of {type(sample).__name__}")
