@@ -12,6 +12,7 @@ Splits: TypeAlias = tuple[AnyArray, DoubleArray, AnyArray]
 """Feature, threshold and LightGBM's decision bits of every split of all trees."""
 
 _SPLIT_LINES = ("split_feature", "threshold", "decision_type")
+_PLAIN_OBJECTIVES = {"mape": "regression", "cross_entropy": "binary sigmoid:1"}
 CATEGORICAL, DEFAULT_LEFT, NAN_IS_MISSING = 1, 2, 2 << 2  # bits of a decision; a missing type of 0 takes NaN for 0
 ZERO = float(np.float32(1e-35))  # LightGBM reads numbers no farther than this from 0 as 0
 
@@ -43,6 +44,14 @@ def with_changed_splits(booster: lgb.Booster, change: Callable[[Splits], Splits]
         for number, part in zip(numbers, np.split(array, ends[:-1]), strict=True):
             lines[number] = f"{name}=" + " ".join(map(repr, part.tolist()))
     return lgb.Booster(model_str="\n".join(_without_sizes(lines)))
+
+
+def with_plain_objective(booster: lgb.Booster) -> lgb.Booster:
+    """The same answers under the name of an objective that converters know: it says only how sums become answers."""
+    text = booster.model_to_string(num_iteration=-1)
+    for objective, plain in _PLAIN_OBJECTIVES.items():
+        text = text.replace(f"\nobjective={objective}\n", f"\nobjective={plain}\n", 1)
+    return lgb.Booster(model_str=text)
 
 
 def _values(line: str) -> list[float]:

@@ -82,7 +82,6 @@ class _Asker:
         self.step = step
         self.table = table
         self.places = places
-        self.names = [table.columns[place].name for place in places]
 
     def column(self, index: int, values: AnyArray) -> _Encoded:
         column = self.table.columns[self.places[index]]
@@ -102,13 +101,7 @@ class _Asker:
         )
 
     def answer(self, frame: pl.DataFrame) -> FloatArray:
-        rows = Table(
-            frame=frame.select(self.names),
-            container=self.table.container,
-            columns=tuple(self.table.columns[place] for place in self.places),
-            gap=self.table.gap,
-        )
-        given = rows.native()
+        given = self.table.with_rows(frame).only(self.places).native()
         answer = self.step.transform(given)
         if sparse.issparse(answer):
             answer = answer.toarray()
@@ -135,7 +128,7 @@ def _number(graph: GraphBuilder, inputs: Inputs, column: _Encoded) -> str:
     value = inputs.take([column.place], datatype)
     count = len(column.known)
     missing, unknown = count, count + column.takes_missing
-    keys = list(column.known)
+    keys = [int(key) if datatype == INT64 else key for key in column.known]
     values = list(range(count))
     if datatype == STRING and column.takes_missing:
         keys, values = [*keys, ""], [*values, missing]
@@ -181,4 +174,4 @@ def _plain(value: Any, column: Column) -> Any:
         if float(np.float32(value)) != float(value):
             raise ExportMismatch(f"column '{column.name}': the category {value} is no float32 number; give it as text")
         return float(value)
-    return int(value)
+    return bool(value) if column.datatype == BOOL else int(value)

@@ -25,14 +25,25 @@ from skl2onnx.common.shape_calculator import (
     calculate_linear_regressor_output_shapes,
 )
 from sklearn.base import BaseEstimator, is_classifier
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import VotingClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
+from sklearn.svm import SVC, NuSVC
 
 from recommender.errors import ExportMismatch, InvalidData
 from recommender.onnx_export.builder import FLOAT, INT64, ML_DOMAIN, ML_OPSET, OPSET, STRING, GraphBuilder
-from recommender.onnx_export.exact_trees import booster_on_columns, move_to_columns, reads_only_trees, thresholds_of
+from recommender.onnx_export.exact_trees import (
+    booster_on_columns,
+    move_to_columns,
+    reads_only_trees,
+    restore_missing_ways,
+    thresholds_of,
+)
 from recommender.onnx_export.feature_parts import Part, Parts, Rising
 from recommender.onnx_export.neighbour_graph import CONVERTER_OPSET
 from recommender.onnx_export.table import Inputs, Table
+from recommender.trees import with_plain_objective
 from recommender.types import FloatArray
 from recommender.version import VERSION
 
@@ -97,6 +108,8 @@ def build_estimator_graph(estimator: Estimator, table: Table, outputs: dict[str,
         )
     inputs.declare()
     for (name, width), (tensor, datatype) in zip(outputs.items(), found, strict=True):
+        if name == "scores" and width == 1:  # some give the score of the other label as well
+            tensor = _one_score(graph, tensor, is_first=isinstance(last_step(estimator), SVC | NuSVC))
         _declare(graph, name, tensor, datatype, width)
     gaps = [column.name for column in table.columns if column.has_gaps and column.datatype == FLOAT]
     if table.container == "numbers" and gaps:
@@ -117,6 +130,12 @@ def _declare(graph: GraphBuilder, name: str, tensor: str, datatype: int, width: 
     if datatype != FLOAT:
         tensor = graph.op("Cast", tensor, to=FLOAT)
     graph.output(name, FLOAT, ["N", width], graph.reshape(tensor, -1, width))
+
+
+def _one_score(graph: GraphBuilder, tensor: str, *, is_first: bool) -> str:
+    """The score of the second label alone, of [N, 1] or [N, 2]."""
+    limits = (0, 1, 1) if is_first else (-1, 2, 1)
+    return graph.op("Slice", tensor, *(graph.constant(np.array([value], np.int64)) for value in limits))
 
 
 def is_lightgbm(estimator: Any) -> bool:
@@ -178,8 +197,9 @@ class _Writer:
         features = [feature for part in parts for feature in part.rising or (None,) * part.width]
         if is_lightgbm(final):
             return self._trees(self._lightgbm(final, features), parts, features, final)
-        model = _without_zipmap(_convert(final, len(features)))
+        model = _without_zipmap(_convert(_convertible(final), len(features)))
         if reads_only_trees(model) and any(features):
+            restore_missing_ways(model, final)
             move_to_columns(model, features)
             return self._trees(model, parts, features, None)
         return self._included(model, self.parts.joined(parts)), {}
@@ -209,7 +229,7 @@ class _Writer:
 
     def _lightgbm(self, final: Any, features: Sequence[Rising | None]) -> onnx.ModelProto:
         types = [("input", onnxmltools_types.FloatTensorType([None, len(features)]))]
-        exact = booster_on_columns(booster_of(final), features)
+        exact = with_plain_objective(booster_on_columns(booster_of(final), features))
         if not isinstance(final, lgb.Booster):
             booster, exact = exact, copy(final)
             exact._Booster = booster  # noqa: SLF001 - the wrapper offers no other way to carry changed trees
@@ -241,6 +261,20 @@ def _convert(final: Any, width: int) -> onnx.ModelProto:
     return convert_sklearn(final, initial_types=[("input", FloatTensorType([None, width]))], target_opset=opsets)
 
 
+def _convertible(final: Any) -> Any:
+    """The same answers from an estimator that the converters get right."""
+    if isinstance(final, LinearDiscriminantAnalysis):  # whose own converter forgets how scores become probabilities
+        logistic = LogisticRegression()
+        logistic.coef_, logistic.intercept_, logistic.classes_ = final.coef_, final.intercept_, final.classes_
+        logistic.n_iter_ = np.array([0])
+        return logistic
+    if isinstance(final, VotingClassifier) and final.flatten_transform:  # concerns `transform` alone
+        plain = copy(final)
+        plain.flatten_transform = False
+        return plain
+    return final
+
+
 def _without_zipmap(model: onnx.ModelProto) -> onnx.ModelProto:
     """Probabilities as the tensor that they were before they became a list of dictionaries."""
     for node in [node for node in model.graph.node if node.op_type == "ZipMap"]:
@@ -269,6 +303,8 @@ def _suspicions(estimator: Any, table: Table) -> Iterator[str]:
             yield "LightGBM was trained with zero_as_missing=True, which ONNX does not know; code missing values as NaN"
         if "is_linear=1" in text:
             yield "LightGBM was trained with linear_tree=True, whose leaves the converter ignores; train without it"
+        if "\naverage_output\n" in text:
+            yield "LightGBM was trained with boosting='rf', whose mean over trees ONNX takes for a sum; use gbdt or dart"
     yield from (_unlike_float32(table, place) for place in range(len(table.columns)))
     has_gaps = any(column.has_gaps and column.datatype != STRING for column in table.columns)
     if has_gaps and any(type(step).__name__.startswith(_FORESTS) for step in steps_of(estimator)):

@@ -179,12 +179,13 @@ class _OddRows:
         if self.vectorizers:
             words = sorted({str(word) for step in self.vectorizers for word in step.vocabulary_})
             count = 10_000 if self.table.container == "texts" else 2_000
-            yield from self._accepted(column.name, odd_texts(words, known, count, self.rng))
-            return
-        odd = [text for text in ODD_TEXTS if text] + ([] if column.has_gaps else [""])
-        yield from self._accepted(column.name, [*known[:500] * (1 + len(odd) // max(len(known), 1)), *odd])
-        if column.has_gaps:
+            odd = odd_texts(words, known, count, self.rng)
+        else:
+            odd = [*known[:500] * (1 + len(ODD_TEXTS) // max(len(known), 1)), *ODD_TEXTS]
+        if column.has_gaps:  # where "" is what a graph gets for a gap
+            odd = [text for text in odd if text]
             yield None
+        yield from self._accepted(column.name, odd)
 
     def _accepted(self, name: str, values: list[Any]) -> list[Any]:
         """The values, without those outside the sample where the native model refuses any of them."""

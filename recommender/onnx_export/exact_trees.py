@@ -6,7 +6,8 @@ number that the native transformer and tree send to the left. It is found by ask
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import lightgbm as lgb
 import numpy as np
@@ -57,6 +58,21 @@ def move_to_columns(model: onnx.ModelProto, features: Sequence[Rising | None]) -
             _move_node(node, features)
 
 
+def restore_missing_ways(model: onnx.ModelProto, final: Any) -> None:
+    """Where trees of scikit-learn that were trained with gaps send them: the converter forgets it."""
+    trees = [getattr(tree, "tree_", None) for tree in np.ravel(getattr(final, "estimators_", [final]))]
+    nodes = [node for node in model.graph.node if node.op_type in TREES]
+    if len(nodes) != 1 or None in trees:
+        return
+    features = np.concatenate([tree.feature for tree in trees])
+    ways = np.concatenate([tree.missing_go_to_left for tree in trees])
+    attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in nodes[0].attribute}
+    is_split = features >= 0
+    converted = np.array(attributes["nodes_featureids"])
+    if len(converted) == len(features) and (converted[is_split] == features[is_split]).all():
+        _replace(nodes[0], {"nodes_missing_value_tracks_true": np.where(is_split, ways, 0).tolist()})
+
+
 def _move_node(node: onnx.NodeProto, features: Sequence[Rising | None]) -> None:
     attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
     places = np.array(attributes["nodes_featureids"])
@@ -72,7 +88,10 @@ def _move_node(node: onnx.NodeProto, features: Sequence[Rising | None]) -> None:
         if at_gap is not None:
             missing[chosen] = at_gap <= limits[chosen]
         limits[chosen] = _largest_below(read, limits[chosen])
-    changed = {"nodes_values": limits.tolist(), "nodes_missing_value_tracks_true": missing.tolist()}
+    _replace(node, {"nodes_values": limits.tolist(), "nodes_missing_value_tracks_true": missing.tolist()})
+
+
+def _replace(node: onnx.NodeProto, changed: Mapping[str, list[Any]]) -> None:
     kept = [attribute for attribute in node.attribute if attribute.name not in changed]
     copies = [onnx.AttributeProto.FromString(attribute.SerializeToString()) for attribute in kept]
     del node.attribute[:]

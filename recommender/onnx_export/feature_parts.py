@@ -5,6 +5,7 @@ known category; texts have a graph of their own (`text_weights`). Trees may take
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +75,9 @@ class Parts:
             yield from self._of_union(step, places)
         elif isinstance(step, CountVectorizer):
             yield self._texts(step, None, places)
-        elif isinstance(step, Pipeline) and _begins_with(step, _COMPOSITE):
+        elif _is_imputer_with_flags(step):
+            yield from self._imputed_and_flags(step, places)
+        elif isinstance(step, Pipeline) and _begins_with_composite(step):
             yield from self._of_pipeline(step, places)
         else:
             yield self._leaf(step, places)
@@ -135,33 +138,32 @@ class Parts:
             rising=tuple(Rising(place=place, values=lambda values: values) for place in places),
         )
 
+    def _imputed_and_flags(self, step: SimpleImputer, places: Sequence[int]) -> Iterator[Part]:
+        """The converters forget add_indicator."""
+        flagged = [places[int(index)] for index in step.indicator_.features_]
+        plain = copy(step)
+        plain.add_indicator = False
+        yield self._leaf(plain, places)
+        yield Part(
+            width=len(flagged),
+            write=lambda: self.graph.op("Cast", self.graph.op("IsNaN", self.inputs.take(flagged, FLOAT)), to=FLOAT),
+        )
+
     def _leaf(self, step: Any, places: Sequence[int]) -> Part:
         table = CategoryTable.of(step, self.table, places)
         if table is not None:
             return Part(width=table.width, write=lambda: table.write(self.graph, self.inputs))
         self._require_numbers(type(step).__name__, places)
-        answer = np.asarray(_dense(step.transform(self._columns(places))))
+        answer = _dense(step.transform(self.table.with_rows(self.table.frame[:5]).only(places).native()))
         return Part(
             width=answer.shape[1],
             write=lambda: self._convert(step, self.inputs.take(places, FLOAT), len(places)),
             rising=self._rising(step, places) if _is_rising(step) and answer.shape[1] == len(places) else (),
         )
 
-    def _columns(self, places: Sequence[int]) -> Any:
-        names = [self.table.columns[place].name for place in places]
-        rows = self.table.frame[:5].select(names)
-        return rows if self.table.container == "frame" else rows.to_numpy()
-
     def _rising(self, step: Any, places: Sequence[int]) -> tuple[Rising, ...]:
-        return tuple(
-            Rising(place=place, values=_feature_of(step, self._names(places), index))
-            for index, place in enumerate(places)
-        )
-
-    def _names(self, places: Sequence[int]) -> list[str] | int:
-        if self.table.container == "frame":
-            return [self.table.columns[place].name for place in places]
-        return len(places)
+        chosen = self.table.only(places)
+        return tuple(Rising(place=place, values=_feature_of(step, chosen, at)) for at, place in enumerate(places))
 
     def _require_numbers(self, what: str, places: Sequence[int]) -> None:
         for place in places:
@@ -180,14 +182,13 @@ class Parts:
         return self.graph.op("Cast", outputs[0], to=FLOAT)
 
 
-def _feature_of(step: Any, names: list[str] | int, index: int) -> Callable[[DoubleArray], DoubleArray]:
+def _feature_of(step: Any, table: Table, index: int) -> Callable[[DoubleArray], DoubleArray]:
     """One feature of a transformer as a function of its own column, the other columns at 0."""
-    width = names if isinstance(names, int) else len(names)
 
     def values(column: DoubleArray) -> DoubleArray:
-        rows = np.zeros((len(column), width))
+        rows = np.zeros((len(column), len(table.columns)))
         rows[:, index] = column
-        given = rows if isinstance(names, int) else pl.DataFrame(rows, schema=names)
+        given = table.with_rows(pl.DataFrame(rows, schema=table.frame.columns)).native()
         return np.asarray(_dense(step.transform(given)), np.float64)[:, index]
 
     return values
@@ -201,16 +202,25 @@ def _is_rising(step: Any) -> bool:
     if isinstance(step, Pipeline):
         return all(_is_identity(inner) or _is_rising(inner) for _, inner in step.steps)
     if isinstance(step, SimpleImputer):
-        is_gap = isinstance(step.missing_values, float) and np.isnan(step.missing_values)
-        return is_gap and not step.add_indicator
+        return _fills_nan(step) and not step.add_indicator
     if isinstance(step, KBinsDiscretizer):
         return bool(step.encode == "ordinal")
     return isinstance(step, _RISING)
 
 
-def _begins_with(step: Pipeline, kinds: tuple[type, ...]) -> bool:
+def _is_imputer_with_flags(step: Any) -> bool:
+    return isinstance(step, SimpleImputer) and bool(step.add_indicator) and _fills_nan(step)
+
+
+def _fills_nan(step: SimpleImputer) -> bool:
+    return isinstance(step.missing_values, float) and bool(np.isnan(step.missing_values))
+
+
+def _begins_with_composite(step: Pipeline) -> bool:
     first = next((inner for _, inner in step.steps if inner not in (None, "passthrough")), None)
-    return isinstance(first, kinds) or (isinstance(first, Pipeline) and _begins_with(first, kinds))
+    if isinstance(first, Pipeline):
+        return _begins_with_composite(first)
+    return isinstance(first, _COMPOSITE) or _is_imputer_with_flags(first)
 
 
 def _width_behind(step: Pipeline, width: int) -> int:

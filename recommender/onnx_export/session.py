@@ -5,7 +5,13 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, NotImplemented, RuntimeException
+from onnxruntime.capi.onnxruntime_pybind11_state import (
+    Fail,
+    InvalidArgument,
+    InvalidGraph,
+    NotImplemented,
+    RuntimeException,
+)
 
 from recommender.errors import ExportMismatch
 from recommender.types import AnyArray
@@ -26,9 +32,12 @@ def open_session(onnx_bytes: bytes) -> onnxruntime.InferenceSession:
 
 
 def run_in_batches(session: onnxruntime.InferenceSession, feeds: Iterable[dict[str, Any]]) -> dict[str, AnyArray]:
-    """Run one feed after the other; every output joined along its rows."""
+    """Run one feed after the other; every output joined along its rows. Raises ExportMismatch where a run fails."""
     names = [output.name for output in session.get_outputs()]
-    parts = [session.run(names, feed) for feed in feeds]
+    try:
+        parts = [session.run(names, feed) for feed in feeds]
+    except (Fail, InvalidArgument, NotImplemented, RuntimeException) as exc:
+        raise ExportMismatch(f"the exported model does not run: {exc}") from exc
     return {name: np.concatenate(column) for name, column in zip(names, zip(*parts, strict=True), strict=True)}
 
 

@@ -4,7 +4,7 @@ The native model gets the kind of container that the sample is; the graph gets o
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -34,13 +34,15 @@ class Column:
 class Table:
     """Rows as columns of String, Boolean, Int64 (never with gaps) or Float64 (NaN for gaps).
 
-    `gap` is what the sample put where text was missing, None or NaN.
+    `gap` is what the sample put where text was missing, None or NaN; `is_single` says that its numbers were float32,
+    which some estimators insist on.
     """
 
     frame: pl.DataFrame
     container: Container
     columns: tuple[Column, ...]
     gap: float | None = None
+    is_single: bool = False
 
     @classmethod
     def of(cls, sample: Sample) -> "Table":
@@ -50,7 +52,8 @@ class Table:
         if isinstance(sample, Mapping):
             return cls._typed(pl.DataFrame({name: _series(name, values) for name, values in sample.items()}), "frame")
         if isinstance(sample, np.ndarray) and sample.ndim == 2 and sample.dtype.kind in "fiub":
-            return cls._typed(pl.DataFrame(sample.astype(np.float64), schema=_names(sample.shape[1])), "numbers")
+            frame = pl.DataFrame(sample.astype(np.float64), schema=_names(sample.shape[1]))
+            return cls._typed(frame, "numbers", is_single=sample.dtype == np.float32)
         rows = list(sample)
         if rows and all(isinstance(text, str) for text in rows):
             return cls._typed(pl.DataFrame({"text": rows}), "texts")
@@ -71,23 +74,30 @@ class Table:
         return cls._typed(pl.DataFrame(columns), "rows", gap=float("nan") if has_nan else None)
 
     @classmethod
-    def _typed(cls, frame: pl.DataFrame, container: Container, gap: float | None = None) -> "Table":
+    def _typed(
+        cls, frame: pl.DataFrame, container: Container, *, gap: float | None = None, is_single: bool = False
+    ) -> "Table":
         if not len(frame):
             raise InvalidData("sample: expected at least one row")
         typed = pl.DataFrame([_typed(column) for column in frame.get_columns()])
         columns = tuple(_column(column) for column in typed.get_columns())
-        return cls(frame=typed, container=container, columns=columns, gap=gap)
+        return cls(frame=typed, container=container, columns=columns, gap=gap, is_single=is_single)
 
     def with_rows(self, frame: pl.DataFrame) -> "Table":
         """Other rows of the same kind."""
-        return Table(frame=frame, container=self.container, columns=self.columns, gap=self.gap)
+        return replace(self, frame=frame)
+
+    def only(self, places: Sequence[int]) -> "Table":
+        """Some of the columns."""
+        columns = tuple(self.columns[place] for place in places)
+        return replace(self, frame=self.frame.select(column.name for column in columns), columns=columns)
 
     def native(self) -> Any:
         """The rows as the native model takes them."""
         if self.container == "texts":
             return self.frame["text"].to_list()
         if self.container == "numbers":
-            return self.frame.to_numpy()
+            return self.frame.to_numpy().astype(np.float32 if self.is_single else np.float64)
         if self.container == "frame":
             return self.frame
         rows = np.empty((len(self.frame), len(self.columns)), dtype=object)
