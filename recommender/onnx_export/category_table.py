@@ -1,5 +1,6 @@
 """Encoders of categories as tables: the native answer to every known category, to a missing and to an unknown one."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -102,7 +103,9 @@ class _Asker:
 
     def answer(self, frame: pl.DataFrame) -> FloatArray:
         given = self.table.with_rows(frame).only(self.places).native()
-        answer = self.step.transform(given)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about categories that it does not know, which is what we ask for
+            answer = self.step.transform(given)
         if sparse.issparse(answer):
             answer = answer.toarray()
         return np.asarray(answer, np.float64).astype(np.float32)

@@ -48,7 +48,7 @@ from recommender.types import FloatArray
 from recommender.version import VERSION
 
 Estimator: TypeAlias = BaseEstimator | lgb.Booster
-_FORESTS = ("RandomForest", "ExtraTree", "DecisionTree")
+_FORESTS = ("RandomForest", "ExtraTree", "DecisionTree", "Bagging")
 _UNSUPPORTED = (
     MissingConverter,
     MissingShapeCalculator,
@@ -308,7 +308,7 @@ def _suspicions(estimator: Any, table: Table) -> Iterator[str]:
     yield from (_unlike_float32(table, place) for place in range(len(table.columns)))
     has_gaps = any(column.has_gaps and column.datatype != STRING for column in table.columns)
     if has_gaps and any(type(step).__name__.startswith(_FORESTS) for step in steps_of(estimator)):
-        yield "a forest of scikit-learn loses its way at missing values in ONNX; impute them, or train LightGBM"
+        yield "trees of scikit-learn inside another estimator lose their way at missing values in ONNX; impute them"
 
 
 def _unlike_float32(table: Table, place: int) -> str:

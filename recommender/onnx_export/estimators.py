@@ -189,6 +189,8 @@ class _OddRows:
 
     def _accepted(self, name: str, values: list[Any]) -> list[Any]:
         """The values, without those outside the sample where the native model refuses any of them."""
+        if self.table.container == "texts":
+            return values
         dtype = self.table.frame.schema[name]
         first = self.table.frame[[0] * len(values)].with_columns(pl.Series(name, values, dtype))
         try:

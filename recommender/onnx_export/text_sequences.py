@@ -161,13 +161,24 @@ class _Writer:
         limits = (self.const(np.array([value], np.int64)) for value in (first, last, 1))
         return graph.op("Cast", graph.op("Slice", numbers, *limits), to=BOOL)
 
-    def with_sigma(self, characters: str, codes: str, numbers: Mapping[str, int], is_word: str) -> str:
-        """A capital sigma at the end of a word is another small letter."""
+    def with_sigma(self, characters: str, codes: str, numbers: Mapping[str, int]) -> str:
+        """A capital sigma becomes another small letter behind the last cased letter of a word."""
         if not self.vectorizer.lowercase or numbers.get(_LAST_SIGMA) == numbers.get(_INNER_SIGMA):
             return codes
-        is_last = self.both(self.before(is_word), self.negated(self.after(is_word)))
-        is_last = self.both(self.is_equal(characters, _SIGMA), is_last)
-        return self.graph.op("Where", is_last, self.integer(numbers.get(_LAST_SIGMA, NO_CHARACTER)), codes)
+        graph, one = self.graph, self.integer(1)
+        is_cased, is_skipped = (graph.op("RegexFullMatch", characters, pattern=part) for part in _sigma_patterns())
+        counted = graph.op("Cast", self.negated(is_skipped), to=INT64)
+        place = graph.op("CumSum", counted, one)
+        empty = graph.op("Mul", place, self.integer(0))
+        empty = graph.op("Pad", empty, self.const(np.array([0, 0, 0, 2], np.int64)), self.integer(0))
+        cased = graph.op("Mul", graph.op("Cast", is_cased, to=INT64), counted)
+        cased = graph.op("ScatterElements", empty, place, cased, axis=1, reduction="add")
+        before, after = (
+            graph.op("Equal", graph.op("GatherElements", cased, graph.op(step, place, one), axis=1), one)
+            for step in ("Sub", "Add")
+        )
+        is_last = self.both(self.is_equal(characters, _SIGMA), self.both(before, self.negated(after)))
+        return graph.op("Where", is_last, self.integer(numbers.get(_LAST_SIGMA, NO_CHARACTER)), codes)
 
     def class_pattern(self, one: str) -> str:
         """The characters that, in lower case if need be, match the regular expression `one`, as RE2 spells them."""
@@ -177,11 +188,24 @@ class _Writer:
 @cache
 def _class_pattern(one: str, lowercase: bool) -> str:  # noqa: FBT001 - a cached function has no keywords to speak of
     matches = re.compile(one).fullmatch
-    inside: list[int] = []
+    return _as_pattern(c for c in all_characters() if matches(c.lower()[0] if lowercase else c))
+
+
+@cache
+def _sigma_patterns() -> tuple[str, str]:
+    """The cased characters and those that are skipped on the way to one, as Python's own rule for sigma shows them."""
+    cased, skipped = [], []
     for character in all_characters():
-        if matches(character.lower()[0] if lowercase else character):
-            inside.append(ord(character))
-    points = np.array(inside)
+        if f"A{_SIGMA}{character}".lower()[1] == _INNER_SIGMA:
+            cased.append(character)
+        elif f"A{_SIGMA}{character}A".lower()[1] == _INNER_SIGMA:
+            skipped.append(character)
+    return _as_pattern(cased), _as_pattern(skipped)
+
+
+def _as_pattern(characters: Iterable[str]) -> str:
+    """A regular expression for one of the characters, which come in their order."""
+    points = np.array(list(map(ord, characters)))
     gaps = np.flatnonzero(np.diff(points) > 1)
     starts, ends = points[np.append(0, gaps + 1)], points[np.append(gaps, len(points) - 1)]
     return "[" + "".join(f"\\x{{{start:x}}}-\\x{{{end:x}}}" for start, end in zip(starts, ends, strict=True)) + "]"
@@ -225,7 +249,7 @@ class _Words(_Writer):
         characters = split_characters(graph, text)
         is_word = graph.op("RegexFullMatch", characters, pattern=self.class_pattern(self.one))
         numbers = _numbers_of(self.numbers, lowercase=bool(self.vectorizer.lowercase))
-        codes = self.with_sigma(characters, encode_characters(graph, characters, numbers), self.numbers, is_word)
+        codes = self.with_sigma(characters, encode_characters(graph, characters, numbers), self.numbers)
         index = self._index(characters, is_word)
         sums, lengths = self._sums(codes, is_word, index)
         ids = self._ids(sums)
@@ -286,9 +310,8 @@ class _Characters(_Writer):
         numbers = blanks | {character: number for number, character in enumerate(characters, len(blanks) + SPACE)}
         padding = self.const(np.array([0, 1, 0, 1], np.int64))
         given = split_characters(graph, text)
-        is_word = graph.op("RegexFullMatch", given, pattern=self.class_pattern(r"\w"))
         codes = encode_characters(graph, given, _numbers_of(numbers, lowercase=bool(self.vectorizer.lowercase)))
-        codes = self.with_sigma(given, codes, numbers, is_word)
+        codes = self.with_sigma(given, codes, numbers)
         codes = graph.op("Where", self.is_equal(given, ""), self.integer(-1), codes)
         dotted = graph.op("Cast", self.is_equal(given, _DOTTED_I), to=INT64)
         codes, dotted = (
