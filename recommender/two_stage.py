@@ -27,6 +27,8 @@ from recommender.splits import require_times
 from recommender.trees import with_float32_thresholds
 from recommender.types import FloatArray, IndexArray
 
+_ROWS_AT_ONCE = 256  # customers whose candidates are ranked together
+
 
 @dataclass(frozen=True, kw_only=True)
 class TwoStageModel:
@@ -94,27 +96,31 @@ class TwoStage:
         check_request(histories, k, exclude)
         table = self.model.first.table
         missing = table.known(unavailable)
-        rows = [
-            self._recommend_one(
-                history, k, missing if exclude is None else np.append(table.known(exclude[place]), missing)
-            )
-            for place, history in enumerate(histories)
-        ]
+        rows: list[Row] = []
+        for start in range(0, len(histories), _ROWS_AT_ONCE):
+            found = [
+                self.model.first.describe(
+                    history, k=k, barred=missing if exclude is None else np.append(table.known(exclude[place]), missing)
+                )
+                for place, history in enumerate(histories[start : start + _ROWS_AT_ONCE], start)
+            ]
+            rows += [self._best(one, scores, k) for one, scores in zip(found, self.score(found), strict=True)]
         return collect(table.items, rows, min(k, len(table.items)))
 
-    def _recommend_one(self, history: History | Sequence[str], k: int, barred: IndexArray) -> Row:
-        found = self.model.first.describe(history, k=k, barred=barred)
-        scores = self.score(found)
+    def _best(self, found: Candidates, scores: FloatArray, k: int) -> Row:
         best = top_k(scores, k)
         best = best[scores[best] > MASKED]
         return found.items[best], scores[best], self._reasons(found, best)
 
-    def score(self, found: Candidates) -> FloatArray:
-        """float32 [C]: the ranker's scores, or the blend where nothing is known of the customer."""
-        if not len(found.owned):
-            return found.blend
-        ranked = self.model.booster.predict(found.features.astype(np.float64), num_threads=1)
-        return np.where(found.blend > MASKED, np.asarray(ranked, np.float32), MASKED)
+    def score(self, found: Sequence[Candidates]) -> list[FloatArray]:
+        """For each customer float32 [C]: the ranker's scores, or the blend where nothing is known of the customer."""
+        features = np.concatenate([one.features for one in found]).astype(np.float64)
+        ranked = np.asarray(self.model.booster.predict(features, num_threads=1), np.float32)
+        parts = np.split(ranked, np.cumsum([len(one.items) for one in found])[:-1])
+        return [
+            np.where(one.blend > MASKED, part, MASKED) if len(one.owned) else one.blend
+            for one, part in zip(found, parts, strict=True)
+        ]
 
     def _reasons(self, found: Candidates, best: IndexArray) -> IndexArray:
         items = found.items[best]

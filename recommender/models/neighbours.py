@@ -170,7 +170,11 @@ class NeighbourTable:
         owned, counts = events
         if not len(owned) or not len(recommended):
             return np.full(len(recommended), -1, np.int32)
-        added = self.matrix[owned][:, recommended].toarray() * counts[:, np.newaxis]
+        places = np.full(len(self.items) + 1, len(recommended), np.int32)  # where a neighbour stands in the list
+        places[recommended] = np.arange(len(recommended), dtype=np.int32)
+        added = np.zeros((len(owned), len(recommended) + 1), np.float32)
+        np.put_along_axis(added, places[self.neighbours[owned]], self.weights[owned] * counts[:, np.newaxis], axis=1)
+        added = added[:, :-1]
         strongest = added.argmax(axis=0)
         return np.where(added.max(axis=0) > 0, owned[strongest], -1).astype(np.int32)
 
