@@ -16,7 +16,7 @@ import polars as pl
 
 from recommender.dataset import Interactions
 from recommender.errors import InvalidData, NotFitted
-from recommender.history import History, histories_at
+from recommender.history import histories_at
 from recommender.models.base import Retriever
 from recommender.models.ease import Ease
 from recommender.models.neighbours import Histories, Recommendations, Row, Weighting, check_request, collect, top_k

@@ -66,7 +66,9 @@ class CategoryTable:
                 order += column.features.tolist()
         rest = sorted(set(range(self.width)) - set(order))
         if rest or not written:
-            rows = graph.op("Shape", inputs.take([self.columns[0].place], inputs.columns[self.columns[0].place].datatype))
+            rows = graph.op(
+                "Shape", inputs.take([self.columns[0].place], inputs.columns[self.columns[0].place].datatype)
+            )
             shape = graph.op("Mul", rows, graph.constant(np.array([1, len(rest)], np.int64)))
             written.append(graph.op("Expand", graph.constant(self.constants[rest][np.newaxis]), shape))
             order += rest

@@ -53,7 +53,9 @@ def refuse_unknown_options(vectorizer: CountVectorizer) -> None:
     if callable(vectorizer.analyzer):
         own_code.append("analyzer")
     if own_code:
-        raise ExportMismatch(f"{own_code[0]}: Python code has no ONNX form; use a built-in analyzer and a token_pattern")
+        raise ExportMismatch(
+            f"{own_code[0]}: Python code has no ONNX form; use a built-in analyzer and a token_pattern"
+        )
     if vectorizer.strip_accents is not None:
         raise ExportMismatch("strip_accents has no exact ONNX form; train without it")
     if vectorizer.input != "content":
@@ -186,7 +188,7 @@ class _Writer:
 
 
 @cache
-def _class_pattern(one: str, lowercase: bool) -> str:  # noqa: FBT001 - a cached function has no keywords to speak of
+def _class_pattern(one: str, lowercase: bool) -> str:
     matches = re.compile(one).fullmatch
     return _as_pattern(c for c in all_characters() if matches(c.lower()[0] if lowercase else c))
 
@@ -358,4 +360,3 @@ class _Characters(_Writer):
         together = graph.op("Concat", *(graph.op("Unsqueeze", slot, axis) for slot in slots), axis=2)
         flat = graph.op("Reshape", together, self.const(np.array([0, -1], np.int64)))
         return move_left(graph, flat, graph.op("GreaterOrEqual", flat, self.integer(0)))
-

@@ -189,7 +189,14 @@ def test_words_with_accents_and_in_cyrillic_count() -> None:
 )
 def test_any_analyser_counts_and_weighs_as_scikit_learn_does(vectorizer: Any) -> None:
     sample, labels = texts()
-    sample = [*sample, "free   prize", "see \t you\n", "free free FREE prize", "a ẞ ΠΡΟΣ ΟΔΟΣ aİb İstanbul", "²½ ١٢"] * 2
+    sample = [
+        *sample,
+        "free   prize",
+        "see \t you\n",
+        "free free FREE prize",
+        "a ẞ ΠΡΟΣ ΟΔΟΣ aİb İstanbul",
+        "²½ ١٢",
+    ] * 2
     model = make_pipeline(vectorizer, LogisticRegression(C=100)).fit(sample, [*labels, 0, 1, 0, 1, 0] * 2)
 
     certificate = export(model, sample, adversarial_rows=1500).certificate

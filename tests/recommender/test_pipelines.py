@@ -55,7 +55,9 @@ def orders() -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def amount(orders: pl.DataFrame) -> Any:
-    return (orders["price"] * orders["items"] + 20 * (orders["city"] == "Ulm").fill_null(value=False).cast(pl.Int64)).to_numpy()
+    return (
+        orders["price"] * orders["items"] + 20 * (orders["city"] == "Ulm").fill_null(value=False).cast(pl.Int64)
+    ).to_numpy()
 
 
 @pytest.fixture(scope="module")
