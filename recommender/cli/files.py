@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,18 @@ def file_digest(path: str | Path) -> str:
 
 
 def write_model(folder: Path, exported: Export, metrics: dict[str, Any], card: str) -> None:
-    """model.onnx, signature.json, metrics.json, certificate.json and model_card.md."""
+    """model.onnx, signature.json, metrics.json, certificate.json and model_card.md.
+
+    All are written beside the folder first and moved in when they are whole.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as unfinished:
+        _write_files(Path(unfinished), exported, metrics, card)
+        for file in sorted(Path(unfinished).iterdir()):
+            file.replace(folder / file.name)
+
+
+def _write_files(folder: Path, exported: Export, metrics: dict[str, Any], card: str) -> None:
     (folder / "model.onnx").write_bytes(exported.onnx_bytes)
     for name, content in (
         ("signature", exported.signature.to_json()),

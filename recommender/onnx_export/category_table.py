@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy import sparse
 from sklearn.pipeline import Pipeline
 
 from recommender.errors import ExportMismatch
@@ -15,7 +14,7 @@ from recommender.onnx_export.builder import BOOL, FLOAT, INT64, ML_DOMAIN, STRIN
 from recommender.onnx_export.table import Column, Inputs, Table
 from recommender.types import AnyArray, FloatArray, IndexArray
 
-_UNSEEN = {STRING: "\u2047 no such category", INT64: -(2**53) - 7, FLOAT: -3.0e33}
+_UNSEEN: dict[int, Any] = {STRING: "\u2047 no such category", INT64: -(2**53) - 7, FLOAT: -3.0e33}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,9 +107,8 @@ class _Asker:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about categories that it does not know, which is what we ask for
             answer = self.step.transform(given)
-        if sparse.issparse(answer):
-            answer = answer.toarray()
-        return np.asarray(answer, np.float64).astype(np.float32)
+        dense = answer.toarray() if hasattr(answer, "toarray") else answer
+        return np.asarray(dense, np.float64).astype(np.float32)
 
     def _takes(self, column: Column, value: Any) -> bool:
         try:
@@ -139,14 +137,14 @@ def _number(graph: GraphBuilder, inputs: Inputs, column: _Encoded) -> str:
         keys, values = [*keys, ""], [*values, missing]
     if not column.takes_unknown and datatype in (STRING, INT64):
         return _refusing(graph, value, keys, datatype)
-    spelled = {STRING: "keys_strings", INT64: "keys_int64s", FLOAT: "keys_floats"}[datatype]
+    spellings: dict[int, str] = {STRING: "keys_strings", INT64: "keys_int64s", FLOAT: "keys_floats"}
     number = graph.op(
         "LabelEncoder",
         value,
         domain=ML_DOMAIN,
         values_int64s=values,
         default_int64=unknown if column.takes_unknown else 0,
-        **{spelled: keys},
+        **{spellings[datatype]: keys},
     )
     if datatype == FLOAT and column.takes_missing:
         return graph.op("Where", graph.op("IsNaN", value), graph.constant(np.int64(missing)), number)

@@ -107,9 +107,10 @@ def build_estimator_graph(estimator: Estimator, table: Table, outputs: dict[str,
             f"{type(estimator).__name__}: expected the outputs {', '.join(outputs)} in ONNX, got {len(found)}"
         )
     inputs.declare()
+    if outputs.get("scores") == 1:  # some give the score of the other label as well
+        scores, datatype = found[1]
+        found[1] = (_one_score(graph, scores, is_first=isinstance(last_step(estimator), SVC | NuSVC)), datatype)
     for (name, width), (tensor, datatype) in zip(outputs.items(), found, strict=True):
-        if name == "scores" and width == 1:  # some give the score of the other label as well
-            tensor = _one_score(graph, tensor, is_first=isinstance(last_step(estimator), SVC | NuSVC))
         _declare(graph, name, tensor, datatype, width)
     gaps = [column.name for column in table.columns if column.has_gaps and column.datatype == FLOAT]
     if table.container == "numbers" and gaps:
@@ -227,7 +228,7 @@ class _Writer:
         kinds = [declared.type.tensor_type.elem_type for declared in model.graph.output]
         return list(zip(names, kinds, strict=True))
 
-    def _lightgbm(self, final: Any, features: Sequence[Rising | None]) -> onnx.ModelProto:
+    def _lightgbm(self, final: Any, features: Sequence[Rising | None]) -> Any:
         types = [("input", onnxmltools_types.FloatTensorType([None, len(features)]))]
         exact = with_plain_objective(booster_on_columns(booster_of(final), features))
         if not isinstance(final, lgb.Booster):
@@ -256,7 +257,7 @@ def _cut(estimator: Any) -> tuple[Any, Any]:
     return (Pipeline(steps) if steps else None), last
 
 
-def _convert(final: Any, width: int) -> onnx.ModelProto:
+def _convert(final: Any, width: int) -> Any:
     opsets = {"": OPSET, ML_DOMAIN: ML_OPSET}
     return convert_sklearn(final, initial_types=[("input", FloatTensorType([None, width]))], target_opset=opsets)
 
@@ -304,7 +305,7 @@ def _suspicions(estimator: Any, table: Table) -> Iterator[str]:
         if "is_linear=1" in text:
             yield "LightGBM was trained with linear_tree=True, whose leaves the converter ignores; train without it"
         if "\naverage_output\n" in text:
-            yield "LightGBM was trained with boosting='rf', whose mean over trees ONNX takes for a sum; use gbdt or dart"
+            yield "LightGBM was trained with boosting='rf', whose means ONNX takes for sums; use gbdt or dart"
     yield from (_unlike_float32(table, place) for place in range(len(table.columns)))
     has_gaps = any(column.has_gaps and column.datatype != STRING for column in table.columns)
     if has_gaps and any(type(step).__name__.startswith(_FORESTS) for step in steps_of(estimator)):

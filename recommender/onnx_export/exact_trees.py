@@ -60,7 +60,7 @@ def move_to_columns(model: onnx.ModelProto, features: Sequence[Rising | None]) -
 
 def restore_missing_ways(model: onnx.ModelProto, final: Any) -> None:
     """Where trees of scikit-learn that were trained with gaps send them: the converter forgets it."""
-    trees = [getattr(tree, "tree_", None) for tree in np.ravel(getattr(final, "estimators_", [final]))]
+    trees: list[Any] = [getattr(tree, "tree_", None) for tree in np.ravel(getattr(final, "estimators_", [final]))]
     nodes = [node for node in model.graph.node if node.op_type in TREES]
     if len(nodes) != 1 or None in trees:
         return

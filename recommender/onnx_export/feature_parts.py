@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy import sparse
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.compose import ColumnTransformer
@@ -228,6 +227,6 @@ def _width_behind(step: Pipeline, width: int) -> int:
 
 
 def _dense(answer: Any) -> Any:
-    if sparse.issparse(answer):
+    if hasattr(answer, "toarray"):
         return answer.toarray()
     return answer.to_numpy() if isinstance(answer, pl.DataFrame) else answer

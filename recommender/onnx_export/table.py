@@ -1,6 +1,6 @@
 """What an estimator is asked: texts, one array of numbers, or a table of named columns, and its forms on both sides.
 
-The native model gets the kind of container that the sample is; the graph gets one input per column (or `input`, `text`).
+The native model gets the kind of container that the sample is; the graph gets one input per column (or one `input`).
 """
 
 from collections.abc import Mapping, Sequence

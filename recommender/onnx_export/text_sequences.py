@@ -1,8 +1,8 @@
 """Texts as sequences of numbers in ONNX, exactly as scikit-learn's analysers cut them.
 
-ONNX's own string operators fall short: StringNormalizer needs a locale, Tokenizer's regular expressions have other ideas
-of a word, and neither drops stop words before it joins n-grams. So a text becomes its characters here, characters become
-numbers by one look-up, and words become sums over their characters that are looked up in the vocabulary.
+ONNX's own string operators fall short: StringNormalizer needs a locale, Tokenizer's regular expressions have other
+ideas of a word, and neither drops stop words before it joins n-grams. So a text becomes its characters here, characters
+become numbers by one look-up, and words become sums over their characters that are looked up in the vocabulary.
 """
 
 import re
@@ -62,8 +62,8 @@ def refuse_unknown_options(vectorizer: CountVectorizer) -> None:
         raise ExportMismatch(f"input='{vectorizer.input}': a graph takes texts, no files")
     if vectorizer.analyzer == "word" and _PATTERN.fullmatch(vectorizer.token_pattern) is None:
         raise ExportMismatch(
-            f"token_pattern {vectorizer.token_pattern!r} has no exact ONNX form; use runs of one kind of character, such "
-            r"as (?u)\b\w\w+\b, \w+ or [a-z0-9]{3,}"
+            f"token_pattern {vectorizer.token_pattern!r} has no exact ONNX form; use runs of one kind of character, "
+            r"such as (?u)\b\w\w+\b, \w+ or [a-z0-9]{3,}"
         )
 
 

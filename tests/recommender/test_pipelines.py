@@ -37,15 +37,19 @@ ROWS = 400
 NUMBERS = ["age", "items", "price"]
 
 
+def with_gaps(values: Any, rng: np.random.Generator) -> list[Any]:
+    return [None if gap else value for gap, value in zip(rng.random(len(values)) < 0.1, values.tolist(), strict=True)]
+
+
 @pytest.fixture(scope="module")
 def orders() -> pl.DataFrame:
     rng = np.random.default_rng(0)
     size = 500
     return pl.DataFrame(
         {
-            "age": [None if gap else age for gap, age in zip(rng.random(size) < 0.1, rng.normal(40, 9, size), strict=True)],
+            "age": with_gaps(rng.normal(40, 9, size), rng),
             "items": rng.integers(1, 9, size),
-            "city": [None if gap else city for gap, city in zip(rng.random(size) < 0.1, rng.choice(["Ulm", "Köln", "Łódź"], size), strict=True)],
+            "city": with_gaps(rng.choice(["Ulm", "Köln", "Łódź"], size), rng),
             "price": rng.gamma(2.0, 10.0, size),
             "is_member": rng.random(size) < 0.5,
             "note": [" ".join(words) for words in rng.choice(["gift", "Größe", "urgent", "please"], (size, 3))],
