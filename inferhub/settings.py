@@ -35,6 +35,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "inferhub.accounts",
     "inferhub.audit",
+    "inferhub.approvals",
     "inferhub.registry",
     "inferhub.rulesets",
     "inferhub.catalog",

@@ -15,7 +15,7 @@ from inferhub.errors import Conflict, FieldError, InvalidInput, InvalidModel, Mo
 from inferhub.lib.describe import describe
 from inferhub.lib.slug import SLUG_EXPECTED, is_slug
 from inferhub.lib.snapshots import Snapshots
-from inferhub.registry.models import Alias, ModelVersion, RegisteredModel, Task
+from inferhub.registry.models import Alias, Approval, ModelVersion, RegisteredModel, Task
 from inferhub.registry.storage import read_artifact, write_artifact
 from inferhub.runtime.check import ModelReport, check_model
 from inferhub.runtime.pool import artifact_digest
@@ -131,7 +131,8 @@ def _checked(name: str, data: bytes, actor: str) -> ModelReport:
 
 def _model_to_extend(name: str, task: str, description: str, actor: str) -> RegisteredModel:
     """The model's row, locked, so that two registrations number one after the other."""
-    _, is_new = RegisteredModel.objects.get_or_create(name=name, defaults={"task": task, "description": description})
+    defaults = {"task": task, "description": description, "approval": Approval.DIRECT}
+    _, is_new = RegisteredModel.objects.get_or_create(name=name, defaults=defaults)
     if is_new:
         record_event("model.registered", actor=actor, subject=f"model:{name}", details={"task": task})
     model = RegisteredModel.objects.select_for_update().get(name=name)
@@ -150,14 +151,17 @@ def _next_number(model: RegisteredModel, digest: str) -> int:
 
 def _move_alias(version: ModelVersion, alias: str, actor: str, reason: str) -> Alias:
     before = Alias.objects.select_related("version").filter(model=version.model, name=alias).first()
-    moved, _ = Alias.objects.update_or_create(
-        model=version.model, name=alias, defaults={"version": version, "moved_at": timezone.now()}
-    )
+    moved = Alias(model=version.model, name=alias) if before is None else before
+    if before is not None and before.version_id != version.pk:
+        moved.previous_version = before.version
+    number_before = before.version.number if before else None
+    moved.version, moved.moved_at = version, timezone.now()
+    moved.save()
     record_event(
         "alias.moved",
         actor=actor,
         subject=f"model:{version.model.name}@{alias}",
-        details={"from": before.version.number if before else None, "to": version.number, "reason": reason},
+        details={"from": number_before, "to": version.number, "reason": reason},
     )
     return moved
 

@@ -2,7 +2,6 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from django.db import Error, connection, transaction
 
 from inferhub.audit.models import AuditEvent
 from inferhub.errors import Conflict, InvalidInput, InvalidModel, ModelFailed
@@ -53,15 +52,6 @@ def test_a_refused_file_leaves_an_audit_event_and_nothing_else() -> None:
         register_version(name="broken", task="regression", data=b"not a model", actor=ACTOR)
     assert AuditEvent.objects.get().action == "model_version.refused"
     assert not ModelVersion.objects.exists()
-
-
-@pytest.mark.parametrize(
-    "statement", ["UPDATE registry_modelversion SET number = 9", "DELETE FROM registry_modelversion"]
-)
-def test_the_database_itself_refuses_to_change_a_version(price_model: ModelVersion, statement: str) -> None:
-    Alias.objects.all().delete()
-    with pytest.raises(Error, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(statement)
 
 
 def test_a_moved_alias_serves_the_other_version_and_is_audited(price_model: ModelVersion) -> None:
