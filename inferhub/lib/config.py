@@ -34,6 +34,7 @@ VARIABLES = (
     Variable("INFERHUB_MAX_TENSOR_BYTES", "67108864", "largest body of an Open Inference Protocol request, in bytes"),
     Variable("INFERHUB_MAX_MODEL_BYTES", "268435456", "largest ONNX file that can be registered, in bytes"),
     Variable("INFERHUB_SESSION_POOL_BYTES", "1073741824", "memory for loaded models in one process, in bytes"),
+    Variable("INFERHUB_KEEP_CALLS_DAYS", "30", "days that the answers of deferred calls are kept"),
     Variable("INFERHUB_LOG_FORMAT", "console", "console or json"),
 )
 _DEFAULTS = {variable.name: variable.default for variable in VARIABLES}
@@ -64,6 +65,7 @@ class Config:
     max_tensor_bytes: int
     max_model_bytes: int
     session_pool_bytes: int
+    keep_calls_days: int
     log_format: str
 
 
@@ -87,6 +89,7 @@ def read_config(environ: Mapping[str, str] | None = None) -> Config:
         max_tensor_bytes=_whole_number(values, "INFERHUB_MAX_TENSOR_BYTES", low=1024, high=1 << 31),
         max_model_bytes=_whole_number(values, "INFERHUB_MAX_MODEL_BYTES", low=1024, high=1 << 31),
         session_pool_bytes=_whole_number(values, "INFERHUB_SESSION_POOL_BYTES", low=1 << 20, high=1 << 40),
+        keep_calls_days=_whole_number(values, "INFERHUB_KEEP_CALLS_DAYS", low=1, high=36500),
         log_format=_one_of(values, "INFERHUB_LOG_FORMAT", ("console", "json")),
     )
 
