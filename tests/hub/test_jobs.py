@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from inferhub.accounts.services import create_api_key
 from inferhub.catalog.models import Event
-from inferhub.errors import Conflict, ModelFailed, NotFound
+from inferhub.errors import Conflict, InvalidInput, ModelFailed, NotFound
 from inferhub.jobs import bulk, deferred, tasks
 from inferhub.jobs.bulk import open_jobs, run_job, start_bulk_job, work_on_job
 from inferhub.jobs.deferred import defer_call, open_calls, run_deferred_call
@@ -292,3 +292,14 @@ def test_lists_that_no_job_will_ever_publish_are_dropped(scenario: str) -> None:
     tasks.forget_old_work()
     assert {found.pk for found in Generation.objects.all()} == {published.pk, busy.generation_id}
     assert lost.pk not in {found.pk for found in Generation.objects.all()}
+
+
+@pytest.mark.parametrize(
+    ("words", "pointer"),
+    [({"k": 0}, "/k"), ({"k": 201}, "/k"), ({"alias": "No Alias"}, "/alias"), ({"name": "../x"}, "/name")],
+)
+def test_a_scenario_that_no_request_could_use_is_not_saved(scenario: str, words: dict[str, Any], pointer: str) -> None:
+    given: dict[str, Any] = {"name": "other", "model": "items", "actor": ACTOR}
+    with pytest.raises(InvalidInput) as refused:
+        save_scenario(**given | words)
+    assert [error.pointer for error in refused.value.errors] == [pointer]
