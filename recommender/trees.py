@@ -7,6 +7,8 @@ import numpy as np
 
 _LIGHTGBM_ZERO = float(np.float32(1e-35))  # LightGBM reads numbers no farther than this from 0 as 0
 
+_CATEGORICAL = 1  # bit of a split's decision_type
+
 
 def with_float32_thresholds(booster: lgb.Booster) -> lgb.Booster:
     """The same trees with every threshold rounded down to float32.
@@ -48,6 +50,20 @@ def round_down(value: float) -> float:
     if float(nearest) > value:
         nearest = np.nextafter(nearest, np.float32(-np.inf))
     return float(nearest)
+
+
+def categorical_columns(booster: lgb.Booster) -> list[int]:
+    """The features that are split by category, ascending; as the trees say, since a read booster knows no parameters."""
+    found: set[int] = set()
+    columns: list[str] = []
+    for line in booster.model_to_string(num_iteration=-1).split("\n"):
+        name, _, values = line.partition("=")
+        if name == "split_feature":
+            columns = values.split()
+        elif name == "decision_type":
+            kinds = zip(columns, values.split(), strict=True)
+            found.update(int(column) for column, kind in kinds if int(kind) & _CATEGORICAL)
+    return sorted(found)
 
 
 def split_thresholds(booster: lgb.Booster) -> dict[int, list[float]]:

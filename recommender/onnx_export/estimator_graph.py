@@ -30,7 +30,7 @@ from sklearn.pipeline import Pipeline
 from recommender.errors import ExportMismatch
 from recommender.onnx_export.builder import FLOAT, ML_DOMAIN, ML_OPSET, OPSET, STRING, GraphBuilder
 from recommender.onnx_export.neighbour_graph import CONVERTER_OPSET
-from recommender.trees import with_float32_thresholds
+from recommender.trees import categorical_columns, with_float32_thresholds
 from recommender.types import AnyArray
 from recommender.version import VERSION
 
@@ -135,7 +135,7 @@ def _options(estimator: Estimator) -> dict[int, dict[str, Any]]:
 
 def _cut_codes(graph: GraphBuilder, feed: str, booster: lgb.Booster, columns: int) -> str:
     """LightGBM takes 2.7 for category 2; so does the graph after this."""
-    categories = [place for place in booster.params.get("categorical_column", []) if isinstance(place, int)]
+    categories = categorical_columns(booster)
     if not categories:
         return feed
     is_category = np.isin(np.arange(columns), categories)[np.newaxis]

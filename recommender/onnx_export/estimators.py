@@ -18,7 +18,7 @@ from recommender.onnx_export.estimator_graph import (
     steps_of,
 )
 from recommender.onnx_export.session import cut_rows, open_session, run_in_batches
-from recommender.trees import split_thresholds
+from recommender.trees import categorical_columns, split_thresholds
 from recommender.types import AnyArray, DoubleArray
 
 
@@ -94,7 +94,7 @@ def _odd_columns(estimator: Estimator, real: AnyArray) -> dict[int, AnyArray]:
     may_miss = is_lightgbm(estimator) or bool(np.isnan(real).any())
     odd = {column: odd_numbers(found) for column, found in thresholds.items()}
     if is_lightgbm(estimator):
-        for column in booster_of(estimator).params.get("categorical_column", []):
+        for column in categorical_columns(booster_of(estimator)):
             odd[column] = np.concatenate([np.arange(-2, 60), np.arange(-1, 30) + 0.5, [np.nan]]).astype(np.float32)
     return {column: numbers if may_miss else numbers[~np.isnan(numbers)] for column, numbers in odd.items()}
 
