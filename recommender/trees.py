@@ -53,7 +53,7 @@ def round_down(value: float) -> float:
 
 
 def categorical_columns(booster: lgb.Booster) -> list[int]:
-    """The features that are split by category, ascending; as the trees say, since a read booster knows no parameters."""
+    """The features that are split by category, ascending; read from the trees, since a loaded booster knows no more."""
     found: set[int] = set()
     columns: list[str] = []
     for line in booster.model_to_string(num_iteration=-1).split("\n"):

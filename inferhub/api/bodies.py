@@ -57,7 +57,12 @@ DECIDE: dict[str, Any] = {
 REGISTER: dict[str, Any] = {
     "type": "object",
     "properties": {
-        "file": {"type": "string", "format": "binary", "description": "The ONNX file."},
+        "file": {"type": "string", "format": "binary", "description": "An ONNX file, or a text model of LightGBM."},
+        "golden": {
+            "type": "string",
+            "format": "binary",
+            "description": "Golden rows, JSON or .npz: inputs with the outputs that the model must give.",
+        },
         "task": {"type": "string", "enum": Task.values},
         "alias": _SLUG | {"description": "Alias to point at the new version, such as champion."},
         "description": {"type": "string", "description": "What the model is for (taken for a new model)."},

@@ -5,6 +5,7 @@ A bad value stops the start with a sentence that says what to write.
 """
 
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ VARIABLES = (
     Variable("INFERHUB_MAX_BODY_BYTES", "2097152", "largest JSON body of a request, in bytes"),
     Variable("INFERHUB_MAX_TENSOR_BYTES", "67108864", "largest body of an Open Inference Protocol request, in bytes"),
     Variable("INFERHUB_MAX_MODEL_BYTES", "268435456", "largest ONNX file that can be registered, in bytes"),
+    Variable("INFERHUB_MODEL_OPERATORS", "", "more operators that models may use: Scan, com.microsoft.Attention"),
     Variable("INFERHUB_SESSION_POOL_BYTES", "1073741824", "memory for loaded models in one process, in bytes"),
     Variable("INFERHUB_KEEP_CALLS_DAYS", "30", "days that the answers of deferred calls are kept"),
     Variable("INFERHUB_LOG_FORMAT", "console", "console or json"),
@@ -64,6 +66,7 @@ class Config:
     max_body_bytes: int
     max_tensor_bytes: int
     max_model_bytes: int
+    model_operators: frozenset[str]
     session_pool_bytes: int
     keep_calls_days: int
     log_format: str
@@ -88,6 +91,7 @@ def read_config(environ: Mapping[str, str] | None = None) -> Config:
         max_body_bytes=_whole_number(values, "INFERHUB_MAX_BODY_BYTES", low=1024, high=1 << 31),
         max_tensor_bytes=_whole_number(values, "INFERHUB_MAX_TENSOR_BYTES", low=1024, high=1 << 31),
         max_model_bytes=_whole_number(values, "INFERHUB_MAX_MODEL_BYTES", low=1024, high=1 << 31),
+        model_operators=_operators(values["INFERHUB_MODEL_OPERATORS"]),
         session_pool_bytes=_whole_number(values, "INFERHUB_SESSION_POOL_BYTES", low=1 << 20, high=1 << 40),
         keep_calls_days=_whole_number(values, "INFERHUB_KEEP_CALLS_DAYS", low=1, high=36500),
         log_format=_one_of(values, "INFERHUB_LOG_FORMAT", ("console", "json")),
@@ -96,6 +100,17 @@ def read_config(environ: Mapping[str, str] | None = None) -> Config:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _operators(text: str) -> frozenset[str]:
+    names = _names(text)
+    for name in names:
+        if not re.fullmatch(r"([A-Za-z]\w*\.)*[A-Za-z]\w*", name, re.ASCII):
+            raise BadSetting(
+                "INFERHUB_MODEL_OPERATORS must be names such as Scan or com.microsoft.Attention, with commas between "
+                f"them, and not '{name}'."
+            )
+    return frozenset(names)
 
 
 def _url(values: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str | None:

@@ -42,14 +42,18 @@ def register_version(
     alias: str = "",
     description: str = "",
     provenance: Provenance | None = None,
+    golden: bytes = b"",
 ) -> ModelVersion:
     """Check `data`, keep it, and make it the next version of the model `name`; point `alias` at it where one is given.
 
-    Raises InvalidInput (name, task, alias), TooLarge, InvalidModel (with what is wrong and where) and Conflict (the
-    same artifact is a version already, or the model has another task).
+    `golden` is a file of golden rows, which must come out as they say. A LightGBM text model is kept as the ONNX file
+    that the check made of it, with the certificate of that conversion.
+
+    Raises InvalidInput (name, task, alias), TooLarge, InvalidModel (with what is wrong and where), Conflict (the same
+    artifact is a version already, or the model has another task) and Unavailable (too many checks at once).
     """
     _check_words(name=name, task=task, alias=alias)
-    report = _checked(name, data, actor)
+    report = _checked(name, data, golden, actor)
     provenance = provenance or Provenance()
     with transaction.atomic():
         model = _model_to_extend(name, task, description, actor)
@@ -62,7 +66,8 @@ def register_version(
             memory_bytes=report.memory_bytes,
             signature=report.signature.to_dict(),
             labels=list(report.labels),
-            certificate=dict(provenance.certificate),
+            certificate=dict(report.certificate or provenance.certificate),
+            golden=dict(report.golden or {}),
             metrics=dict(provenance.metrics),
             lineage=dict(provenance.lineage),
             notes=provenance.notes,
@@ -114,7 +119,7 @@ def _check_words(*, name: str, task: str, alias: str) -> None:
         raise InvalidInput(errors=errors)
 
 
-def _checked(name: str, data: bytes, actor: str) -> ModelReport:
+def _checked(name: str, data: bytes, golden: bytes, actor: str) -> ModelReport:
     limit = settings.CONFIG.max_model_bytes
     if len(data) > limit:
         raise TooLarge(f"The file has {len(data)} bytes; at most {limit} are accepted (INFERHUB_MAX_MODEL_BYTES).")
@@ -122,7 +127,8 @@ def _checked(name: str, data: bytes, actor: str) -> ModelReport:
         path = Path(folder) / "model.onnx"
         path.write_bytes(data)
         try:
-            return check_model(path, max_bytes=limit)
+            operators = settings.CONFIG.model_operators
+            return check_model(path, golden=golden, max_bytes=limit, more_operators=operators)
         except InvalidModel as exc:
             with transaction.atomic():
                 record_event("model_version.refused", actor=actor, subject=f"model:{name}", details={"why": str(exc)})

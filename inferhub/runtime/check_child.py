@@ -44,7 +44,7 @@ _MOST_TRIAL_ELEMENTS = 2**24
 def main() -> None:
     request = json.loads(sys.argv[1])
     try:
-        answer = {"report": _inspected(request)}
+        answer: Mapping[str, Any] = {"report": _inspected(request)}
     except InvalidInput as exc:
         answer = _refused(exc)
     except MemoryError:

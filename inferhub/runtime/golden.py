@@ -1,6 +1,6 @@
 """Golden rows: inputs with the outputs that their owner expects, run before a version is accepted and again later."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,7 +108,7 @@ def _differs(expected: Array, got: Array, tolerance: float) -> Array:
     wanted, given = expected.astype(np.float64), got.astype(np.float64)
     with np.errstate(invalid="ignore"):
         near = np.abs(given - wanted) <= tolerance * np.maximum(1.0, np.abs(wanted))
-    return ~(near | (wanted == given) | (np.isnan(wanted) & np.isnan(given)))
+    return np.asarray(~(near | (wanted == given) | (np.isnan(wanted) & np.isnan(given))))
 
 
 def _mismatches(name: str, differs: Array, expected: Array, got: Array) -> Iterator[Mismatch]:
@@ -131,5 +131,3 @@ def _without_nan(values: Any) -> Any:
     if isinstance(values, list):
         return [_without_nan(value) for value in values]
     return None if values != values else values  # noqa: PLR0124 - only NaN differs from itself
-
-

@@ -115,7 +115,7 @@ def _converted(spec: TensorSpec, values: Array, place: str) -> Array:
 def _without_nul(array: Array, place: str) -> Array:
     """Texts that PostgreSQL can keep and JSON can say."""
     texts: Iterable[str] = array.ravel().tolist() if array.dtype == object else ()
-    if any("\x00" in text or not text.isascii() and _has_surrogates(text) for text in texts):
+    if any("\x00" in text or (not text.isascii() and _has_surrogates(text)) for text in texts):
         expected = "texts of Unicode characters without NUL"
         raise InvalidInput(errors=[FieldError(pointer=place, expected=expected, got="others")])
     return array

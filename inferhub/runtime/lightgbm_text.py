@@ -20,6 +20,27 @@ _MOST_TREES = 20_000
 _MOST_LEAVES = 2_000_000  # of all trees
 _CATEGORICAL, _MISSING_ZERO = 1, 1  # bits 0 and 2-3 of a decision type
 _MOST_DECISION_TYPE = 15
+_OBJECTIVES = frozenset(
+    [
+        "regression",
+        "regression_l1",
+        "huber",
+        "fair",
+        "poisson",
+        "quantile",
+        "mape",
+        "gamma",
+        "tweedie",
+        "binary",
+        "multiclass",
+        "multiclassova",
+        "cross_entropy",
+        "cross_entropy_lambda",
+        "lambdarank",
+        "rank_xendcg",
+        "custom",
+    ]
+)
 _PER_SPLIT = ("split_feature", "threshold", "decision_type", "left_child", "right_child")
 
 Section = dict[str, str]
@@ -77,6 +98,9 @@ def _scan_header(header: Section) -> int:
     names = header.get("feature_names", "").split()
     if len(names) != features:
         raise _wrong("/header/feature_names", f"{features} names", str(len(names)))
+    objective = (header.get("objective", "custom").split() or [""])[0]
+    if objective not in _OBJECTIVES:
+        raise _wrong("/header/objective", "an objective of LightGBM", f"'{shorten(objective)}'")
     return features
 
 

@@ -64,7 +64,7 @@ def test_the_same_file_twice_is_a_conflict(api: Api) -> None:
 
 def test_a_file_over_the_limit_is_refused_before_it_is_read(api: Api, settings: Any) -> None:
     headers = {"Authorization": f"Bearer {api.secret}"}
-    length = str(settings.CONFIG.max_model_bytes + (2 << 20))
+    length = str(settings.CONFIG.max_model_bytes + (16 << 20))
     answer = Client().generic(
         "POST",
         "/api/v1/models/x/versions",

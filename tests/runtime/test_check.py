@@ -9,7 +9,7 @@ from onnx import ModelProto, TensorProto, helper
 
 from inferhub.errors import InvalidModel, TooLarge
 from inferhub.runtime import check
-from inferhub.runtime.check import check_model
+from inferhub.runtime.check import Budget, check_model
 from inferhub.runtime.graph import parse_model
 from inferhub.runtime.pool import artifact_digest
 from inferhub.runtime.scan import scan_model
@@ -126,12 +126,12 @@ def test_a_model_that_needs_too_much_memory_is_refused(save: Save, hostile: Mode
 
 def test_a_model_that_needs_too_much_processor_time_is_refused(save: Save) -> None:
     with pytest.raises(InvalidModel, match="1 s of processor time"):
-        check_model(save(graphs.slow_graph()), cpu_seconds=1)
+        check_model(save(graphs.slow_graph()), budget=Budget(cpu_seconds=1))
 
 
 def test_a_model_that_takes_too_long_is_refused(save: Save) -> None:
     with pytest.raises(InvalidModel, match=r"within 0\.01 s"):
-        check_model(save(graphs.doubling()), wall_seconds=0.01)
+        check_model(save(graphs.doubling()), budget=Budget(wall_seconds=0.01))
 
 
 @pytest.mark.parametrize(
