@@ -21,6 +21,23 @@ def with_float32_thresholds(booster: lgb.Booster) -> lgb.Booster:
     return lgb.Booster(model_str="\n".join(_without_sizes(lines)))
 
 
+def with_summed_leaves(booster: lgb.Booster) -> lgb.Booster:
+    """The same answers from a random forest whose trees are summed, as the converter does, and not averaged."""
+    lines = booster.model_to_string(num_iteration=-1).split("\n")
+    if "average_output" not in lines:
+        return booster
+    rounds = booster.num_trees() // booster.num_model_per_iteration()
+    shares = (_divide_line(line, rounds) for line in lines if line != "average_output")
+    return lgb.Booster(model_str="\n".join(_without_sizes(shares)))
+
+
+def _divide_line(line: str, divisor: int) -> str:
+    name, equals, numbers = line.partition("=")
+    if name != "leaf_value" or not equals:
+        return line
+    return "leaf_value=" + " ".join(repr(float(number) / divisor) for number in numbers.split())
+
+
 def _round_line(line: str) -> str:
     name, equals, numbers = line.partition("=")
     if name != "threshold" or not equals:

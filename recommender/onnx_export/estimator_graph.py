@@ -30,7 +30,7 @@ from sklearn.pipeline import Pipeline
 from recommender.errors import ExportMismatch
 from recommender.onnx_export.builder import FLOAT, ML_DOMAIN, ML_OPSET, OPSET, STRING, GraphBuilder
 from recommender.onnx_export.neighbour_graph import CONVERTER_OPSET
-from recommender.trees import categorical_columns, with_float32_thresholds
+from recommender.trees import categorical_columns, with_float32_thresholds, with_summed_leaves
 from recommender.types import AnyArray
 from recommender.version import VERSION
 
@@ -112,7 +112,9 @@ def _convert(estimator: Estimator, columns: int | None) -> Any:
     if is_lightgbm(estimator):
         types = [("input", onnxmltools_types.FloatTensorType([None, columns]))]
         exact = with_float32_thresholds(booster_of(estimator))
-        if not isinstance(estimator, lgb.Booster):
+        if isinstance(estimator, lgb.Booster):
+            exact = with_summed_leaves(exact)
+        else:
             booster, exact = exact, copy(estimator)
             exact._Booster = booster  # noqa: SLF001 - the wrapper offers no other way to carry changed trees
         return convert_lightgbm(exact, initial_types=types, target_opset=CONVERTER_OPSET, zipmap=False)

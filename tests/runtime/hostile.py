@@ -201,7 +201,7 @@ def text(old: str, new: str) -> Callable[[], bytes]:
 
 
 LIGHTGBM = {
-    "text cut in a tree": Hostile(make=lambda: TEXT[: TEXT.index("leaf_count")].encode(), says="end of trees"),
+    "text cut in a tree": Hostile(make=TEXT[: TEXT.index("leaf_count")].encode, says="end of trees"),
     "text of one line": Hostile(make=lambda: b"tree\n", says="end of trees"),
     "text that is not UTF-8": Hostile(make=lambda: TEXT.encode().replace(b"a b", b"a \xff"), says="UTF-8 text"),
     "text with 4e9 leaves": Hostile(make=text("num_leaves=3", "num_leaves=4000000000"), says="/Tree/0/num_leaves"),
@@ -228,7 +228,7 @@ LIGHTGBM = {
     ),
     "text where zero is missing in a split": Hostile(make=text("type=2 2", "type=6 2"), says="zero_as_missing"),
     "text with 1e6 classes": Hostile(make=text("num_class=1", "num_class=1000000"), says="/header/num_class"),
-    "text with a strange objective": Hostile(make=text("objective=reg", "objective=../../etc/"), says="/header/objective"),
+    "text with a strange objective": Hostile(make=text("objective=reg", "objective=../"), says="/header/objective"),
     "text that is well": Hostile(make=TEXT.encode, says=None),
 }  # fmt: skip
 
