@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,11 @@ class Variable:
 
 VARIABLES = (
     Variable("INFERHUB_HOME", "./var", "data folder: artifacts, the embedded servers, the generated secret key"),
+    Variable(
+        "INFERHUB_ARTIFACT_STORAGE",
+        "",
+        "s3://BUCKET/PREFIX?endpoint_url=URL&region_name=NAME; empty: a folder in INFERHUB_HOME",
+    ),
     Variable("DATABASE_URL", "", "postgresql://user:password@host:5432/name; empty: an embedded PostgreSQL"),
     Variable("CELERY_BROKER_URL", "", "redis:// or amqp:// address of the broker; empty: an embedded Redis"),
     Variable("INFERHUB_HOST", "127.0.0.1", "address that the web server listens on"),
@@ -49,10 +55,24 @@ class BadSetting(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class S3Store:
+    """A bucket of an S3-compatible store. Credentials are found as boto3 finds them (AWS_ACCESS_KEY_ID, roles, ...)."""
+
+    bucket_name: str
+    location: str
+    endpoint_url: str | None
+    region_name: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
-    """The whole configuration. `database_url` and `broker_url` are None where the embedded server is meant."""
+    """The whole configuration. `database_url` and `broker_url` are None where the embedded server is meant.
+
+    `artifact_store` is None where artifacts lie in a folder of `home`.
+    """
 
     home: Path
+    artifact_store: S3Store | None
     database_url: str | None
     broker_url: str | None
     host: str
@@ -78,6 +98,7 @@ def read_config(environ: Mapping[str, str] | None = None) -> Config:
     home = Path(values["INFERHUB_HOME"]).expanduser().absolute()
     return Config(
         home=home,
+        artifact_store=_artifact_store(values["INFERHUB_ARTIFACT_STORAGE"]),
         database_url=_url(values, "DATABASE_URL", _DATABASE_SCHEMES),
         broker_url=_url(values, "CELERY_BROKER_URL", _BROKER_SCHEMES),
         host=values["INFERHUB_HOST"],
@@ -100,6 +121,25 @@ def read_config(environ: Mapping[str, str] | None = None) -> Config:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _artifact_store(text: str) -> S3Store | None:
+    if not text:
+        return None
+    given = urlsplit(text)
+    options = dict(parse_qsl(given.query, keep_blank_values=True))
+    unknown = options.keys() - {"endpoint_url", "region_name"}
+    if given.scheme != "s3" or not given.netloc or "@" in given.netloc or unknown or given.fragment:
+        raise BadSetting(
+            "INFERHUB_ARTIFACT_STORAGE must be s3://BUCKET/PREFIX, with ?endpoint_url=URL and &region_name=NAME where "
+            "they are needed (credentials belong in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)."
+        )
+    return S3Store(
+        bucket_name=given.netloc,
+        location=given.path.strip("/"),
+        endpoint_url=options.get("endpoint_url"),
+        region_name=options.get("region_name"),
+    )
 
 
 def _operators(text: str) -> frozenset[str]:

@@ -11,14 +11,13 @@ from django.db import transaction
 from django.utils import timezone
 
 from inferhub.audit.services import record_event
-from inferhub.errors import Conflict, FieldError, InvalidInput, InvalidModel, ModelFailed, TooLarge
+from inferhub.errors import Conflict, FieldError, InvalidInput, InvalidModel, TooLarge
 from inferhub.lib.describe import describe
 from inferhub.lib.slug import SLUG_EXPECTED, is_slug
 from inferhub.lib.snapshots import Snapshots
 from inferhub.registry.models import Alias, Approval, ModelVersion, RegisteredModel, Task
 from inferhub.registry.storage import read_artifact, write_artifact
 from inferhub.runtime.check import ModelReport, check_model
-from inferhub.runtime.pool import artifact_digest
 
 CHAMPION = "champion"
 
@@ -97,11 +96,9 @@ def move_alias(*, version: ModelVersion, alias: str, actor: str, reason: str) ->
 def fetch_artifact(*, version: ModelVersion, actor: str) -> bytes:
     """The bytes of a version, re-hashed, for somebody who takes them away.
 
-    Raises Unavailable where they are missing, ModelFailed where they are not what was registered.
+    Raises Unavailable where they are missing, ArtifactChanged where they are not what was registered.
     """
     data = read_artifact(version.digest)
-    if artifact_digest(data) != version.digest:
-        raise ModelFailed(f"The stored artifact of {version} is not the one that was registered.")
     with transaction.atomic():
         record_event("model_version.downloaded", actor=actor, subject=_subject(version))
     return data
