@@ -45,7 +45,7 @@ class RegisterVersionView(ModelVersionsView):
             name=name,
             task=form.text("task"),
             data=form.file("file"),
-            golden=form.file("golden") if "golden" in request.FILES else b"",
+            golden=form.optional_file("golden"),
             alias=form.text("alias"),
             description=form.text("description"),
             provenance=Provenance(certificate=form.json("certificate"), notes=form.text("notes")),
@@ -121,6 +121,9 @@ class _Form:
         if not isinstance(value, dict) or "\\u0000" in text:
             raise InvalidInput(errors=[FieldError(pointer=f"/{name}", expected="a JSON object", got=describe(text))])
         return value
+
+    def optional_file(self, name: str) -> bytes:
+        return self.file(name) if name in self._form else b""
 
     def file(self, name: str) -> bytes:
         file = self._files.get(name)

@@ -1,4 +1,4 @@
-"""Artifacts in an S3-compatible store; needs the extra `s3`, and is imported only where the configuration asks for it."""
+"""Artifacts in an S3-compatible store; needs the extra `s3`, and is imported only where a setting asks for it."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ _CLIENT = Config(
 )
 
 
-class S3ArtifactStorage(S3Storage):
+class S3ArtifactStorage(S3Storage):  # type: ignore[misc]  # the library has no types
     """An object appears whole or not at all, which is what S3 promises; the same name is written over."""
 
     errors = (OSError, BotoCoreError, ClientError)

@@ -34,13 +34,13 @@ _seats = threading.BoundedSemaphore(1 + _MOST_WAITING)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Budget:
     """What one check may use. Memory (address space) and processor time grow with the file, as honest large models
-    need more: by 6 bytes a byte, and by a second every 32 MiB. A check has only time that nobody else wants, so it may
-    take long by the clock. Converting LightGBM's trees has more of both, since the libraries alone need as much.
+    need more: by 6 bytes a byte, and by a second every 32 MiB. A check gives way to others, so it may take long by the
+    clock. Converting LightGBM's trees has more of both, since the libraries alone need as much.
     """
 
     cpu_seconds: int = 2
     memory_bytes: int = 512 << 20
-    wall_seconds: float = 60
+    wall_seconds: float = 120
     conversion_cpu_seconds: int = 20
     conversion_memory_bytes: int = 2 << 30
 
@@ -113,20 +113,29 @@ def check_model(
 
 
 @contextlib.contextmanager
-def _one_at_a_time() -> Iterator[None]:
+def _one_of_few() -> Iterator[None]:
     """A server's threads are for serving: one checks, one waits a little, all others are sent away."""
-    busy = "Another file is being checked now; send this one again in a few seconds."
     if not _seats.acquire(blocking=False):
-        raise Unavailable(busy)
+        raise _busy()
     try:
+        yield
+    finally:
+        _seats.release()
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    with _one_of_few():
         if not _turn.acquire(timeout=_WAIT_SECONDS):
-            raise Unavailable(busy)
+            raise _busy()
         try:
             yield
         finally:
             _turn.release()
-    finally:
-        _seats.release()
+
+
+def _busy() -> Unavailable:
+    return Unavailable("Another file is being checked now; send this one again in a few seconds.")
 
 
 def _checked(path: Path, golden: bytes, more_operators: frozenset[str], budget: Budget) -> ModelReport:

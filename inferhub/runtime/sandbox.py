@@ -87,8 +87,10 @@ def _leave_network() -> None:
 
 
 def _step_back() -> None:
-    """Only processor time that nobody else wants: a check must not slow down those who serve."""
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    """Little processor time while others want it (and, after it, of the disk): a check must not slow down those who
+    serve. SCHED_IDLE would take none at all on a busy machine, and honest uploads would never be done.
+    """
+    os.nice(19)
 
 
 def _limit(limits: dict[str, int]) -> None:

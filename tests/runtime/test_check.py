@@ -103,6 +103,22 @@ def test_absurd_counts_are_refused() -> None:
         scan_model(model)
 
 
+def test_the_allow_list_is_widened_by_name_and_then_takes_sub_graphs_too(save: Save) -> None:
+    model = graphs.doubling()
+    branch = helper.make_graph(
+        [helper.make_node("Neg", ["x"], ["b"])], "branch", [], [graphs.value("b", TensorProto.FLOAT, ["N", 2])]
+    )
+    model.graph.node.append(helper.make_node("If", ["flag"], ["z"], then_branch=branch, else_branch=branch))
+    model.graph.initializer.append(graphs.tensor("flag", True, np.bool_))
+    with pytest.raises(InvalidModel, match="got If"):
+        check_model(save(model))
+    assert "If" in check_model(save(model), more_operators=frozenset({"If"})).operators
+    branch.node[0].op_type = "Loop"
+    model.graph.node[1].attribute[0].g.CopyFrom(branch)
+    with pytest.raises(InvalidModel, match="_branch/0/node/0: expected an allowed operator, got Loop"):
+        check_model(save(model), more_operators=frozenset({"If"}))
+
+
 def test_training_random_numbers_and_foreign_operators_are_refused() -> None:
     model = graphs.doubling()
     model.training_info.add()
