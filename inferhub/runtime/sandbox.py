@@ -20,7 +20,13 @@ from typing import BinaryIO
 import inferhub
 
 _PACKAGE_ROOT = str(Path(inferhub.__file__).resolve().parent.parent)
-_ENVIRONMENT = {"PYTHONPATH": _PACKAGE_ROOT, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
+_ENVIRONMENT = {
+    "PYTHONPATH": _PACKAGE_ROOT,
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "LC_ALL": "C.UTF-8",
+    "ORT_DISABLE_TELEMETRY": "1",
+}
 _OPEN_FILES = 16
 _NEW_NETWORK, _NEW_USER = 0x40000000, 0x10000000  # CLONE_NEWNET, CLONE_NEWUSER of unshare(2)
 

@@ -40,8 +40,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return json.loads(json.loads(done.answer)["message"])
 
 
-def test_the_environment_holds_four_harmless_variables(seen: Any) -> None:
-    assert set(seen["environ"]) == {"PYTHONPATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LC_ALL"}
+def test_the_environment_holds_five_harmless_variables(seen: Any) -> None:
+    names = {"PYTHONPATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LC_ALL", "ORT_DISABLE_TELEMETRY"}
+    assert set(seen["environ"]) == names
     assert "hidden" not in seen["proc_environ"]
 
 
