@@ -18,7 +18,7 @@ def with_float32_thresholds(booster: lgb.Booster) -> lgb.Booster:
     way. Category splits keep their numbers, which are small and whole.
     """
     lines = (_round_line(line) for line in booster.model_to_string(num_iteration=-1).split("\n"))
-    return lgb.Booster(model_str="\n".join(_without_sizes(lines)))
+    return lgb.Booster(model_str="\n".join(without_sizes(lines)))
 
 
 def with_summed_leaves(booster: lgb.Booster) -> lgb.Booster:
@@ -28,7 +28,7 @@ def with_summed_leaves(booster: lgb.Booster) -> lgb.Booster:
         return booster
     rounds = booster.num_trees() // booster.num_model_per_iteration()
     shares = (_divide_line(line, rounds) for line in lines if line != "average_output")
-    return lgb.Booster(model_str="\n".join(_without_sizes(shares)))
+    return lgb.Booster(model_str="\n".join(without_sizes(shares)))
 
 
 def _divide_line(line: str, divisor: int) -> str:
@@ -52,7 +52,7 @@ def _as_float32(threshold: float) -> float:
     return rounded
 
 
-def _without_sizes(lines: Iterable[str]) -> Iterable[str]:
+def without_sizes(lines: Iterable[str]) -> Iterable[str]:
     """Drop the byte lengths of the trees, which are optional and no longer right."""
     return (line for line in lines if not line.startswith("tree_sizes="))
 

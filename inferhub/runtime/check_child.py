@@ -97,7 +97,13 @@ def inspect(
 
 
 def _refused(exc: InvalidInput) -> dict[str, Any]:
-    return {"message": str(exc), "errors": [[error.pointer, error.expected, error.got] for error in exc.errors]}
+    """What was wrong, in printable characters: some of it was read from the file."""
+    errors = [[_plain(text) for text in (error.pointer, error.expected, error.got)] for error in exc.errors]
+    return {"message": _plain(str(exc)), "errors": errors}
+
+
+def _plain(text: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _check(model: onnx.ModelProto) -> None:

@@ -55,7 +55,7 @@ def _model_errors(model: ModelProto, operators: Operators) -> Errors:
     yield from _text_errors(model)
     for index, opset in enumerate(model.opset_import):
         if plain_domain(opset.domain) not in operators and _uses_domain(model.graph, opset.domain):
-            got = f"'{shorten(opset.domain)}'"
+            got = f"'{_short(opset.domain)}'"
             expected = f"one of the domains {', '.join(domain or 'ai.onnx' for domain in operators)}"
             yield FieldError(pointer=pointer("opset_import", index), expected=expected, got=got)
     yield from _graph_errors(model.graph, "/graph", operators)
@@ -63,11 +63,11 @@ def _model_errors(model: ModelProto, operators: Operators) -> Errors:
 
 def _text_errors(model: ModelProto) -> Errors:
     """Metadata and descriptions, which nothing needs to be long, and PostgreSQL cannot keep with NUL."""
-    texts = [text for entry in model.metadata_props for text in (entry.key, entry.value)]
+    texts: list[str | bytes] = [text for entry in model.metadata_props for text in (entry.key, entry.value)]
     if sum(map(len, texts)) > _MOST_METADATA_BYTES:
         yield FieldError(pointer="/metadata_props", expected=f"at most {_MOST_METADATA_BYTES} characters", got="more")
-    if any("\x00" in text for text in texts):
-        yield FieldError(pointer="/metadata_props", expected="texts without NUL", got="NUL")
+    if any(isinstance(text, bytes) or "\x00" in text for text in texts):
+        yield FieldError(pointer="/metadata_props", expected="texts in UTF-8 without NUL", got="others")
     for place, text in (("/doc_string", model.doc_string), ("/graph/doc_string", model.graph.doc_string)):
         if len(text) > _MOST_METADATA_BYTES:
             got = str(len(text))
@@ -97,15 +97,15 @@ def _graph_errors(graph: GraphProto, place: str, operators: Operators) -> Errors
         yield from _node_errors(node, f"{place}/node/{index}", operators)
 
 
-def _name_errors(names: Sequence[str], place: str) -> Errors:
+def _name_errors(names: Sequence[str | bytes], place: str) -> Errors:
     """Names that callers write and see: short, printable, each for one tensor."""
-    seen: set[str] = set()
+    seen: set[str | bytes] = set()
     for index, name in enumerate(names):
-        if not 0 < len(name) <= _MOST_NAME or not name.isprintable():
+        if isinstance(name, bytes) or not 0 < len(name) <= _MOST_NAME or not name.isprintable():
             expected = f"a name of 1 to {_MOST_NAME} printable characters"
-            yield FieldError(pointer=f"{place}/{index}", expected=expected, got=f"'{shorten(name)}'")
+            yield FieldError(pointer=f"{place}/{index}", expected=expected, got=f"'{_short(name)}'")
         if name in seen:
-            yield FieldError(pointer=f"{place}/{index}", expected="names used once", got=f"'{shorten(name)}' again")
+            yield FieldError(pointer=f"{place}/{index}", expected="names used once", got=f"'{_short(name)}' again")
         seen.add(name)
 
 
@@ -126,20 +126,20 @@ def _count_errors(graph: GraphProto, place: str) -> Errors:
 def _dim_errors(tensor: ValueInfoProto, place: str) -> Errors:
     if tensor.type.HasField("tensor_type"):
         dims = [dim.dim_value for dim in tensor.type.tensor_type.shape.dim if dim.HasField("dim_value")]
-        yield from _shape_errors(dims, f"{place} ('{shorten(tensor.name)}')")
+        yield from _shape_errors(dims, f"{place} ('{_short(tensor.name)}')")
 
 
 def _shape_errors(dims: Iterable[int], place: str) -> Errors:
     sizes = list(dims)
     if len(sizes) > _MOST_DIMS or any(size < 0 for size in sizes) or math.prod(sizes) > _MOST_ELEMENTS:
         expected = f"at most {_MOST_DIMS} dimensions, none negative, and {_MOST_ELEMENTS} elements"
-        yield FieldError(pointer=place, expected=expected, got=shorten(str(sizes[: _MOST_DIMS + 1])))
+        yield FieldError(pointer=place, expected=expected, got=_short(str(sizes[: _MOST_DIMS + 1])))
 
 
 def _tensor_errors(tensor: TensorProto, place: str) -> Errors:
     if tensor.external_data or tensor.data_location == TensorProto.EXTERNAL:
         where = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
-        got = f"tensor '{shorten(tensor.name)}' in the file '{shorten(where)}'"
+        got = f"tensor '{_short(tensor.name)}' in the file '{_short(where)}'"
         yield FieldError(pointer=place, expected=_EXTERNAL, got=got)
     yield from _shape_errors(tensor.dims, place)
 
@@ -153,7 +153,7 @@ def _sparse_errors(sparse: SparseTensorProto, place: str) -> Errors:
 def _node_errors(node: NodeProto, place: str, operators: Operators) -> Errors:
     name, domain = operator_name(node.domain, node.op_type), plain_domain(node.domain)
     if node.op_type not in operators.get(domain, ()):
-        got = f"{shorten(name)} (node '{shorten(node.name)}')"
+        got = f"{_short(name)} (node '{_short(node.name)}')"
         cure = f" ({CURES[node.op_type]})" if node.op_type in CURES else ""
         yield FieldError(pointer=place, expected=f"an allowed operator{cure}", got=got)
     if len(node.attribute) > _MOST_ATTRIBUTES:
@@ -162,11 +162,11 @@ def _node_errors(node: NodeProto, place: str, operators: Operators) -> Errors:
         return
     is_added = node.op_type in operators.get(domain, ()) and node.op_type not in ALLOWED_OPERATORS.get(domain, ())
     for attribute in node.attribute:
-        inner = f"{place}/attribute/{shorten(attribute.name)}"
+        inner = f"{place}/attribute/{_short(attribute.name)}"
         yield from _attribute_errors(attribute, inner)
         for index, graph in enumerate([*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]):
             if not is_added:
-                got = f"'{shorten(graph.name)}'"
+                got = f"'{_short(graph.name)}'"
                 yield FieldError(pointer=f"{inner}/{index}", expected="no sub-graph", got=got)
             yield from _graph_errors(graph, f"{inner}/{index}", operators)
 
@@ -182,3 +182,8 @@ def _attribute_errors(attribute: AttributeProto, place: str) -> Errors:
         yield from _sparse_errors(attribute.sparse_tensor, place)
     for index, sparse in enumerate(attribute.sparse_tensors):
         yield from _sparse_errors(sparse, f"{place}/{index}")
+
+
+def _short(text: str | bytes) -> str:
+    """protobuf gives bytes where a text is not UTF-8."""
+    return shorten(text if isinstance(text, str) else repr(text))

@@ -10,7 +10,7 @@ from recommender.onnx_export.adversarial import odd_numbers
 from recommender.onnx_export.estimators import export_estimator
 from recommender.onnx_export.exporting import ADVERSARIAL_ROWS, Export
 from recommender.onnx_export.signature import Signature
-from recommender.trees import categorical_columns, split_thresholds
+from recommender.trees import categorical_columns, split_thresholds, without_sizes
 from recommender.types import DoubleArray
 
 _MOST_CELLS = 5_000_000
@@ -24,7 +24,7 @@ def export_lightgbm_text(text: str, *, adversarial_rows: int = ADVERSARIAL_ROWS,
     fewer rows. Raises InvalidData where LightGBM cannot read the text, ExportMismatch.
     """
     try:
-        booster = lgb.Booster(model_str=text)
+        booster = lgb.Booster(model_str="\n".join(without_sizes(text.split("\n"))))  # where a size is wrong it crashes
     except (lgb.basic.LightGBMError, ValueError, IndexError, KeyError) as exc:
         raise InvalidData(f"LightGBM does not read this text: {exc}") from exc
     rng = np.random.default_rng(seed)

@@ -143,6 +143,14 @@ def renamed(name: str) -> Callable[[], ModelProto]:
     return changed(change)
 
 
+def broken_words() -> ModelProto:
+    """A label encoder whose labels are no text."""
+    words = {"keys_int64s": [0], "values_strings": [b"\xff\xfe"], "default_string": b"\xff"}
+    node = helper.make_node("LabelEncoder", ["x"], ["y"], domain="ai.onnx.ml", **words)
+    x, y = graphs.value("x", TensorProto.INT64, ["N"]), graphs.value("y", TensorProto.STRING, ["N"])
+    return graphs.model([node], [x], [y])
+
+
 def regex_bomb() -> ModelProto:
     node = helper.make_node("RegexFullMatch", ["x"], ["y"], pattern="(" * 500 + "a" + "{1000})" * 500)
     x, y = graphs.value("x", TensorProto.STRING, ["N"]), graphs.value("y", TensorProto.BOOL, ["N"])
@@ -287,8 +295,23 @@ ONNX = {
     "one name for two outputs": Hostile(
         make=changed(lambda m: m.graph.output.append(m.graph.output[0])), says="/graph/output/1: expected names"
     ),
+    "a node's name with NUL": Hostile(
+        make=changed(lambda m: m.graph.node.append(helper.make_node("Add", ["x", "no\0where"], ["z"], name="a\0b"))),
+        says="a valid ONNX model",
+    ),
+    "labels that are no text": Hostile(make=broken_words, says="not UTF-8"),
+    "a name that is no text": Hostile(
+        make=lambda: renamed("name")().SerializeToString().replace(b"name", b"n\xff\xfee"), says="graph/input/0: exp"
+    ),
+    "metadata that are no text": Hostile(
+        make=lambda: graphs.doubling({"task": "name"}).SerializeToString().replace(b"name", b"n\xff\xfee"),
+        says="texts in UTF-8 without NUL",
+    ),
+    "an operator that is no text": Hostile(
+        make=lambda: graphs.doubling().SerializeToString().replace(b"Add", b"\xffdd"), says="an allowed operator"
+    ),
     "metadata with NUL": Hostile(
-        make=changed(lambda m: m.metadata_props.add(key="task", value="\0")), says="texts without NUL"
+        make=changed(lambda m: m.metadata_props.add(key="task", value="\0")), says="texts in UTF-8 without NUL"
     ),
     "labels with NUL": Hostile(
         make=changed(lambda m: m.metadata_props.add(key="labels", value='["\\u0000"]')), says="/metadata_props/labels"
