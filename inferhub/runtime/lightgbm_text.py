@@ -24,6 +24,7 @@ _REGRESSION = "regression regression_l1 huber fair poisson quantile mape gamma t
 _OTHER = "binary multiclass multiclassova cross_entropy cross_entropy_lambda lambdarank rank_xendcg custom"
 _OBJECTIVES = frozenset(f"{_REGRESSION} {_OTHER}".split())
 _PER_SPLIT = ("split_feature", "threshold", "decision_type", "left_child", "right_child")
+_OF_TRAINING = ("split_gain", "leaf_weight", "leaf_count", "internal_value", "internal_weight", "internal_count")
 
 Section = dict[str, str]
 
@@ -94,6 +95,8 @@ def _scan_tree(tree: Section, place: str, features: int) -> int:
         cause = "leaves that are numbers (train without linear_tree: the conversion ignores linear leaves)"
         raise _wrong(f"{place}/is_linear", cause, "linear_tree")
     _finite(tree, "leaf_value", place, leaves)
+    for key in (*_OF_TRAINING, "shrinkage"):
+        _finite(tree, key, place, len(tree.get(key, "").split()))
     if leaves == 1:
         return 1
     feature, _, decision, left, right = (_finite(tree, key, place, leaves - 1) for key in _PER_SPLIT)

@@ -224,6 +224,7 @@ LIGHTGBM = {
     "text with children missing": Hostile(make=text("left_child=1 -1", "left_child=1"), says="2 numbers, got 1"),
     "text with NaN in a leaf": Hostile(make=text("leaf_value=1 2 3", "leaf_value=1 nan 3"), says="finite numbers"),
     "text with a NaN threshold": Hostile(make=text("threshold=0.5 0.25", "threshold=0.5 nan"), says="finite numbers"),
+    "text with infinite gains": Hostile(make=text("split_gain=1 1", "split_gain=1 inf"), says="/Tree/0/split_gain"),
     "text with words for numbers": Hostile(make=text("threshold=0.5 0.25", "threshold=0.5 x"), says="other words"),
     "text with a key twice": Hostile(make=text("num_cat=0", "num_cat=0\nnum_cat=0"), says="'num_cat' once"),
     "text with categories of nowhere": Hostile(make=text("type=2 2", "type=1 2"), says="num_cat"),
