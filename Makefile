@@ -72,9 +72,9 @@ bench-peers: ## Install what the benchmarks compare with, in an environment of i
 
 lock: ## Write the lock files anew; UV_ARGS="--upgrade" takes the newest versions
 	@command -v $(UV) >/dev/null || { echo "uv is missing: pip install uv, or make lock UV=/path/to/uv" >&2; exit 1; }
-	$(COMPILE) $(UV_ARGS) pyproject.toml --extra embedded --group dev -o requirements/dev.txt
-	$(COMPILE) pyproject.toml --extra embedded -c requirements/dev.txt -o requirements/embedded.txt
-	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/base.txt
+	$(COMPILE) $(UV_ARGS) pyproject.toml --extra embedded --extra s3 --group dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra embedded --extra s3 -c requirements/dev.txt -o requirements/embedded.txt
+	$(COMPILE) pyproject.toml --extra s3 -c requirements/dev.txt -o requirements/base.txt
 	$(COMPILE) requirements/peers.in -o requirements/peers.txt
 	$(COMPILE) --group build -c requirements/dev.txt -o requirements/build.txt
 

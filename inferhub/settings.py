@@ -1,5 +1,7 @@
 """Django's settings, all derived from `inferhub.lib.config`. Nothing else reads the environment."""
 
+from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from inferhub.console import unfold
 from inferhub.lib.addresses import broker_url, database_url
-from inferhub.lib.config import BadSetting, read_config
+from inferhub.lib.config import BadSetting, Config, read_config
 from inferhub.lib.logs import logging_settings
 
 CONFIG = read_config()
@@ -35,6 +37,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "inferhub.accounts",
     "inferhub.audit",
+    "inferhub.approvals",
     "inferhub.registry",
     "inferhub.rulesets",
     "inferhub.catalog",
@@ -93,6 +96,15 @@ def _database(url: str) -> dict[str, Any]:
     }
 
 
+def _artifacts(config: Config) -> dict[str, Any]:
+    if config.artifact_store is None:
+        folder = str(config.home / "artifacts")
+        return {"BACKEND": "inferhub.registry.storage.ArtifactStorage", "OPTIONS": {"location": folder}}
+    if find_spec("storages") is None:
+        raise BadSetting("INFERHUB_ARTIFACT_STORAGE needs the extra s3: pip install inferhub[s3].")
+    return {"BACKEND": "inferhub.registry.s3.S3ArtifactStorage", "OPTIONS": asdict(config.artifact_store)}
+
+
 DATABASES = {"default": _database(database_url(CONFIG))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounts.User"
@@ -111,10 +123,7 @@ STATIC_URL = "/static/"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    "artifacts": {
-        "BACKEND": "inferhub.registry.storage.ArtifactStorage",
-        "OPTIONS": {"location": str(CONFIG.home / "artifacts")},
-    },
+    "artifacts": _artifacts(CONFIG),
 }
 # The console's few files are served from the installed packages: no collectstatic step to forget.
 WHITENOISE_USE_FINDERS = True
@@ -181,6 +190,7 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 10.0},
     },
     "sweep-jobs": {"task": "inferhub.jobs.tasks.sweep_jobs", "schedule": 5.0, "options": {"expires": 10.0}},
+    "forget-old-work": {"task": "inferhub.jobs.tasks.forget_old_work", "schedule": 3600.0},
 }
 
 UNFOLD = unfold.UNFOLD

@@ -32,6 +32,11 @@ Quality: `evaluate`, `recommender.metrics`, `optimise`, `pareto_front`; `python 
 Errors: `RecommenderError` and its children.
 """
 
+import os
+
+# Before anything loads ONNX Runtime, which else writes down and sends to its makers how it is used.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 from recommender import metrics
 from recommender.dataset import Columns, Interactions, ReadReport, read_frame
 from recommender.errors import ExportMismatch, InvalidData, NotFitted, RecommenderError

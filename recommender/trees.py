@@ -43,7 +43,24 @@ def with_changed_splits(booster: lgb.Booster, change: Callable[[Splits], Splits]
     for name, numbers, array in zip(_SPLIT_LINES, at, changed, strict=True):
         for number, part in zip(numbers, np.split(array, ends[:-1]), strict=True):
             lines[number] = f"{name}=" + " ".join(map(repr, part.tolist()))
-    return lgb.Booster(model_str="\n".join(_without_sizes(lines)))
+    return lgb.Booster(model_str="\n".join(without_sizes(lines)))
+
+
+def with_summed_leaves(booster: lgb.Booster) -> lgb.Booster:
+    """The same answers from a random forest whose trees are summed, as the converter does, and not averaged."""
+    lines = booster.model_to_string(num_iteration=-1).split("\n")
+    if "average_output" not in lines:
+        return booster
+    rounds = booster.num_trees() // booster.num_model_per_iteration()
+    shares = (_divide_line(line, rounds) for line in lines if line != "average_output")
+    return lgb.Booster(model_str="\n".join(without_sizes(shares)))
+
+
+def _divide_line(line: str, divisor: int) -> str:
+    name, equals, numbers = line.partition("=")
+    if name != "leaf_value" or not equals:
+        return line
+    return "leaf_value=" + " ".join(repr(float(number) / divisor) for number in numbers.split())
 
 
 def with_plain_objective(booster: lgb.Booster) -> lgb.Booster:
@@ -65,7 +82,7 @@ def _as_float32(threshold: float) -> float:
     return rounded
 
 
-def _without_sizes(lines: Iterable[str]) -> Iterable[str]:
+def without_sizes(lines: Iterable[str]) -> Iterable[str]:
     """Drop the byte lengths of the trees, which are optional and no longer right."""
     return (line for line in lines if not line.startswith("tree_sizes="))
 
@@ -80,6 +97,20 @@ def round_down(value: float) -> float:
     if float(nearest) > value:
         nearest = np.nextafter(nearest, np.float32(-np.inf))
     return float(nearest)
+
+
+def categorical_columns(booster: lgb.Booster) -> list[int]:
+    """The features that are split by category, ascending; read from the trees, since a loaded booster knows no more."""
+    found: set[int] = set()
+    columns: list[str] = []
+    for line in booster.model_to_string(num_iteration=-1).split("\n"):
+        name, _, values = line.partition("=")
+        if name == "split_feature":
+            columns = values.split()
+        elif name == "decision_type":
+            kinds = zip(columns, values.split(), strict=True)
+            found.update(int(column) for column, kind in kinds if int(kind) & CATEGORICAL)
+    return sorted(found)
 
 
 def split_thresholds(booster: lgb.Booster) -> dict[int, list[float]]:

@@ -102,14 +102,14 @@ def _files_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "check_model", _check_once)
 
 
-def _check_once(path: Path, *, max_bytes: int) -> ModelReport:
-    data = path.read_bytes()
-    if data not in _reports:
-        _reports[data] = check_model(path, max_bytes=max_bytes)
-    return _reports[data]
+def _check_once(path: Path, **options: Any) -> ModelReport:
+    question = (path.read_bytes(), *options.values())
+    if question not in _reports:
+        _reports[question] = check_model(path, **options)
+    return _reports[question]
 
 
-_reports: dict[bytes, ModelReport] = {}
+_reports: dict[Any, ModelReport] = {}
 
 
 @pytest.fixture

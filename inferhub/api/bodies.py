@@ -4,10 +4,11 @@ from typing import Any
 
 from inferhub.lib.schema import Schema
 from inferhub.lib.slug import SLUG_PATTERN
+from inferhub.recommendations.services import HISTORY_LIMIT, MOST_ITEMS
 from inferhub.registry.models import Task
 
 _SLUG = {"type": "string", "pattern": SLUG_PATTERN}
-_ITEM_IDS = {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 100}, "maxItems": 2000}
+_ITEM_IDS = {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 100}, "maxItems": HISTORY_LIMIT}
 
 PREDICT: dict[str, Any] = {
     "type": "object",
@@ -34,7 +35,7 @@ RECOMMEND: dict[str, Any] = {
         "user_id": {"type": "string", "minLength": 1, "maxLength": 100},
         "history": _ITEM_IDS | {"description": "Item ids, latest first. Unknown ids are ignored."},
         "exclude": _ITEM_IDS | {"description": "Item ids that must not be recommended."},
-        "k": {"type": "integer", "minimum": 1, "maximum": 200},
+        "k": {"type": "integer", "minimum": 1, "maximum": MOST_ITEMS},
     },
     "oneOf": [{"required": ["user_id"]}, {"required": ["history"]}],
     "additionalProperties": False,
@@ -56,7 +57,12 @@ DECIDE: dict[str, Any] = {
 REGISTER: dict[str, Any] = {
     "type": "object",
     "properties": {
-        "file": {"type": "string", "format": "binary", "description": "The ONNX file."},
+        "file": {"type": "string", "format": "binary", "description": "An ONNX file, or a text model of LightGBM."},
+        "golden": {
+            "type": "string",
+            "format": "binary",
+            "description": "Golden rows, JSON or .npz: inputs with the outputs that the model must give.",
+        },
         "task": {"type": "string", "enum": Task.values},
         "alias": _SLUG | {"description": "Alias to point at the new version, such as champion."},
         "description": {"type": "string", "description": "What the model is for (taken for a new model)."},

@@ -19,8 +19,10 @@ from inferhub.api.reading import ModelVersionsView, find_model_version, show_mod
 from inferhub.errors import FieldError, InvalidInput, TooLarge
 from inferhub.lib.describe import describe
 from inferhub.registry.services import Provenance, fetch_artifact, move_alias, register_version
+from inferhub.runtime.golden_file import MOST_BYTES as MOST_GOLDEN_BYTES
 
-_FORM_BYTES = 1 << 20  # what a form may hold beside the file
+_FORM_BYTES = (1 << 20) + MOST_GOLDEN_BYTES  # what a form may hold beside the file
+_FILES = ("file", "golden")
 _TEXTS = ("task", "alias", "description", "notes", "certificate")
 
 
@@ -32,7 +34,7 @@ class RegisterVersionView(ModelVersionsView):
 
     @extend_schema(
         operation_id="register_model_version",
-        summary="Register an ONNX file as the next version of a model",
+        summary="Register an ONNX file, or a text model of LightGBM, as the next version of a model",
         request={"multipart/form-data": bodies.REGISTER},
         responses={201: OpenApiResponse(answers.MODEL_VERSION, description="The version.")},
     )
@@ -43,6 +45,7 @@ class RegisterVersionView(ModelVersionsView):
             name=name,
             task=form.text("task"),
             data=form.file("file"),
+            golden=form.optional_file("golden"),
             alias=form.text("alias"),
             description=form.text("description"),
             provenance=Provenance(certificate=form.json("certificate"), notes=form.text("notes")),
@@ -95,7 +98,7 @@ class _Form:
     def __init__(self, request: Request) -> None:
         self._form: Any = request.data
         self._files = request.FILES
-        known = ("file", *_TEXTS)
+        known = (*_FILES, *_TEXTS)
         unknown = [name for name in self._form if name not in known]
         if unknown:
             expected = f"one of {', '.join(known)}"
@@ -119,10 +122,14 @@ class _Form:
             raise InvalidInput(errors=[FieldError(pointer=f"/{name}", expected="a JSON object", got=describe(text))])
         return value
 
+    def optional_file(self, name: str) -> bytes:
+        return self.file(name) if name in self._form else b""
+
     def file(self, name: str) -> bytes:
         file = self._files.get(name)
         if file is None:
-            raise InvalidInput(errors=[FieldError(pointer=f"/{name}", expected="an ONNX file", got="nothing")])
+            expected = "a file: an ONNX model, or a text model of LightGBM"
+            raise InvalidInput(errors=[FieldError(pointer=f"/{name}", expected=expected, got="nothing")])
         limit = settings.CONFIG.max_model_bytes
         if file.size > limit:
             raise TooLarge(f"The file has {file.size} bytes; at most {limit} are accepted (INFERHUB_MAX_MODEL_BYTES).")

@@ -26,3 +26,14 @@ def append_only(table: str) -> RunSQL:
         "FOR EACH STATEMENT EXECUTE FUNCTION inferhub_refuse_change()",
         f"DROP TRIGGER append_only ON {table}; DROP TRIGGER append_only_whole ON {table}",
     )
+
+
+def refuse_deletion(table: str) -> RunSQL:
+    """Refuse DELETE and TRUNCATE on `table`, whose rows may change in ways that a trigger of its own allows."""
+    return RunSQL(
+        f"CREATE TRIGGER kept BEFORE DELETE ON {table} "
+        "FOR EACH ROW EXECUTE FUNCTION inferhub_refuse_change(); "
+        f"CREATE TRIGGER append_only_whole BEFORE TRUNCATE ON {table} "
+        "FOR EACH STATEMENT EXECUTE FUNCTION inferhub_refuse_change()",
+        f"DROP TRIGGER kept ON {table}; DROP TRIGGER append_only_whole ON {table}",
+    )

@@ -76,11 +76,11 @@ class JsonField(forms.CharField):
         """The checks of a text do not fit the parsed object; the length was checked by the request's limit."""
 
 
-class OnnxField(forms.FileField):
-    """An ONNX file of at most the configured size."""
+class ModelField(forms.FileField):
+    """An ONNX file, or a text model of LightGBM, of at most the configured size."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(widget=widgets.UnfoldAdminFileFieldWidget(attrs={"accept": ".onnx"}), **options)
+        super().__init__(widget=widgets.UnfoldAdminFileFieldWidget(attrs={"accept": ".onnx,.txt"}), **options)
 
     def clean(self, data: Any, initial: Any = None) -> Any:
         file = super().clean(data, initial)
@@ -91,6 +91,12 @@ class OnnxField(forms.FileField):
                 "(INFERHUB_MAX_MODEL_BYTES)."
             )
         return file
+
+
+def golden_rows(label: str, **options: Any) -> forms.FileField:
+    """A file of golden rows; the check reads it."""
+    widget = widgets.UnfoldAdminFileFieldWidget(attrs={"accept": ".json,.npz"})
+    return forms.FileField(label=label, widget=widget, **options)
 
 
 def _check_slug(value: str) -> None:

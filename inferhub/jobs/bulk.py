@@ -3,6 +3,7 @@
 import math
 import time
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
@@ -16,7 +17,7 @@ from inferhub.celery import bell
 from inferhub.errors import Conflict, InferhubError, NotFound
 from inferhub.jobs.models import Chunk, Job, State
 from inferhub.lib.retry import backoff
-from inferhub.recommendations.models import Scenario
+from inferhub.recommendations.models import Generation, Scenario
 from inferhub.recommendations.queries import find_scenario
 from inferhub.recommendations.services import (
     HISTORY_LIMIT,
@@ -51,7 +52,13 @@ def start_bulk_job(*, scenario: str, actor: str) -> Job:
     try:
         with transaction.atomic():
             generation = open_generation(scenario=found, version_id=alias.version_id)
-            job = Job.objects.create(scenario=found, generation=generation, total=len(user_ids), requested_by=actor)
+            job = Job.objects.create(
+                scenario=found,
+                generation=generation,
+                options={"k": found.k, "exclude_purchased": found.exclude_purchased},
+                total=len(user_ids),
+                requested_by=actor,
+            )
             Chunk.objects.bulk_create(_chunks(job, user_ids))
             record_event("job.started", actor=actor, subject=f"job:{job.pk}", details={"scenario": scenario})
             transaction.on_commit(lambda: _ring(job.pk))
@@ -75,25 +82,33 @@ def work_on_job(job_id: uuid.UUID | str, *, seconds: float) -> bool:
     """Claim and run chunks for about `seconds`. Returns whether there may be more to do."""
     ends = time.monotonic() + seconds
     while (chunk := _claim_chunk(job_id)) is not None:
-        try:
-            _run_chunk(chunk)
-        except InferhubError as exc:
-            if exc.is_permanent or chunk.attempt_count >= _MOST_ATTEMPTS:
-                _fail_job(chunk.job, str(exc))
-                return False
-            log.warning("chunk failed, will be tried again", job=str(job_id), chunk=chunk.number, error=str(exc))
-            wait = backoff(chunk.attempt_count, first=_FIRST_WAIT, longest=_LEASE)
-            mine = Chunk.objects.filter(pk=chunk.pk, is_done=False, attempt_count=chunk.attempt_count)
-            mine.update(leased_until=timezone.now() + wait)
-            return False  # the sweeper comes back
-        except Exception as exc:  # the worker's boundary: a fault of ours ends the job with its name
-            log.exception("unforeseen error in a chunk", job=str(job_id), chunk=chunk.number)
-            _fail_job(chunk.job, f"unforeseen {type(exc).__name__}; see the worker's log")
+        if not _try_chunk(chunk):
             return False
         if time.monotonic() > ends:
             return True
     _finish_job(job_id)
     return False
+
+
+def _try_chunk(chunk: Chunk) -> bool:
+    """Whether the job goes on with its next chunk now."""
+    where = {"job": str(chunk.job_id), "chunk": chunk.number}
+    try:
+        _run_chunk(chunk)
+    except InferhubError as exc:
+        if exc.is_permanent or chunk.attempt_count >= _MOST_ATTEMPTS:
+            _fail_job(chunk.job, str(exc))
+            return False
+        log.warning("chunk failed, will be tried again", error=str(exc), **where)
+        wait = backoff(chunk.attempt_count, first=_FIRST_WAIT, longest=_LEASE)
+        mine = Chunk.objects.filter(pk=chunk.pk, is_done=False, attempt_count=chunk.attempt_count)
+        mine.update(leased_until=timezone.now() + wait)
+        return False  # the sweeper comes back
+    except Exception as exc:  # the worker's boundary: a fault of ours ends the job with its name
+        log.exception("unforeseen error in a chunk", **where)
+        _fail_job(chunk.job, f"unforeseen {type(exc).__name__}; see the worker's log")
+        return False
+    return True
 
 
 def open_jobs() -> list[uuid.UUID]:
@@ -103,6 +118,13 @@ def open_jobs() -> list[uuid.UUID]:
     is_new = Q(worked_on_at__gte=now - _UNHEARD) | Q(worked_on_at=None, created_at__gte=now - _UNHEARD)
     jobs = Job.objects.filter(~Exists(held), state__in=[State.QUEUED, State.RUNNING]).exclude(is_new)
     return list(jobs.values_list("pk", flat=True))
+
+
+def forget_lost_generations() -> None:
+    """Delete the unpublished lists of jobs that ended without anybody to clean up after them."""
+    busy = Job.objects.filter(generation_id=OuterRef("pk"), state__in=[State.QUEUED, State.RUNNING])
+    made_before = timezone.now() - timedelta(days=1)
+    Generation.objects.filter(~Exists(busy), published_at=None, created_at__lt=made_before).delete()
 
 
 def _chunks(job: Job, user_ids: list[str]) -> list[Chunk]:
@@ -143,7 +165,9 @@ def _run_chunk(chunk: Chunk) -> None:
     if generation is None:
         raise Conflict("The generation of this job was deleted.")
     histories = find_histories(chunk.first_user_id, chunk.last_user_id, limit=HISTORY_LIMIT)
-    lists = recommend_many(find_scenario(job.scenario.name), find_version_by_id(generation.version_id), histories)
+    # As the scenario was at the start: one saved meanwhile must not mix two kinds of lists.
+    plan = replace(find_scenario(job.scenario.name), **job.options)
+    lists = recommend_many(plan, find_version_by_id(generation.version_id), histories)
     with transaction.atomic():
         # Compare-and-set first: of several workers that computed a chunk, since a lease ran out, one stores it.
         if not Chunk.objects.filter(pk=chunk.pk, is_done=False).update(is_done=True, leased_until=None):

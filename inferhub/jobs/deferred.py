@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
@@ -63,6 +64,12 @@ def _answer(call: DeferredCall) -> dict[str, Any]:
 def open_calls(limit: int = 500) -> list[uuid.UUID]:
     """Calls that wait for a worker, or whose worker was lost."""
     return list(DeferredCall.objects.filter(_free()).order_by("id").values_list("pk", flat=True)[:limit])
+
+
+def forget_old_calls() -> None:
+    """Delete the calls that were answered long ago, with their answers (INFERHUB_KEEP_CALLS_DAYS)."""
+    made_before = timezone.now() - timedelta(days=settings.CONFIG.keep_calls_days)
+    DeferredCall.objects.filter(finished_at__lt=made_before).delete()
 
 
 def _free() -> Q:

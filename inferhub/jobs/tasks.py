@@ -1,5 +1,8 @@
 """Celery's doors to long work."""
 
+import uuid
+from collections.abc import Callable
+
 import structlog
 from celery import shared_task
 
@@ -32,6 +35,20 @@ def start_bulk_recommendations(scenario: str) -> None:
 def sweep_jobs() -> None:
     """Go on with work whose bell was not heard or whose worker was lost."""
     for call_id in deferred.open_calls():
-        deferred.run_deferred_call(call_id)
+        _go_on(deferred.run_deferred_call, call_id)
     for job_id in bulk.open_jobs():
-        bulk.take_turn(job_id)
+        _go_on(bulk.take_turn, job_id)
+
+
+@shared_task
+def forget_old_work() -> None:
+    """Delete what nobody will ask for again."""
+    deferred.forget_old_calls()
+    bulk.forget_lost_generations()
+
+
+def _go_on(work: Callable[[uuid.UUID], None], work_id: uuid.UUID) -> None:
+    try:
+        work(work_id)
+    except Exception:  # the worker's boundary: what is wrong with one must not keep the sweep from the others
+        log.exception("unforeseen error in a sweep", work=str(work_id))

@@ -5,10 +5,12 @@ A bad value stops the start with a sentence that says what to write.
 """
 
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,11 @@ class Variable:
 
 VARIABLES = (
     Variable("INFERHUB_HOME", "./var", "data folder: artifacts, the embedded servers, the generated secret key"),
+    Variable(
+        "INFERHUB_ARTIFACT_STORAGE",
+        "",
+        "s3://BUCKET/PREFIX?endpoint_url=URL&region_name=NAME; empty: a folder in INFERHUB_HOME",
+    ),
     Variable("DATABASE_URL", "", "postgresql://user:password@host:5432/name; empty: an embedded PostgreSQL"),
     Variable("CELERY_BROKER_URL", "", "redis:// or amqp:// address of the broker; empty: an embedded Redis"),
     Variable("INFERHUB_HOST", "127.0.0.1", "address that the web server listens on"),
@@ -33,7 +40,9 @@ VARIABLES = (
     Variable("INFERHUB_MAX_BODY_BYTES", "2097152", "largest JSON body of a request, in bytes"),
     Variable("INFERHUB_MAX_TENSOR_BYTES", "67108864", "largest body of an Open Inference Protocol request, in bytes"),
     Variable("INFERHUB_MAX_MODEL_BYTES", "268435456", "largest ONNX file that can be registered, in bytes"),
+    Variable("INFERHUB_MODEL_OPERATORS", "", "more operators that models may use: Scan, com.microsoft.Attention"),
     Variable("INFERHUB_SESSION_POOL_BYTES", "1073741824", "memory for loaded models in one process, in bytes"),
+    Variable("INFERHUB_KEEP_CALLS_DAYS", "30", "days that the answers of deferred calls are kept"),
     Variable("INFERHUB_LOG_FORMAT", "console", "console or json"),
 )
 _DEFAULTS = {variable.name: variable.default for variable in VARIABLES}
@@ -46,10 +55,24 @@ class BadSetting(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class S3Store:
+    """A bucket of an S3-compatible store. Credentials are found as boto3 finds them (AWS_ACCESS_KEY_ID, roles, ...)."""
+
+    bucket_name: str
+    location: str
+    endpoint_url: str | None
+    region_name: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
-    """The whole configuration. `database_url` and `broker_url` are None where the embedded server is meant."""
+    """The whole configuration. `database_url` and `broker_url` are None where the embedded server is meant.
+
+    `artifact_store` is None where artifacts lie in a folder of `home`.
+    """
 
     home: Path
+    artifact_store: S3Store | None
     database_url: str | None
     broker_url: str | None
     host: str
@@ -63,7 +86,9 @@ class Config:
     max_body_bytes: int
     max_tensor_bytes: int
     max_model_bytes: int
+    model_operators: frozenset[str]
     session_pool_bytes: int
+    keep_calls_days: int
     log_format: str
 
 
@@ -73,6 +98,7 @@ def read_config(environ: Mapping[str, str] | None = None) -> Config:
     home = Path(values["INFERHUB_HOME"]).expanduser().absolute()
     return Config(
         home=home,
+        artifact_store=_artifact_store(values["INFERHUB_ARTIFACT_STORAGE"]),
         database_url=_url(values, "DATABASE_URL", _DATABASE_SCHEMES),
         broker_url=_url(values, "CELERY_BROKER_URL", _BROKER_SCHEMES),
         host=values["INFERHUB_HOST"],
@@ -86,13 +112,45 @@ def read_config(environ: Mapping[str, str] | None = None) -> Config:
         max_body_bytes=_whole_number(values, "INFERHUB_MAX_BODY_BYTES", low=1024, high=1 << 31),
         max_tensor_bytes=_whole_number(values, "INFERHUB_MAX_TENSOR_BYTES", low=1024, high=1 << 31),
         max_model_bytes=_whole_number(values, "INFERHUB_MAX_MODEL_BYTES", low=1024, high=1 << 31),
+        model_operators=_operators(values["INFERHUB_MODEL_OPERATORS"]),
         session_pool_bytes=_whole_number(values, "INFERHUB_SESSION_POOL_BYTES", low=1 << 20, high=1 << 40),
+        keep_calls_days=_whole_number(values, "INFERHUB_KEEP_CALLS_DAYS", low=1, high=36500),
         log_format=_one_of(values, "INFERHUB_LOG_FORMAT", ("console", "json")),
     )
 
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _artifact_store(text: str) -> S3Store | None:
+    if not text:
+        return None
+    given = urlsplit(text)
+    options = dict(parse_qsl(given.query, keep_blank_values=True))
+    unknown = options.keys() - {"endpoint_url", "region_name"}
+    if given.scheme != "s3" or not given.netloc or "@" in given.netloc or unknown or given.fragment:
+        raise BadSetting(
+            "INFERHUB_ARTIFACT_STORAGE must be s3://BUCKET/PREFIX, with ?endpoint_url=URL and &region_name=NAME where "
+            "they are needed (credentials belong in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)."
+        )
+    return S3Store(
+        bucket_name=given.netloc,
+        location=given.path.strip("/"),
+        endpoint_url=options.get("endpoint_url"),
+        region_name=options.get("region_name"),
+    )
+
+
+def _operators(text: str) -> frozenset[str]:
+    names = _names(text)
+    for name in names:
+        if not re.fullmatch(r"([A-Za-z]\w*\.)*[A-Za-z]\w*", name, re.ASCII):
+            raise BadSetting(
+                "INFERHUB_MODEL_OPERATORS must be names such as Scan or com.microsoft.Attention, with commas between "
+                f"them, and not '{name}'."
+            )
+    return frozenset(names)
 
 
 def _url(values: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str | None:

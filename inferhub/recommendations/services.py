@@ -20,6 +20,8 @@ from inferhub.registry.models import RegisteredModel, Task
 from inferhub.registry.queries import VersionPlan, find_version
 
 HISTORY_LIMIT = 2000
+MOST_ITEMS = 200
+"""The largest `k`."""
 _BATCH_USERS = 32
 _INPUTS = {"history", "exclude", "unavailable", "k"}
 _KEPT_GENERATIONS = 2  # the published one, and the one before it for readers that have just begun
@@ -46,8 +48,7 @@ def save_scenario(
     description: str = "",
 ) -> Scenario:
     """Make or change a scenario. Raises InvalidInput and, where the model is no recommender, Conflict."""
-    if not is_slug(name):
-        raise InvalidInput(errors=[FieldError(pointer="/name", expected=SLUG_EXPECTED, got=describe(name))])
+    _check_words(name=name, alias=alias, k=k)
     found = RegisteredModel.objects.filter(name=model).first()
     if found is None or found.task != Task.RECOMMENDATION:
         expected = "a registered model with the task recommendation"
@@ -67,6 +68,18 @@ def save_scenario(
         record_event("scenario.saved", actor=actor, subject=f"scenario:{name}", details=details)
     Snapshots.forget_all()
     return scenario
+
+
+def _check_words(*, name: str, alias: str, k: int) -> None:
+    errors = [
+        FieldError(pointer=f"/{field}", expected=SLUG_EXPECTED, got=describe(value))
+        for field, value in (("name", name), ("alias", alias))
+        if not is_slug(value)
+    ]
+    if not 1 <= k <= MOST_ITEMS:
+        errors.append(FieldError(pointer="/k", expected=f"a whole number from 1 to {MOST_ITEMS}", got=describe(k)))
+    if errors:
+        raise InvalidInput(errors=errors)
 
 
 def recommend(

@@ -1,7 +1,11 @@
 """The model registry: registered models, their immutable versions, their movable aliases."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import F, Q
 from django.db.models.functions import Now
+
+from inferhub.approvals.models import ChangeRequest
 
 
 class Task(models.TextChoices):
@@ -16,12 +20,38 @@ class Task(models.TextChoices):
     OTHER = "other", "Other"
 
 
+class Approval(models.TextChoices):
+    """How an alias of a model moves."""
+
+    FOUR_EYES = "four-eyes", "Asked for by one person, approved by another"
+    DIRECT = "direct", "At once, by whoever may move aliases"
+
+
+class VersionState(models.TextChoices):
+    VALIDATING = "validating"
+    READY = "ready"
+    REJECTED = "rejected"
+    ARCHIVED = "archived"
+
+
 class RegisteredModel(models.Model):
-    """A named entry, for example `order-value`."""
+    """A named entry, for example `order-value`.
+
+    The database lets `approval` change to direct only by an approved change request (migration 0005).
+    """
 
     name = models.SlugField(max_length=64, unique=True)
     task = models.CharField(max_length=30, choices=Task.choices)
     description = models.TextField(blank=True)
+    owner = models.CharField(max_length=200, blank=True, help_text="The person or team that answers for it.")
+    tags = ArrayField(models.SlugField(max_length=64), default=list, blank=True)
+    approval = models.CharField(max_length=10, choices=Approval.choices, default=Approval.FOUR_EYES)
+    gates = models.JSONField(
+        default=dict, blank=True, help_text="What a version must show before an alias points at it."
+    )
+    approval_change = models.ForeignKey(
+        ChangeRequest, on_delete=models.PROTECT, null=True, editable=False, related_name="+"
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
@@ -33,19 +63,32 @@ class RegisteredModel(models.Model):
 
 
 class ModelVersion(models.Model):
-    """An immutable artifact with what is known of it. The database refuses any change."""
+    """An immutable artifact with what is known of it.
+
+    While it is validated, the check fills in what it finds; afterwards the database refuses any change but that of the
+    state, from ready to archived and back (migration 0005).
+    """
 
     model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
     digest = models.CharField(max_length=64, help_text="sha256 of the artifact that is run.")
     source_digest = models.CharField(max_length=64, help_text="sha256 of the file as it was given.")
+    state = models.CharField(max_length=10, choices=VersionState.choices, default=VersionState.READY)
+    state_reason = models.TextField(blank=True, help_text="Why it was rejected or archived.")
+    state_changed_at = models.DateTimeField(db_default=Now(), editable=False)
     size = models.PositiveBigIntegerField(help_text="Bytes.")
-    memory_bytes = models.PositiveBigIntegerField(help_text="What a loaded session takes, as the check saw it.")
-    signature = models.JSONField(help_text="Inputs and outputs, read from the graph.")
+    memory_bytes = models.PositiveBigIntegerField(
+        default=0, help_text="What a loaded session takes, as the check saw it."
+    )
+    signature = models.JSONField(default=dict, help_text="Inputs and outputs, read from the graph.")
     labels = models.JSONField(default=list, help_text="Names of the classes, where the file has them.")
     certificate = models.JSONField(default=dict, help_text="Parity report: the native model against this file.")
     metrics = models.JSONField(default=dict)
-    lineage = models.JSONField(default=dict, help_text="Data digest, code version, parameters.")
+    lineage = models.JSONField(default=dict, help_text="Data digest, code version, parameters, trainer.")
+    steps = models.JSONField(default=dict, help_text="Declared preprocess and postprocess steps.")
+    golden = models.JSONField(default=dict, help_text="Golden rows: inputs with the outputs that they must give.")
+    measured = models.JSONField(default=dict, help_text="What the check measured: load and run times, memory.")
+    model_card = models.TextField(blank=True, help_text="Markdown.")
     notes = models.TextField(blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     created_by = models.CharField(max_length=200)
@@ -54,25 +97,68 @@ class ModelVersion(models.Model):
         ordering = ["model", "-number"]
         constraints = [
             models.UniqueConstraint(fields=["model", "number"], name="one_version_per_number"),
-            models.UniqueConstraint(fields=["model", "digest"], name="one_version_per_artifact"),
+            models.UniqueConstraint(
+                fields=["model", "digest"], condition=~Q(state="rejected"), name="one_version_per_artifact"
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.model.name} version {self.number}"
 
 
+class Tuning(models.Model):
+    """Session settings that were measured to be the best on one machine. Append-only; the newest counts."""
+
+    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="tunings")
+    settings = models.JSONField(help_text="Threads, graph optimisation, batch size.")
+    measured = models.JSONField(help_text="Every setting that was tried, with its times.")
+    machine = models.CharField(max_length=200)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    created_by = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ["version", "-id"]
+
+    def __str__(self) -> str:
+        return f"{self.version} on {self.machine}"
+
+
 class Alias(models.Model):
-    """A movable pointer to one version, for example `champion`."""
+    """A movable pointer to one version, for example `champion`.
+
+    Requests may go to a second version as well: a share of them to the canary, whose answer they get, and each of them
+    to the shadow, whose answer is only compared. The database refuses a version of another model or one that is not
+    ready, a move without the approval that the model asks for, and the end of an alias (migration 0005).
+    """
 
     model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="aliases")
     name = models.SlugField(max_length=64)
     version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="aliases")
+    previous_version = models.ForeignKey(
+        ModelVersion, on_delete=models.PROTECT, null=True, related_name="+", help_text="Where a rollback leads."
+    )
+    canary_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, null=True, related_name="+")
+    canary_percent = models.PositiveSmallIntegerField(default=0)
+    shadow_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, null=True, related_name="+")
+    change = models.ForeignKey(
+        ChangeRequest, on_delete=models.PROTECT, null=True, related_name="+", help_text="What allowed the last move."
+    )
     moved_at = models.DateTimeField()
 
     class Meta:
         verbose_name_plural = "aliases"
         ordering = ["model", "name"]
-        constraints = [models.UniqueConstraint(fields=["model", "name"], name="one_version_per_alias")]
+        constraints = [
+            models.UniqueConstraint(fields=["model", "name"], name="one_version_per_alias"),
+            models.CheckConstraint(
+                condition=Q(canary_version=None, canary_percent=0)
+                | Q(canary_version__isnull=False, canary_percent__gte=1, canary_percent__lte=99),
+                name="canary_has_a_share",
+            ),
+            models.CheckConstraint(
+                condition=Q(canary_version=None) | ~Q(canary_version=F("version")), name="canary_is_another_version"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.model.name}@{self.name}"

@@ -11,14 +11,13 @@ from django.db import transaction
 from django.utils import timezone
 
 from inferhub.audit.services import record_event
-from inferhub.errors import Conflict, FieldError, InvalidInput, InvalidModel, ModelFailed, TooLarge
+from inferhub.errors import Conflict, FieldError, InvalidInput, InvalidModel, TooLarge
 from inferhub.lib.describe import describe
 from inferhub.lib.slug import SLUG_EXPECTED, is_slug
 from inferhub.lib.snapshots import Snapshots
-from inferhub.registry.models import Alias, ModelVersion, RegisteredModel, Task
+from inferhub.registry.models import Alias, Approval, ModelVersion, RegisteredModel, Task
 from inferhub.registry.storage import read_artifact, write_artifact
 from inferhub.runtime.check import ModelReport, check_model
-from inferhub.runtime.pool import artifact_digest
 
 CHAMPION = "champion"
 
@@ -42,14 +41,18 @@ def register_version(
     alias: str = "",
     description: str = "",
     provenance: Provenance | None = None,
+    golden: bytes = b"",
 ) -> ModelVersion:
     """Check `data`, keep it, and make it the next version of the model `name`; point `alias` at it where one is given.
 
-    Raises InvalidInput (name, task, alias), TooLarge, InvalidModel (with what is wrong and where) and Conflict (the
-    same artifact is a version already, or the model has another task).
+    `golden` is a file of golden rows, which must come out as they say. A LightGBM text model is kept as the ONNX file
+    that the check made of it, with the certificate of that conversion.
+
+    Raises InvalidInput (name, task, alias), TooLarge, InvalidModel (with what is wrong and where), Conflict (the same
+    artifact is a version already, or the model has another task) and Unavailable (too many checks at once).
     """
     _check_words(name=name, task=task, alias=alias)
-    report = _checked(name, data, actor)
+    report = _checked(name, data, golden, actor)
     provenance = provenance or Provenance()
     with transaction.atomic():
         model = _model_to_extend(name, task, description, actor)
@@ -62,7 +65,8 @@ def register_version(
             memory_bytes=report.memory_bytes,
             signature=report.signature.to_dict(),
             labels=list(report.labels),
-            certificate=dict(provenance.certificate),
+            certificate=dict(report.certificate or provenance.certificate),
+            golden=dict(report.golden or {}),
             metrics=dict(provenance.metrics),
             lineage=dict(provenance.lineage),
             notes=provenance.notes,
@@ -92,11 +96,9 @@ def move_alias(*, version: ModelVersion, alias: str, actor: str, reason: str) ->
 def fetch_artifact(*, version: ModelVersion, actor: str) -> bytes:
     """The bytes of a version, re-hashed, for somebody who takes them away.
 
-    Raises Unavailable where they are missing, ModelFailed where they are not what was registered.
+    Raises Unavailable where they are missing, ArtifactChanged where they are not what was registered.
     """
     data = read_artifact(version.digest)
-    if artifact_digest(data) != version.digest:
-        raise ModelFailed(f"The stored artifact of {version} is not the one that was registered.")
     with transaction.atomic():
         record_event("model_version.downloaded", actor=actor, subject=_subject(version))
     return data
@@ -114,7 +116,7 @@ def _check_words(*, name: str, task: str, alias: str) -> None:
         raise InvalidInput(errors=errors)
 
 
-def _checked(name: str, data: bytes, actor: str) -> ModelReport:
+def _checked(name: str, data: bytes, golden: bytes, actor: str) -> ModelReport:
     limit = settings.CONFIG.max_model_bytes
     if len(data) > limit:
         raise TooLarge(f"The file has {len(data)} bytes; at most {limit} are accepted (INFERHUB_MAX_MODEL_BYTES).")
@@ -122,7 +124,8 @@ def _checked(name: str, data: bytes, actor: str) -> ModelReport:
         path = Path(folder) / "model.onnx"
         path.write_bytes(data)
         try:
-            return check_model(path, max_bytes=limit)
+            operators = settings.CONFIG.model_operators
+            return check_model(path, golden=golden, max_bytes=limit, more_operators=operators)
         except InvalidModel as exc:
             with transaction.atomic():
                 record_event("model_version.refused", actor=actor, subject=f"model:{name}", details={"why": str(exc)})
@@ -131,7 +134,8 @@ def _checked(name: str, data: bytes, actor: str) -> ModelReport:
 
 def _model_to_extend(name: str, task: str, description: str, actor: str) -> RegisteredModel:
     """The model's row, locked, so that two registrations number one after the other."""
-    _, is_new = RegisteredModel.objects.get_or_create(name=name, defaults={"task": task, "description": description})
+    defaults = {"task": task, "description": description, "approval": Approval.DIRECT}
+    _, is_new = RegisteredModel.objects.get_or_create(name=name, defaults=defaults)
     if is_new:
         record_event("model.registered", actor=actor, subject=f"model:{name}", details={"task": task})
     model = RegisteredModel.objects.select_for_update().get(name=name)
@@ -150,14 +154,17 @@ def _next_number(model: RegisteredModel, digest: str) -> int:
 
 def _move_alias(version: ModelVersion, alias: str, actor: str, reason: str) -> Alias:
     before = Alias.objects.select_related("version").filter(model=version.model, name=alias).first()
-    moved, _ = Alias.objects.update_or_create(
-        model=version.model, name=alias, defaults={"version": version, "moved_at": timezone.now()}
-    )
+    moved = Alias(model=version.model, name=alias) if before is None else before
+    if before is not None and before.version_id != version.pk:
+        moved.previous_version = before.version
+    number_before = before.version.number if before else None
+    moved.version, moved.moved_at = version, timezone.now()
+    moved.save()
     record_event(
         "alias.moved",
         actor=actor,
         subject=f"model:{version.model.name}@{alias}",
-        details={"from": before.version.number if before else None, "to": version.number, "reason": reason},
+        details={"from": number_before, "to": version.number, "reason": reason},
     )
     return moved
 

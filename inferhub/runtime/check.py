@@ -1,25 +1,67 @@
 """The upload firewall: what a stranger's file must pass before anything in a server opens it."""
 
+import contextlib
 import json
 import signal
 import subprocess
-import sys
 import tempfile
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import inferhub
-from inferhub.errors import FieldError, InvalidModel, TooLarge
+from inferhub.errors import FieldError, InvalidModel, TooLarge, Unavailable
+from inferhub.runtime.golden_file import MOST_BYTES as MOST_GOLDEN_BYTES
 from inferhub.runtime.graph import whole_file_refusal
 from inferhub.runtime.metadata import Label
 from inferhub.runtime.pool import artifact_digest
+from inferhub.runtime.sandbox import Finished, Limits, run_limited
 from inferhub.runtime.signature import Signature
 
 _CHILD = "inferhub.runtime.check_child"
-_PACKAGE_ROOT = str(Path(inferhub.__file__).resolve().parent.parent)
-_ENVIRONMENT = {"PYTHONPATH": _PACKAGE_ROOT, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
-_MOST_ANSWER_BYTES = 8 << 20
+_CONVERTER = "recommender"  # a library of its own, started as a program: no server ever loads LightGBM
+_REWRITTEN, _CERTIFICATE = "model.onnx", "certificate.json"
+_MOST_ANSWER_BYTES = 64 << 20
+_MOST_SENTENCE = 500
+_MOST_WAITING = 1
+_WAIT_SECONDS = 5.0
+
+_turn = threading.Lock()
+_seats = threading.BoundedSemaphore(1 + _MOST_WAITING)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Budget:
+    """What one check may use. Memory (address space) and processor time grow with the file, as honest large models
+    need more: by 6 bytes a byte, and by a second every 32 MiB. A check gives way to others, so it may take long by the
+    clock. Converting LightGBM's trees has more of both, since the libraries alone need as much.
+    """
+
+    cpu_seconds: int = 2
+    memory_bytes: int = 512 << 20
+    wall_seconds: float = 120
+    conversion_cpu_seconds: int = 20
+    conversion_memory_bytes: int = 2 << 30
+
+    def limits(self, size: int) -> Limits:
+        return Limits(
+            memory_bytes=self.memory_bytes + 6 * size,
+            cpu_seconds=self.cpu_seconds + size // (32 << 20),
+            file_bytes=max(_MOST_ANSWER_BYTES, 2 * size),
+            wall_seconds=self.wall_seconds,
+        )
+
+    def conversion_limits(self, size: int) -> Limits:
+        return Limits(
+            memory_bytes=self.conversion_memory_bytes + 60 * size,
+            cpu_seconds=self.conversion_cpu_seconds + 2 * (size >> 20),
+            file_bytes=max(_MOST_ANSWER_BYTES, 2 * size),
+            wall_seconds=2 * self.wall_seconds,
+        )
+
+
+_DEFAULT_BUDGET = Budget()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,9 +69,10 @@ class ModelReport:
     """What the check found out about an accepted file.
 
     `digest` and `size` are those of the artifact to keep. That is the given file, unless `rewritten` holds other bytes
-    (ZipMap outputs made plain); `source_digest` is always that of the given file. `operators` are names as
-    `ai.onnx.ml.Scaler`. `trial` is "ran", or why the trial run on made-up values proves nothing. `memory_bytes` is an
-    estimate of what a loaded session holds.
+    (ZipMap outputs made plain, LightGBM's text as ONNX); `source_digest` is always that of the given file. `operators`
+    are names as `ai.onnx.ml.Scaler`. `trial` is "ran", or why the trial run on made-up values proves nothing.
+    `memory_bytes` is an estimate of what a loaded session holds. `certificate` is there where the file was converted
+    here. `golden` is the document of the golden rows that were given (see `read_golden`): all came out as expected.
     """
 
     digest: str
@@ -42,78 +85,148 @@ class ModelReport:
     trial: str
     memory_bytes: int
     rewritten: bytes | None
+    certificate: Mapping[str, Any] | None = None
+    golden: Mapping[str, Any] | None = None
 
 
 def check_model(
     path: Path,
     *,
+    golden: bytes = b"",
     max_bytes: int = 256 << 20,
-    cpu_seconds: int = 2,
-    memory_bytes: int = 512 << 20,
-    wall_seconds: float = 20,
+    more_operators: frozenset[str] = frozenset(),
+    budget: Budget = _DEFAULT_BUDGET,
 ) -> ModelReport:
-    """Check the ONNX file at `path` in a process of its own that holds no secrets and cannot outlive its limits.
+    """Check the ONNX file, or LightGBM's text, at `path` in a process that holds no secrets and keeps to its limits.
 
-    `memory_bytes` is address space; both it and `cpu_seconds` grow with the file, as honest large models need more: by
-    6 bytes a byte and a second every 32 MiB. Raises TooLarge over `max_bytes`, else InvalidModel saying what and where.
+    `golden` is a file of golden rows (`parse_golden`); `more_operators` may be used beside the allow-list. One check
+    runs in a process at a time. Raises TooLarge over `max_bytes`, Unavailable where too many wait already, else
+    InvalidModel saying what and where.
     """
     size = path.stat().st_size
     if size > max_bytes:
         raise TooLarge(f"The file has {size} bytes, more than the {max_bytes} that a model may have.")
-    limits = {
-        "memory_bytes": memory_bytes + 6 * size,
-        "cpu_seconds": cpu_seconds + size // (32 << 20),
-        "file_bytes": max(_MOST_ANSWER_BYTES, 2 * size),
-    }
-    with tempfile.TemporaryDirectory(prefix="inferhub-check-") as folder:
-        report = _run_child(path, Path(folder), limits, wall_seconds)
-        rewritten_path = Path(folder, "rewritten.onnx")
-        rewritten = rewritten_path.read_bytes() if rewritten_path.exists() else None
-    return _report(path.read_bytes(), report, rewritten)
+    if len(golden) > MOST_GOLDEN_BYTES:
+        raise TooLarge(f"The golden rows have {len(golden)} bytes; at most {MOST_GOLDEN_BYTES} are accepted.")
+    with _one_at_a_time():
+        return _checked(path, golden, more_operators, budget)
 
 
-def _run_child(path: Path, folder: Path, limits: dict[str, int], wall_seconds: float) -> dict[str, Any]:
-    """The child's report. Its answer goes through a file, whose size the limits bound, never through a pipe."""
-    command = [sys.executable, "-P", "-s", "-B", "-m", _CHILD, json.dumps(limits)]
-    with path.open("rb") as model, tempfile.TemporaryFile() as answer:
+@contextlib.contextmanager
+def _one_of_few() -> Iterator[None]:
+    """A server's threads are for serving: one checks, one waits a little, all others are sent away."""
+    if not _seats.acquire(blocking=False):
+        raise _busy()
+    try:
+        yield
+    finally:
+        _seats.release()
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    with _one_of_few():
+        if not _turn.acquire(timeout=_WAIT_SECONDS):
+            raise _busy()
         try:
-            done = subprocess.run(  # noqa: S603 - our own interpreter and module
-                command,
-                stdin=model,
-                stdout=answer,
-                stderr=subprocess.DEVNULL,
-                cwd=folder,
-                env=_ENVIRONMENT,
-                timeout=wall_seconds,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise whole_file_refusal(
-                f"a model that loads and runs within {wall_seconds:g} s", "one that takes longer"
-            ) from None
-        answer.seek(0)
-        return _read_answer(answer.read(), done.returncode, limits)
+            yield
+        finally:
+            _turn.release()
 
 
-def _read_answer(answer: bytes, returncode: int, limits: dict[str, int]) -> dict[str, Any]:
-    if returncode != 0:
-        raise whole_file_refusal(*_reason_of_death(returncode, limits))
-    document: dict[str, Any] = json.loads(answer)
-    if "report" not in document:
+def _busy() -> Unavailable:
+    return Unavailable("Another file is being checked now; send this one again in a few seconds.")
+
+
+def _checked(path: Path, golden: bytes, more_operators: frozenset[str], budget: Budget) -> ModelReport:
+    source = path.read_bytes()
+    report, rewritten = _inspected(path, golden, more_operators, budget)
+    certificate = None
+    if report.get("is_lightgbm"):
+        converted, certificate = _converted(path, budget)
+        with tempfile.NamedTemporaryFile(prefix="inferhub-check-", suffix=".onnx") as file:
+            file.write(converted)
+            file.flush()
+            report, _ = _inspected(Path(file.name), golden, more_operators, budget)
+        rewritten = converted
+    return _report(source, report, rewritten, certificate)
+
+
+def _inspected(
+    path: Path, golden: bytes, more_operators: frozenset[str], budget: Budget
+) -> tuple[dict[str, Any], bytes | None]:
+    """The child's report, and the model's bytes where it rewrote them."""
+    limits = budget.limits(path.stat().st_size)
+    with (
+        path.open("rb") as model,
+        tempfile.TemporaryFile() as rows,
+        tempfile.TemporaryDirectory(prefix="inferhub-check-") as folder,
+    ):
+        rows.write(golden)
+        rows.seek(0)
+        request = json.dumps({"golden": rows.fileno() if golden else None, "operators": sorted(more_operators)})
+        with _in_time(limits):
+            done = run_limited(_CHILD, request, stdin=model, folder=Path(folder), limits=limits, also=[rows])
+        rewritten = Path(folder, _REWRITTEN)
+        return _read_answer(done, limits), rewritten.read_bytes() if rewritten.exists() else None
+
+
+def _converted(path: Path, budget: Budget) -> tuple[bytes, dict[str, Any]]:
+    """LightGBM's text as ONNX, and the certificate that both answer alike."""
+    limits = budget.conversion_limits(path.stat().st_size)
+    command = (_CONVERTER, "convert", "/dev/stdin", "--out", ".")
+    with path.open("rb") as text, tempfile.TemporaryDirectory(prefix="inferhub-check-") as folder:
+        with _in_time(limits):
+            done = run_limited(*command, stdin=text, folder=Path(folder), limits=limits)
+        if done.returncode != 0:
+            raise whole_file_refusal("a LightGBM model that converts to ONNX", _why_not_converted(done, limits))
+        certificate: dict[str, Any] = json.loads(Path(folder, _CERTIFICATE).read_bytes())
+        return Path(folder, _REWRITTEN).read_bytes(), certificate
+
+
+def _why_not_converted(done: Finished, limits: Limits) -> str:
+    """The converter's own sentence, where it had time for one."""
+    _, is_explained, sentence = done.complaint.decode("utf-8", errors="replace").partition("error: ")
+    if done.returncode == 1 and is_explained:
+        return " ".join(sentence.split())[:_MOST_SENTENCE]
+    if done.returncode == 1:
+        return f"one that needs more than {limits.memory_bytes} bytes of memory, or that the converter does not know"
+    return _reason_of_death(done.returncode, limits)[1]
+
+
+@contextlib.contextmanager
+def _in_time(limits: Limits) -> Iterator[None]:
+    try:
+        yield
+    except subprocess.TimeoutExpired:
+        expected = f"a model that loads and runs within {limits.wall_seconds:g} s"
+        raise whole_file_refusal(expected, "one that takes longer") from None
+
+
+def _read_answer(done: Finished, limits: Limits) -> dict[str, Any]:
+    if done.returncode != 0:
+        raise whole_file_refusal(*_reason_of_death(done.returncode, limits))
+    document: dict[str, Any] = json.loads(done.answer)
+    if "errors" in document:
         errors = [FieldError(pointer=where, expected=wanted, got=got) for where, wanted, got in document["errors"]]
         raise InvalidModel(document["message"], errors=errors)
+    if "report" not in document:
+        expected = f"a model that loads and runs in {limits.memory_bytes} bytes of memory"
+        raise whole_file_refusal(expected, "one that needs more")
     report: dict[str, Any] = document["report"]
     return report
 
 
-def _reason_of_death(returncode: int, limits: dict[str, int]) -> tuple[str, str]:
+def _reason_of_death(returncode: int, limits: Limits) -> tuple[str, str]:
     if returncode in (-signal.SIGXCPU, -signal.SIGKILL):
-        return f"a model that loads and runs within {limits['cpu_seconds']} s of processor time", "one that needs more"
+        return f"a model that loads and runs within {limits.cpu_seconds} s of processor time", "one that needs more"
     how = signal.Signals(-returncode).name if returncode < 0 else f"exit code {returncode}"
     return "a model that can be checked", f"one that ends the checking process ({how})"
 
 
-def _report(source: bytes, report: dict[str, Any], rewritten: bytes | None) -> ModelReport:
+def _report(
+    source: bytes, report: dict[str, Any], rewritten: bytes | None, certificate: dict[str, Any] | None
+) -> ModelReport:
     artifact = source if rewritten is None else rewritten
     return ModelReport(
         digest=artifact_digest(artifact),
@@ -126,4 +239,6 @@ def _report(source: bytes, report: dict[str, Any], rewritten: bytes | None) -> M
         trial=report["trial"],
         memory_bytes=report["memory_bytes"],
         rewritten=rewritten,
+        certificate=certificate,
+        golden=report["golden"],
     )

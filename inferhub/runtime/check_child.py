@@ -1,11 +1,12 @@
 """The inside of the upload firewall: one hostile file, one short-lived process with hard limits.
 
-Started by `inferhub.runtime.check` as `python -m inferhub.runtime.check_child LIMITS` in an empty folder, with the file
-on standard input. Writes one JSON document to standard output, and `rewritten.onnx` where the model was rewritten.
+Started by `inferhub.runtime.check` in a sandbox, in an empty folder, with the file on standard input and one argument:
+`{"golden": the number of an open file or null, "operators": more that may be used}`. Writes one JSON document to
+standard output, and `model.onnx` where the model was rewritten.
 """
 
 import json
-import resource
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,9 @@ from typing import Any
 import numpy as np
 import onnx
 
-from inferhub.errors import InvalidModel, ModelFailed
+from inferhub.errors import InvalidInput, InvalidModel, ModelFailed
+from inferhub.runtime.golden import GoldenRows, refuse_mismatches, run_golden
+from inferhub.runtime.golden_file import parse_golden
 from inferhub.runtime.graph import (
     estimate_memory,
     model_signature,
@@ -23,15 +26,15 @@ from inferhub.runtime.graph import (
     rewrite_zipmap,
     whole_file_refusal,
 )
+from inferhub.runtime.lightgbm_text import is_lightgbm_text, scan_lightgbm_text
 from inferhub.runtime.metadata import read_labels, read_task
-from inferhub.runtime.operators import operator_name
+from inferhub.runtime.operators import ALLOWED_OPERATORS, operator_name, widened
 from inferhub.runtime.scan import scan_model
 from inferhub.runtime.session import LoadedModel, load_session
 from inferhub.runtime.signature import Feeds, Signature, TensorSpec
 
-REWRITTEN = "rewritten.onnx"
+REWRITTEN = "model.onnx"
 
-_OPEN_FILES = 16
 _UNKNOWN_CATEGORY = "Unknown Category"  # OneHotEncoder's complaint, right for any value that it was not trained on
 _TRIAL_ROWS = 2
 _FREE_DIM = 3
@@ -39,35 +42,48 @@ _MOST_TRIAL_ELEMENTS = 2**24
 
 
 def main() -> None:
-    limits = json.loads(sys.argv[1])
-    _limit(limits)
+    request = json.loads(sys.argv[1])
     try:
-        report, rewritten = inspect(sys.stdin.buffer.read())
-        if rewritten is not None:
-            Path(REWRITTEN).write_bytes(rewritten)
-        answer: Mapping[str, Any] = {"report": report}
-    except InvalidModel as exc:
+        answer: Mapping[str, Any] = {"report": _inspected(request)}
+    except InvalidInput as exc:
         answer = _refused(exc)
     except MemoryError:
-        expected = f"a model that loads and runs in {limits['memory_bytes']} bytes of memory"
-        answer = _refused(whole_file_refusal(expected, "one that needs more"))
+        answer = {"out_of_memory": True}
     json.dump(answer, sys.stdout)
 
 
-def inspect(onnx_bytes: bytes) -> tuple[dict[str, Any], bytes | None]:
+def _inspected(request: Mapping[str, Any]) -> dict[str, Any]:
+    data = sys.stdin.buffer.read()
+    if is_lightgbm_text(data):
+        scan_lightgbm_text(data)
+        return {"is_lightgbm": True}
+    golden = b""
+    if request["golden"] is not None:
+        with os.fdopen(request["golden"], "rb") as file:
+            golden = file.read()
+    report, rewritten = inspect(data, golden=golden, operators=widened(request["operators"]))
+    if rewritten is not None:
+        Path(REWRITTEN).write_bytes(rewritten)
+    return report
+
+
+def inspect(
+    onnx_bytes: bytes, *, golden: bytes = b"", operators: Mapping[str, frozenset[str]] = ALLOWED_OPERATORS
+) -> tuple[dict[str, Any], bytes | None]:
     """The whole check, cheapest first: a report, and the bytes of the model where it was rewritten.
 
-    Raises InvalidModel; may run out of memory or time, which the limits are for.
+    Raises InvalidInput; may run out of memory or time, which the limits are for.
     """
     model = parse_model(onnx_bytes)
-    scan_model(model)
+    scan_model(model, operators)
     is_rewritten = rewrite_zipmap(model)
     _check(model)
     declared, metadata = model_signature(model), read_metadata(model)
     labels = read_labels(metadata)
     final_bytes = model.SerializeToString() if is_rewritten else onnx_bytes
     loaded = _load(final_bytes, declared)
-    trial = _try_out(loaded)
+    rows = parse_golden(golden, loaded.signature) if golden else None
+    trial = _try_out(loaded) if rows is None else _prove(loaded, rows)
     report = {
         "signature": loaded.signature.to_dict(),
         "task": read_task(metadata),
@@ -75,24 +91,19 @@ def inspect(onnx_bytes: bytes) -> tuple[dict[str, Any], bytes | None]:
         "operators": sorted({operator_name(node.domain, node.op_type) for node in model.graph.node}),
         "trial": trial,
         "memory_bytes": estimate_memory(model),
+        "golden": None if rows is None else rows.to_dict(),
     }
     return report, final_bytes if is_rewritten else None
 
 
-def _refused(exc: InvalidModel) -> dict[str, Any]:
-    return {"message": str(exc), "errors": [[error.pointer, error.expected, error.got] for error in exc.errors]}
+def _refused(exc: InvalidInput) -> dict[str, Any]:
+    """What was wrong, in printable characters: some of it was read from the file."""
+    errors = [[_plain(text) for text in (error.pointer, error.expected, error.got)] for error in exc.errors]
+    return {"message": _plain(str(exc)), "errors": errors}
 
 
-def _limit(limits: Mapping[str, int]) -> None:
-    """Lower this process's own limits for good (a pre-exec hook in a parent with threads is not safe)."""
-    for kind, value in (
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_AS, limits["memory_bytes"]),
-        (resource.RLIMIT_CPU, limits["cpu_seconds"]),
-        (resource.RLIMIT_FSIZE, limits["file_bytes"]),
-        (resource.RLIMIT_NOFILE, _OPEN_FILES),
-    ):
-        resource.setrlimit(kind, (value, value))
+def _plain(text: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _check(model: onnx.ModelProto) -> None:
@@ -130,6 +141,15 @@ def _try_out(loaded: LoadedModel) -> str:
         if free and isinstance(failure, InvalidModel):
             return f"not run: {', '.join(free)} has free dimensions"
         raise failure from None
+    return "ran"
+
+
+def _prove(loaded: LoadedModel, golden: GoldenRows) -> str:
+    """Run the golden rows. Raises InvalidInput where they misfit, and where an answer is not the expected one."""
+    try:
+        refuse_mismatches(run_golden(loaded, golden))
+    except ModelFailed as exc:
+        raise _failure(exc, "a model that runs on its golden rows") from None
     return "ran"
 
 

@@ -26,6 +26,18 @@ _DATATYPES: Mapping[int, str] = {
     TensorProto.DOUBLE: "FP64",
     TensorProto.STRING: "BYTES",
 }
+_OTHER_FILES: Mapping[bytes, str] = {
+    b"version https://git-lfs": "a git-lfs pointer (git lfs pull fetches the file)",
+    b"PK\x03\x04": "a zip archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"\x80\x02": "a pickle, which can hold any program",
+    b"\x80\x03": "a pickle, which can hold any program",
+    b"\x80\x04": "a pickle, which can hold any program",
+    b"\x80\x05": "a pickle, which can hold any program",
+    b"\x89HDF": "an HDF5 file",
+    b"{": "JSON",
+    b"<": "XML or HTML",
+}
 _BYTES_OF_A_NUMBER = 20  # measured on tree ensembles and label encoders with ONNX Runtime 1.32
 _BYTES_OF_A_TEXT = 150
 _BYTES_OF_A_SESSION = 100_000
@@ -34,12 +46,14 @@ _FIRST_IR_WITH_DEFAULTS = 4  # before it every initializer had to be an input to
 
 def parse_model(onnx_bytes: bytes) -> ModelProto:
     """The protobuf message. Raises InvalidModel where the bytes are none."""
+    other = next((name for start, name in _OTHER_FILES.items() if onnx_bytes.startswith(start)), None)
+    if other:
+        raise whole_file_refusal("an ONNX file", other)
     model = ModelProto()
     try:
         model.ParseFromString(onnx_bytes)
     except (DecodeError, RecursionError):
-        got = "a git-lfs pointer" if onnx_bytes.startswith(b"version https://git-lfs") else "bytes that are none"
-        raise whole_file_refusal("an ONNX file", got) from None
+        raise whole_file_refusal("an ONNX file", "bytes that are none") from None
     return model
 
 

@@ -24,8 +24,9 @@ def read_task(metadata: Mapping[str, str]) -> str:
 def read_labels(metadata: Mapping[str, str]) -> tuple[Label, ...]:
     """The declared class names. Raises InvalidModel where they are not a JSON list of strings or whole numbers."""
     labels = _json_list(metadata, "labels")
-    if not all(type(label) in (str, int) for label in labels):
-        raise _invalid("labels", "a JSON list of strings or whole numbers", describe(metadata["labels"]))
+    if not all(_is_label(label) for label in labels):
+        expected = "a JSON list of strings of Unicode characters without NUL, or whole numbers of 64 bits"
+        raise _invalid("labels", expected, describe(metadata["labels"]))
     return tuple(labels)
 
 
@@ -35,6 +36,13 @@ def allowed_nan(metadata: Mapping[str, str]) -> frozenset[str]:
     if not all(isinstance(name, str) for name in names):
         raise _invalid("allows_nan", "a JSON list of names", describe(metadata["allows_nan"]))
     return frozenset(map(str, names))
+
+
+def _is_label(label: object) -> bool:
+    """What JSON, PostgreSQL and ONNX can all say."""
+    if isinstance(label, str):
+        return not any(character == "\x00" or "\ud800" <= character <= "\udfff" for character in label)
+    return type(label) is int and -(2**63) <= label < 2**63
 
 
 def _json_list(metadata: Mapping[str, str], key: str) -> list[Label]:

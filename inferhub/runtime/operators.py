@@ -5,7 +5,7 @@ SequenceMap), sequences and optionals (no protocol here can carry them), random 
 bit), training, and all contrib operators but the two that scikit-learn's text and distance models need.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 _ARITHMETIC = """
     Abs Acos Acosh Add Asin Asinh Atan Atanh Ceil Clip Cos Cosh CumSum Div Einsum Erf Exp Floor Gemm Log MatMul Max Mean
@@ -63,3 +63,17 @@ def operator_name(domain: str, operator: str) -> str:
     ('Add', 'ai.onnx.ml.Scaler')
     """
     return f"{domain}.{operator}" if plain_domain(domain) else operator
+
+
+def widened(names: Iterable[str]) -> Mapping[str, frozenset[str]]:
+    """The allow-list with more operators, named as `operator_name` names them.
+
+    >>> "Loop" in widened(["Loop"])[""], "Loop" in ALLOWED_OPERATORS[""]
+    (True, False)
+    """
+    wider = dict(ALLOWED_OPERATORS)
+    for name in names:
+        domain, _, operator = name.rpartition(".")
+        domain = plain_domain(domain)
+        wider[domain] = wider.get(domain, frozenset()) | {operator}
+    return wider

@@ -1,4 +1,4 @@
-"""The command line: train, evaluate, optimise. Errors are one sentence on standard error and exit status 1."""
+"""The command line: train, evaluate, optimise, convert. Errors are one sentence on standard error and exit status 1."""
 
 import argparse
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from recommender.cli import evaluate, optimise, train
+from recommender.cli import convert, evaluate, optimise, train
 from recommender.errors import RecommenderError
 
 
@@ -14,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status (130 when interrupted)."""
     parser = argparse.ArgumentParser(prog="python -m recommender", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in (train, evaluate, optimise):
+    for command in (train, evaluate, optimise, convert):
         command.add_parser(commands)
     chosen = parser.parse_args(arguments)
     console = Console(stderr=True)

@@ -43,7 +43,7 @@ from recommender.onnx_export.exact_trees import (
 from recommender.onnx_export.feature_parts import Part, Parts, Rising
 from recommender.onnx_export.neighbour_graph import CONVERTER_OPSET
 from recommender.onnx_export.table import Inputs, Table
-from recommender.trees import with_plain_objective
+from recommender.trees import categorical_columns, with_plain_objective, with_summed_leaves
 from recommender.types import FloatArray
 from recommender.version import VERSION
 
@@ -230,7 +230,7 @@ class _Writer:
 
     def _lightgbm(self, final: Any, features: Sequence[Rising | None]) -> Any:
         types = [("input", onnxmltools_types.FloatTensorType([None, len(features)]))]
-        exact = with_plain_objective(booster_on_columns(booster_of(final), features))
+        exact = with_plain_objective(with_summed_leaves(booster_on_columns(booster_of(final), features)))
         if not isinstance(final, lgb.Booster):
             booster, exact = exact, copy(final)
             exact._Booster = booster  # noqa: SLF001 - the wrapper offers no other way to carry changed trees
@@ -238,7 +238,7 @@ class _Writer:
 
     def _cut_codes(self, feed: str, booster: lgb.Booster, columns: int) -> str:
         """LightGBM takes 2.7 for category 2; so does the graph after this."""
-        categories = [place for place in booster.params.get("categorical_column", []) if isinstance(place, int)]
+        categories = categorical_columns(booster)
         if not categories:
             return feed
         graph = self.graph
@@ -304,8 +304,6 @@ def _suspicions(estimator: Any, table: Table) -> Iterator[str]:
             yield "LightGBM was trained with zero_as_missing=True, which ONNX does not know; code missing values as NaN"
         if "is_linear=1" in text:
             yield "LightGBM was trained with linear_tree=True, whose leaves the converter ignores; train without it"
-        if "\naverage_output\n" in text:
-            yield "LightGBM was trained with boosting='rf', whose means ONNX takes for sums; use gbdt or dart"
     yield from (_unlike_float32(table, place) for place in range(len(table.columns)))
     has_gaps = any(column.has_gaps and column.datatype != STRING for column in table.columns)
     if has_gaps and any(type(step).__name__.startswith(_FORESTS) for step in steps_of(estimator)):

@@ -26,6 +26,7 @@ from recommender.onnx_export.estimator_graph import (
 )
 from recommender.onnx_export.session import cut_rows, open_session, run_in_batches
 from recommender.onnx_export.table import Column, Sample, Table
+from recommender.trees import categorical_columns
 from recommender.types import AnyArray, DoubleArray, FloatArray
 
 _SAMPLE_ROWS = 10_000
@@ -170,7 +171,7 @@ class _OddRows:
 
     def _odd_codes(self, place: int) -> FloatArray:
         final = last_step(self.estimator)
-        if is_lightgbm(self.estimator) and place in booster_of(final).params.get("categorical_column", []):
+        if is_lightgbm(self.estimator) and place in categorical_columns(booster_of(final)):
             return np.concatenate([np.arange(-2, 60), np.arange(-1, 30) + 0.5, [np.nan]]).astype(np.float32)
         return np.empty(0, np.float32)
 

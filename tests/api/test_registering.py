@@ -1,5 +1,8 @@
 import base64
 import hashlib
+import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -9,6 +12,7 @@ from django.test import Client
 from inferhub.accounts.services import create_api_key
 from inferhub.audit.models import AuditEvent
 from inferhub.registry.models import Alias, ModelVersion
+from inferhub.runtime import check
 from tests.hub_fixtures import ACTOR, Api
 from tests.models import linear_model
 
@@ -58,13 +62,54 @@ def test_a_file_that_is_no_model_is_refused_with_the_reason(api: Api, data: byte
     assert answer.json()["errors"]
 
 
+def test_an_upload_beside_others_is_asked_to_come_again(api: Api) -> None:
+    with check._one_at_a_time(), check._one_of_few():
+        answer = _upload(api, linear_model(9.5))
+    assert (answer.status_code, answer["Retry-After"]) == (503, "1")
+    assert not ModelVersion.objects.exists()
+
+
+def test_golden_rows_are_kept_with_the_version(api: Api) -> None:
+    rows = {"inputs": {"price": [1, 2]}, "outputs": {"value": [3, 5]}, "tolerance": 0.01}
+    made = _upload(api, golden=SimpleUploadedFile("golden.json", json.dumps(rows).encode()))
+    assert made.status_code == 201
+    kept = {"inputs": {"price": [[1.0], [2.0]]}, "outputs": {"value": [[3.0], [5.0]]}, "tolerance": 0.01}
+    assert ModelVersion.objects.get().golden == kept
+
+
+@pytest.mark.parametrize(
+    ("golden", "pointer"),
+    [
+        (b"{", "/golden"),
+        (b'{"inputs": {"price": [1]}, "outputs": {"value": [4]}}', "/golden/outputs/value/0/0"),
+        (b'{"inputs": {"price": ["1"]}, "outputs": {"value": [4]}}', "/golden/inputs/price/0"),
+    ],
+)
+def test_golden_rows_that_are_wrong_name_the_place(api: Api, golden: bytes, pointer: str) -> None:
+    answer = _upload(api, golden=SimpleUploadedFile("golden.json", golden))
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
+    assert AuditEvent.objects.filter(action="model_version.refused").count() == 1
+
+
+def test_golden_rows_that_are_no_file_are_refused(api: Api) -> None:
+    answer = _upload(api, golden="{}")
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/golden")
+
+
+def test_the_server_never_loads_what_trains_and_converts() -> None:
+    """The conversion of a LightGBM text model runs in a process of its own."""
+    script = "import sys, inferhub.wsgi, inferhub.urls; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not {"lightgbm", "sklearn", "skl2onnx", "onnxmltools", "recommender"} & set(done.stdout.split())
+
+
 def test_the_same_file_twice_is_a_conflict(api: Api) -> None:
     assert [_upload(api).status_code for _ in range(2)] == [201, 409]
 
 
 def test_a_file_over_the_limit_is_refused_before_it_is_read(api: Api, settings: Any) -> None:
     headers = {"Authorization": f"Bearer {api.secret}"}
-    length = str(settings.CONFIG.max_model_bytes + (2 << 20))
+    length = str(settings.CONFIG.max_model_bytes + (16 << 20))
     answer = Client().generic(
         "POST",
         "/api/v1/models/x/versions",

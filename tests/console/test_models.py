@@ -46,6 +46,14 @@ def test_a_file_that_is_no_model_is_refused_at_the_file_field_and_audited(consol
     assert AuditEvent.objects.get().action == "model_version.refused"
 
 
+def test_golden_rows_that_do_not_come_out_are_refused_at_their_field(console: Client) -> None:
+    golden = SimpleUploadedFile("golden.json", b'{"inputs": {"x": [1]}, "outputs": {"value": [7]}}')
+    words = {"name": "order-value", "task": "regression", "alias": ""}
+    response = post(console, add_to(RegisteredModel), **words, file=upload(), golden=golden)
+    assert "row 0 of output" in str(response.context["form"].errors["golden"])
+    assert not ModelVersion.objects.exists()
+
+
 def test_a_bad_name_is_refused_at_the_name_field(console: Client) -> None:
     assert "Expected a name of lower-case letters" in register(console, name="Order Value")
 

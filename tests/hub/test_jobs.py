@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from inferhub.accounts.services import create_api_key
 from inferhub.catalog.models import Event
-from inferhub.errors import Conflict, ModelFailed, NotFound
+from inferhub.errors import Conflict, InvalidInput, ModelFailed, NotFound
 from inferhub.jobs import bulk, deferred, tasks
 from inferhub.jobs.bulk import open_jobs, run_job, start_bulk_job, work_on_job
 from inferhub.jobs.deferred import defer_call, open_calls, run_deferred_call
@@ -16,6 +16,7 @@ from inferhub.jobs.tasks import start_bulk_recommendations, sweep_jobs
 from inferhub.lib.snapshots import Snapshots
 from inferhub.recommendations.models import Generation, Recommendation
 from inferhub.recommendations.queries import find_stored
+from inferhub.recommendations.services import save_scenario
 from inferhub.registry.models import ModelVersion
 from tests.hub_fixtures import ACTOR, Api
 
@@ -245,3 +246,60 @@ def test_a_chunk_that_takes_every_worker_down_ends_the_job(scenario: str) -> Non
     run_job(job.pk)
     job.refresh_from_db()
     assert (job.state, job.problem) == (State.FAILED, "No worker finished chunk 1 in 5 attempts.")
+
+
+def test_a_scenario_saved_during_a_job_does_not_mix_two_kinds_of_lists(scenario: str, small_chunks: None) -> None:
+    job = start_bulk_job(scenario=scenario, actor=ACTOR)
+    work_on_job(job.pk, seconds=0)
+    save_scenario(name=scenario, model="items", k=1, actor=ACTOR)
+    run_job(job.pk)
+    assert {len(found.items) for found in Recommendation.objects.all()} == {3}
+
+
+def test_a_sweep_goes_on_after_work_that_breaks(scenario: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_down(job_id: object) -> None:
+        raise RuntimeError(str(job_id))
+
+    start_bulk_job(scenario=scenario, actor=ACTOR)
+    call = defer_call(kind="recommend", target=scenario, body={"user_id": "ann"}, actor=ACTOR)
+    broken = defer_call(kind="recommend", target=scenario, body={"user_id": "ben"}, actor=ACTOR)
+    real = deferred.run_deferred_call
+    monkeypatch.setattr(deferred, "run_deferred_call", lambda pk: break_down(pk) if pk == broken.pk else real(pk))
+    monkeypatch.setattr(bulk, "take_turn", break_down)
+    sweep_jobs()
+    call.refresh_from_db()
+    assert call.state == State.SUCCEEDED
+
+
+def test_answers_of_deferred_calls_are_kept_for_a_while_only(scenario: str) -> None:
+    old, new = (
+        defer_call(kind="recommend", target=scenario, body={"user_id": user}, actor=ACTOR) for user in ("ann", "ben")
+    )
+    waiting = defer_call(kind="recommend", target=scenario, body={"user_id": "cid"}, actor=ACTOR)
+    for call, days in ((old, 31), (new, 29)):
+        run_deferred_call(call.pk)
+        DeferredCall.objects.filter(pk=call.pk).update(finished_at=timezone.now() - timedelta(days=days))
+    tasks.forget_old_work()
+    assert {call.pk for call in DeferredCall.objects.all()} == {new.pk, waiting.pk}
+
+
+def test_lists_that_no_job_will_ever_publish_are_dropped(scenario: str) -> None:
+    run_job(start_bulk_job(scenario=scenario, actor=ACTOR).pk)
+    busy = start_bulk_job(scenario=scenario, actor=ACTOR)
+    published = Generation.objects.exclude(published_at=None).get()
+    lost = Generation.objects.create(scenario=published.scenario, version=published.version)
+    Generation.objects.update(created_at=timezone.now() - timedelta(days=2))
+    tasks.forget_old_work()
+    assert {found.pk for found in Generation.objects.all()} == {published.pk, busy.generation_id}
+    assert lost.pk not in {found.pk for found in Generation.objects.all()}
+
+
+@pytest.mark.parametrize(
+    ("words", "pointer"),
+    [({"k": 0}, "/k"), ({"k": 201}, "/k"), ({"alias": "No Alias"}, "/alias"), ({"name": "../x"}, "/name")],
+)
+def test_a_scenario_that_no_request_could_use_is_not_saved(scenario: str, words: dict[str, Any], pointer: str) -> None:
+    given: dict[str, Any] = {"name": "other", "model": "items", "actor": ACTOR}
+    with pytest.raises(InvalidInput) as refused:
+        save_scenario(**given | words)
+    assert [error.pointer for error in refused.value.errors] == [pointer]

@@ -130,11 +130,11 @@ def test_trees_with_gaps_inside_another_estimator_are_refused_by_name() -> None:
     assert "missing values" in refusal(BaggingClassifier(n_estimators=3, random_state=0).fit(inputs, labels), inputs)
 
 
-def test_random_forests_of_lightgbm_are_refused_by_name() -> None:
+def test_random_forests_of_lightgbm_give_the_mean_of_their_trees() -> None:
     inputs = numbers()
     model = train(inputs, inputs[:, 0], boosting="rf", bagging_fraction=0.5, bagging_freq=1)
 
-    assert "boosting='rf'" in refusal(model, inputs)
+    assert export(model, inputs, adversarial_rows=1500).certificate.max_rel_diff < 1e-5
 
 
 def test_hist_gradient_boosting_is_refused_with_an_alternative() -> None:

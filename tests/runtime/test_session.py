@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,17 @@ from inferhub.errors import InvalidInput, ModelFailed
 from inferhub.runtime.session import load_session, sentence
 
 from . import graphs
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("module", ["inferhub.runtime.session", "recommender"])
+def test_onnx_runtime_neither_keeps_nor_sends_how_it_is_used(tmp_path: Path, module: str) -> None:
+    """Its telemetry starts at import: a database in the home folder, and a thread that sends it."""
+    code = f"import {module}, onnxruntime, os; print(sorted(os.listdir(os.environ['HOME'])))"
+    environment = {"HOME": str(tmp_path), "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_a_model_answers_with_its_outputs_by_name() -> None:

@@ -28,7 +28,16 @@ _MOVE = "registry.change_alias"
 class NewVersionForm(ServiceForm):
     """The next version of a model that is registered already."""
 
-    file = fields.OnnxField(label="ONNX file", help_text="It is checked in a separate process before it is accepted.")
+    file = fields.ModelField(
+        label="Model file",
+        help_text="ONNX, or what LightGBM's save_model wrote. It is checked in a separate process first.",
+    )
+    golden = fields.golden_rows(
+        "Golden rows",
+        required=False,
+        help_text="JSON or .npz: inputs with the outputs that the model must give. Checked now and before an alias "
+        "moves.",
+    )
     notes = fields.prose("Notes", required=False, help_text="What is new in this version.")
     alias = fields.slug(
         "Alias",
@@ -54,15 +63,20 @@ class NewVersionForm(ServiceForm):
             alias=words.get("alias", ""),
             description=words.get("description", ""),
             provenance=Provenance(notes=words["notes"]),
+            golden=words["golden"].read() if words["golden"] else b"",
             actor=actor,
         )
         return Done(message=f"{version} is registered.", url=html.url_of(version))
 
     def add_service_error(self, error: InferhubError) -> None:
         if isinstance(error, InvalidModel | TooLarge):
-            self.add_error("file", str(error))
+            self.add_error("golden" if _is_about_golden_rows(error) else "file", str(error))
         else:
             super().add_service_error(error)
+
+
+def _is_about_golden_rows(error: InferhubError) -> bool:
+    return any(field.pointer.startswith("/golden") for field in getattr(error, "errors", ()))
 
 
 class RegisterForm(NewVersionForm):
@@ -71,7 +85,7 @@ class RegisterForm(NewVersionForm):
     name = fields.slug("Name", help_text="For example order-value: lower-case letters, digits and hyphens.")
     task = fields.choice("Task", [("", "Choose one"), *Task.choices])
     description = fields.prose("Description", required=False, help_text="What the model is for, and who owns it.")
-    field_order = ("name", "task", "description", "file", "notes", "alias")
+    field_order = ("name", "task", "description", "file", "golden", "notes", "alias")
 
 
 class PointAliasForm(ServiceForm):

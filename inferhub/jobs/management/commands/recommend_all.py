@@ -1,5 +1,6 @@
 """inferhub recommend_all: compute the recommendations of every user, and show the progress."""
 
+import math
 import time
 from typing import Any
 
@@ -10,6 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from inferhub.errors import InferhubError
 from inferhub.jobs.bulk import run_job, start_bulk_job
 from inferhub.jobs.models import Job, State
+
+_PATIENCE_SECONDS = 10.0
 
 
 class Command(BaseCommand):
@@ -36,8 +39,12 @@ class Command(BaseCommand):
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=Console(stderr=True)) as progress:
             bar = progress.add_task("users", total=job.total)
+            patience = time.monotonic() + _PATIENCE_SECONDS
             while job.state in (State.QUEUED, State.RUNNING):
                 time.sleep(0.2)
+                if job.state == State.QUEUED and time.monotonic() > patience:
+                    patience = math.inf
+                    progress.console.print("No worker has begun yet: is `inferhub up` running? With --here, this does.")
                 job.refresh_from_db()
                 progress.update(bar, completed=job.done)
         return job

@@ -1,4 +1,4 @@
-"""inferhub register_model: check an ONNX file and make it the next version of a model."""
+"""inferhub register_model: check a model file and make it the next version of a model."""
 
 import json
 from pathlib import Path
@@ -12,16 +12,17 @@ from inferhub.registry.services import CHAMPION, Provenance, register_version
 
 
 class Command(BaseCommand):
-    help = "Check an ONNX file and make it the next version of a registered model."
+    help = "Check an ONNX file, or a text model of LightGBM, and make it the next version of a registered model."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", help="for example order-value")
-        parser.add_argument("file", type=Path, help="the ONNX file")
+        parser.add_argument("file", type=Path, help="an ONNX file, or a text model of LightGBM")
         parser.add_argument("--task", required=True, choices=Task.values)
         parser.add_argument("--alias", default=CHAMPION, help="alias to point at the new version; '' for none")
         parser.add_argument("--description", default="", help="what the model is for")
         parser.add_argument("--notes", default="", help="what is new in this version")
         parser.add_argument("--certificate", type=Path, help="parity report of the export, a JSON file")
+        parser.add_argument("--golden", type=Path, help="golden rows that must come out as they say, JSON or .npz")
         parser.add_argument("--actor", default="cli", help="who registers it, for the audit log")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -34,6 +35,7 @@ class Command(BaseCommand):
                 data=data,
                 alias=options["alias"],
                 description=options["description"],
+                golden=options["golden"].read_bytes() if options["golden"] else b"",
                 provenance=Provenance(certificate=certificate, notes=options["notes"]),
                 actor=f"cli:{options['actor']}",
             )

@@ -1,0 +1,1 @@
+"""Programs that want more than a sandbox gives."""

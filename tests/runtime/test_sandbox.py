@@ -1,0 +1,109 @@
+"""What the process that opens a stranger's file may have and do, as that process itself sees it."""
+
+import json
+import os
+import resource
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inferhub.errors import Unavailable
+from inferhub.runtime import check
+from inferhub.runtime.check import check_model
+from inferhub.runtime.sandbox import Limits, run_limited
+
+from . import graphs
+
+LIMITS = Limits(memory_bytes=512 << 20, cpu_seconds=2, file_bytes=1 << 20, wall_seconds=60)
+
+
+def run(module: str, folder: Path, text: str = "", limits: Limits = LIMITS) -> Any:
+    given = folder / "stdin"
+    given.write_text(text)
+    empty = folder / "empty"
+    empty.mkdir()
+    with given.open("rb") as stdin:
+        return run_limited(module, stdin=stdin, folder=empty, limits=limits)
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    os.environ["INFERHUB_SECRET_KEY"] = "hidden"
+    with socket.create_server(("127.0.0.1", 0)) as server, Path(__file__).open() as held:
+        os.set_inheritable(held.fileno(), True)
+        port = server.getsockname()[1]
+        done = run("tests.runtime.probe", tmp_path_factory.mktemp("probe"), str(port))
+    del os.environ["INFERHUB_SECRET_KEY"]
+    return json.loads(json.loads(done.answer)["message"])
+
+
+def test_the_environment_holds_five_harmless_variables(seen: Any) -> None:
+    names = {"PYTHONPATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LC_ALL", "ORT_DISABLE_TELEMETRY"}
+    assert set(seen["environ"]) == names
+    assert "hidden" not in seen["proc_environ"]
+
+
+def test_the_folder_is_empty_and_only_the_three_standard_files_are_open(seen: Any) -> None:
+    assert seen["files"] == []
+    assert seen["open"] == [0, 1, 2]
+
+
+def test_every_limit_is_hard(seen: Any) -> None:
+    limits = {"AS": 512 << 20, "CPU": 2, "FSIZE": 1 << 20, "NOFILE": 16, "CORE": 0}
+    assert seen["limits"] == {kind: [value, value] for kind, value in limits.items()}
+
+
+def test_others_come_first(seen: Any) -> None:
+    assert seen["priority"] == [os.SCHED_OTHER, 19]
+
+
+def test_the_network_is_out_of_reach(seen: Any) -> None:
+    assert seen["interfaces"] in ([], ["lo"])
+    assert not seen["connects"]
+
+
+@pytest.mark.parametrize(
+    ("code", "ends"),
+    [
+        ("open_many", b"Too many open files"),
+        ("allocate", b"MemoryError"),
+        ("write_much", b"File too large"),
+    ],
+)
+def test_what_passes_a_limit_fails(tmp_path: Path, code: str, ends: bytes) -> None:
+    done = run(f"tests.runtime.greedy.{code}", tmp_path)
+    assert done.returncode == 1
+    assert ends in done.complaint
+
+
+def test_a_process_that_computes_for_ever_is_killed(tmp_path: Path) -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = run("tests.runtime.greedy.compute", tmp_path)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode < 0
+    assert after.ru_utime - before.ru_utime < 3
+
+
+def test_a_process_that_sleeps_for_ever_is_killed(tmp_path: Path) -> None:
+    limits = Limits(memory_bytes=512 << 20, cpu_seconds=2, file_bytes=1 << 20, wall_seconds=0.5)
+    with pytest.raises(subprocess.TimeoutExpired):
+        run("tests.runtime.greedy.sleep", tmp_path, limits=limits)
+
+
+def test_a_third_check_at_a_time_is_sent_away(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(graphs.doubling().SerializeToString())
+    with check._one_at_a_time(), check._one_of_few(), pytest.raises(Unavailable, match="Another file is being checked"):
+        check_model(path)
+    assert check_model(path).trial == "ran"
+
+
+def test_a_check_that_waits_too_long_for_its_turn_is_sent_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "_WAIT_SECONDS", 0.01)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(graphs.doubling().SerializeToString())
+    with check._one_at_a_time(), pytest.raises(Unavailable):
+        check_model(path)
