@@ -104,6 +104,12 @@ class NeighbourTable:
         indptr = np.append(0, np.cumsum(kept.sum(axis=1)))
         return sparse.csr_matrix((self.weights[kept], self.neighbours[kept], indptr), shape=(size, size))
 
+    @property
+    def size_bytes(self) -> int:
+        """Of the arrays and the ids."""
+        ids = sum(map(len, self.items.externals.tolist()))
+        return ids + self.neighbours.nbytes + self.weights.nbytes + self.popularity.nbytes
+
     @cached_property
     def base(self) -> FloatArray:
         """float32 [I]: every item's score for an empty history."""

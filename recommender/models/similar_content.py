@@ -9,6 +9,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from recommender.dataset import Interactions
 from recommender.errors import InvalidData
+from recommender.features import ITEM_COLUMNS
 from recommender.ids import IdMap
 from recommender.models.base import Retriever
 from recommender.models.cooccurrence import pruned_product
@@ -16,8 +17,6 @@ from recommender.models.neighbours import NeighbourTable
 from recommender.models.popularity import count_customers
 from recommender.text import CharacterNgrams
 from recommender.types import CsrMatrix
-
-ITEM_COLUMNS = ("item", "text", "category", "price")
 
 
 @dataclass

@@ -54,9 +54,11 @@ def test_ages_of_a_case_end_at_the_split(shop: Interactions) -> None:
 
 
 def test_an_evaluation_reports_every_figure_and_always_the_baseline(checkerboard: Interactions) -> None:
-    features = {f"item {number:02}": f"kind {number % 2}" for number in range(20)}
+    features = pl.DataFrame(
+        [(f"item {n:02}", f"kind {n % 2}") for n in range(20)], schema=["item", "category"], orient="row"
+    )
 
-    found = evaluate(split_by_user(checkerboard, 0.25), ["ease", "popularity"], categories=features)
+    found = evaluate(split_by_user(checkerboard, 0.25), ["ease", "popularity"], item_features=pl.DataFrame(kinds))
 
     assert set(found.models) == {"ease", "popularity", BASELINE}
     ease = found.models["ease"]
