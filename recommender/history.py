@@ -80,12 +80,19 @@ def events_at(interactions: Interactions, now: datetime | None) -> pl.DataFrame:
     )
 
 
+def known_ages(history: History) -> FloatArray:
+    """Ages as float32 [H]; NaN, where nothing is known, is 0."""
+    with np.errstate(over="ignore"):
+        ages = np.array(history.ages, np.float32)
+    return np.where(np.isnan(ages), np.float32(0), ages)
+
+
 def pad_ages(histories: Sequence[History]) -> FloatArray:
     """Ages as float32 [N, H], 0 on the right, in the places of `pad_items`."""
     width = max((len(history.items) for history in histories), default=0) or 1
     padded = np.zeros((len(histories), width), np.float32)
     for row, history in enumerate(histories):
-        padded[row, : len(history.ages)] = history.ages
+        padded[row, : len(history.ages)] = known_ages(history)
     return padded
 
 

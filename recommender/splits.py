@@ -55,7 +55,7 @@ def split_by_time(interactions: Interactions, at: datetime | str | float) -> Spl
     moment = _moment(interactions, at)
     first, last = interactions.events["time"][0], interactions.events["time"][-1]
     if not first < moment <= last:
-        raise InvalidData(f"split at {moment}: expected a time after the first and up to the last, {first} to {last}")
+        raise InvalidData(f"split at {moment}: the data are from {first} to {last}, and the split must lie between")
     before = pl.col("time") < moment
     train = interactions.where(before)
     return Split(train=train, test=interactions.where(~before), known=train, now=moment)
@@ -104,6 +104,8 @@ def split_as(interactions: Interactions, text: str) -> Split:
             return split_by_time(interactions, float(argument) if _is_number(argument) else argument)
         if kind == "users":
             return split_by_user(interactions, float(argument))
+    except InvalidData:
+        raise
     except ValueError as exc:
         raise InvalidData(f"split '{text}': {exc}") from exc
     raise InvalidData(f"split: expected time:DATE, time:FRACTION, users:SHARE or last-basket, got '{text}'")

@@ -49,7 +49,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
 
 def _evaluate(split: Split, names: list[str], item_features: Any, console: Console) -> Evaluation:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("evaluating", total=len({*names, BASELINE}), completed=-1)
         return evaluate(
             split,

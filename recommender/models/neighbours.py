@@ -15,7 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from recommender.errors import InvalidData
-from recommender.history import History, as_history
+from recommender.history import History, as_history, known_ages
 from recommender.ids import IdMap
 from recommender.types import CsrMatrix, DoubleArray, FloatArray, IndexArray, StringArray
 
@@ -158,8 +158,7 @@ class NeighbourTable:
             return owned, np.ones(len(owned), np.float32)
         if self.weighting is Weighting.SEQUENCE:
             return owned, (np.float32(1) / np.arange(len(owned), 0, -1, dtype=np.float32)).astype(np.float32)
-        ages = np.array(given.ages, np.float32)[is_known]
-        return owned, fade(ages, self.decay_days)
+        return owned, fade(known_ages(given)[is_known], self.decay_days)
 
     def known(self, externals: Sequence[str]) -> IndexArray:
         """Distinct internal ids of the known ones, ascending."""

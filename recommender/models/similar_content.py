@@ -23,8 +23,8 @@ from recommender.types import CsrMatrix
 class SimilarContent(Retriever):
     """Cosine of what is known of the items: text (TF-IDF of character n-grams), category and price.
 
-    `features` has the column item and at least one of text, category (String) and price (a number above 0). Its items
-    are the catalogue, whether bought or not; items that were bought but are not in it are added without content.
+    `features` has the column item and at least one of text, category (String) and price (0 and less are unknown). Its
+    items are the catalogue, whether bought or not; items that were bought but are not in it are added without content.
     `text_weight`, `category_weight`, `price_weight` set how much each part counts. Raises InvalidData.
 
     >>> features = pl.DataFrame({"item": ["1", "2", "3"], "text": ["green tea", "black tea", "strawberry jam"]})
@@ -60,7 +60,8 @@ class SimilarContent(Retriever):
         if "category" in rows.columns and self.category_weight:
             parts.append(_one_hot(rows["category"]) * self.category_weight)
         if "price" in rows.columns and self.price_weight:
-            parts.append(_one_hot((rows["price"].log() * 2).round().cast(pl.Int64)) * self.price_weight)
+            prices = rows["price"].set(rows["price"] <= 0, None)
+            parts.append(_one_hot((prices.log() * 2).round().cast(pl.Int64)) * self.price_weight)
         return parts
 
 

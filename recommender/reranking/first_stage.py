@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recommender.history import History, as_history
+from recommender.history import History, as_history, known_ages
 from recommender.models.neighbours import NeighbourTable, fade, top_k
 from recommender.reranking.item_profile import ItemProfile
 from recommender.reranking.user_groups import UserGroups
@@ -77,7 +77,7 @@ class FirstStage:
     def _events(self, history: History) -> tuple[IndexArray, FloatArray]:
         items = self.table.items.to_internal(history.items)
         is_known = items >= 0
-        ages = np.clip(np.array(history.ages, np.float32)[is_known], np.float32(0), NEVER - np.float32(1))
+        ages = np.clip(known_ages(history)[is_known], np.float32(0), NEVER - np.float32(1))
         return items[is_known], ages
 
     def _scores(self, items: IndexArray, ages: FloatArray, owned: IndexArray) -> dict[str, FloatArray]:
