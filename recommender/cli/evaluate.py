@@ -10,12 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from recommender.cli.files import add_feature_options, prepare_file, read_shop
+from recommender.cli.files import TABLE_WIDTH, add_feature_options, prepare_file, read_shop
 from recommender.evaluation import BASELINE, MODELS, Evaluation, evaluate, require_models
 from recommender.splits import Split, split_as
 
 _COLUMNS = ("ndcg@10", "recall@20", "ndcg@10_new", "coverage", "fit_seconds", "users_per_second", "size_bytes")
-_TABLE_WIDTH = 110
 
 
 def add_parser(commands: Any) -> None:
@@ -41,7 +40,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     if options.json:
         options.json.write_text(json.dumps(found.to_json(), indent=2) + "\n", encoding="utf-8")
     output = Console()
-    output.width = max(output.width, _TABLE_WIDTH)  # a cut figure is worse than a broken line
+    output.width = max(output.width, TABLE_WIDTH)
     output.print(_table(found))
     for name, reason in found.skipped.items():
         output.print(f"{name} was left out: {reason}", highlight=False, markup=False)

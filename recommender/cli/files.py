@@ -15,6 +15,8 @@ from recommender.features import read_item_features, read_user_features
 from recommender.onnx_export import Export
 from recommender.reading import read_frame
 
+TABLE_WIDTH = 110  # at least, since a figure that is cut tells nothing
+
 
 def read_table(path: str | Path) -> pl.DataFrame:
     """A CSV or Parquet file; columns of text that hold only numbers (and gaps) become Float64."""
