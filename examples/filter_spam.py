@@ -19,7 +19,10 @@ lines = (DATA / "sms_spam" / "SMSSpamCollection").read_text(encoding="utf-8").rs
 labels, texts = zip(*(line.split("\t", 1) for line in lines), strict=True)
 model = fit_text_classifier(texts, labels, positive="spam")
 exported = export(model, texts)
-console.print(exported.certificate)
+proof = exported.certificate
+console.print(
+    f"{proof.rows:,} texts compared, largest difference {proof.max_abs_diff:.1g}, {proof.flips} labels differ"
+)
 
 session = onnxruntime.InferenceSession(exported.onnx_bytes)
 messages = np.array([["WINNER!! Claim your £900 prize now, call 09061701461"], ["Будешь дома вечером?"]], dtype=object)

@@ -21,7 +21,8 @@ low, high = model.predict_quantiles(holdout[:1])[0]
 console.print(f"expected {model.predict(holdout[:1])[0]:,.0f}, four times in five between {low:,.0f} and {high:,.0f}")
 
 exported = export(model, holdout)
-console.print(exported.certificate)
+proof = exported.certificate
+console.print(f"{proof.rows:,} rows compared, largest relative difference {proof.max_rel_diff:.1g}")
 variants = optimise(exported, holdout)
 for variant in pareto_front(variants):
     console.print(f"{variant.name}: R² {variant.quality:.3f}, {variant.row_us:.0f} us, {variant.file_bytes:,} bytes")

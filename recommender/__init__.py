@@ -23,8 +23,9 @@ A plain library: numpy, SciPy, scikit-learn, LightGBM, polars and onnx. It knows
 >>> exported.certificate.flips, exported.signature.inputs[0].name
 (0, 'history')
 
-Data: `Interactions.read`, `Interactions.from_frame`, `Columns`, `read_frame`, `split_by_time`,
-`split_last_basket`, `split_by_user`, `split_as`, `histories_at`, `pad_histories`.
+Data: `Interactions.read`, `Interactions.from_frame`, `Columns`, `read_frame`, `read_item_features`,
+`read_user_features`, `as_user_features`, `split_by_time`, `split_last_basket`, `split_by_user`, `split_as`,
+`histories_at`, `pad_histories`, `history_feeds`.
 Retrievers: `Popularity`, `RecentPopularity`, `ItemKnn`, `Ease`, `ImplicitAls`, `PersonalFrequency`, `NextItem`,
 `BoughtTogether`, `SimilarContent`; all of it in two stages: `TwoStage`.
 Tables: `fit_regression`. Texts: `fit_text_classifier`.
@@ -38,9 +39,10 @@ import os
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 from recommender import metrics
-from recommender.dataset import Columns, Interactions, ReadReport, read_frame
+from recommender.dataset import Columns, Interactions, ReadReport
 from recommender.errors import ExportMismatch, InvalidData, NotFitted, RecommenderError
 from recommender.evaluation import Evaluation, evaluate
+from recommender.features import as_user_features, read_item_features, read_user_features
 from recommender.history import History, histories_at
 from recommender.ids import IdMap, pad_histories
 from recommender.models import (
@@ -57,8 +59,9 @@ from recommender.models import (
     Retriever,
     SimilarContent,
 )
-from recommender.onnx_export import Certificate, Export, Signature, TensorSpec, export
+from recommender.onnx_export import Certificate, Export, Signature, TensorSpec, export, history_feeds
 from recommender.optimisation import Variant, optimise, pareto_front
+from recommender.reading import read_frame
 from recommender.regression import Feature, RegressionModel, fit_regression
 from recommender.splits import Case, Split, split_as, split_by_time, split_by_user, split_last_basket
 from recommender.text import TextClassifier, fit_text_classifier
@@ -102,16 +105,20 @@ __all__ = [
     "TwoStage",
     "Variant",
     "__version__",
+    "as_user_features",
     "evaluate",
     "export",
     "fit_regression",
     "fit_text_classifier",
     "histories_at",
+    "history_feeds",
     "metrics",
     "optimise",
     "pad_histories",
     "pareto_front",
     "read_frame",
+    "read_item_features",
+    "read_user_features",
     "split_as",
     "split_by_time",
     "split_by_user",

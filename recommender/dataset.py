@@ -1,20 +1,22 @@
 """Interactions: who bought (or viewed) which item when, read from files or frames, external ids converted once."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-from polars.exceptions import PolarsError
 from scipy import sparse
 
 from recommender.errors import InvalidData
+from recommender.features import USER, as_user_features
 from recommender.ids import IdMap, as_strings
+from recommender.reading import read_frame, read_numbers, read_texts, read_times, require_columns
 from recommender.types import CsrMatrix, IndexArray
 
 ROLES = ("user", "item", "time", "weight", "basket")
-_TIME_FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.fZ", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
+_NO_TIME = pl.lit(None, pl.Datetime("us"))
+_NO_BASKET = pl.lit(None, pl.String)
+_ONCE = pl.lit(1.0, pl.Float32)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +69,8 @@ class Interactions:
 
     `events` has the columns user and item (UInt32: positions in `users` and `items`), time (Datetime in microseconds,
     null where the data has none), weight (Float32, above 0) and basket (UInt64: equal within one basket; without a
-    basket column, the purchases of one user at one time).
+    basket column, the purchases of one user at one time). `user_features` (see `with_user_features`) has one row per
+    user, in the order of `users`.
 
     >>> shop = Interactions.from_frame(pl.DataFrame({"user": ["ann", "ann", "bob"], "item": ["tea", "jam", "tea"]}))
     >>> shop.matrix().toarray().tolist()  # rows ann, bob; columns jam, tea
@@ -80,6 +83,7 @@ class Interactions:
     items: IdMap
     events: pl.DataFrame
     report: ReadReport = field(compare=False)
+    user_features: pl.DataFrame | None = None
 
     def __len__(self) -> int:
         return len(self.events)
@@ -101,15 +105,13 @@ class Interactions:
 
     @classmethod
     def _from(cls, frame: pl.DataFrame, columns: Columns, source: str) -> "Interactions":
-        missing = [column for column in columns.present().values() if column not in frame.columns]
-        if missing:
-            raise InvalidData(f"{source}: no column '{missing[0]}'; the columns are {', '.join(frame.columns)}")
+        require_columns(columns.present().values(), frame.columns, source)
         raw = frame.select(
-            _text(columns.user).alias("user"),
-            _text(columns.item).alias("item"),
-            _times(frame, columns.time, source).alias("time"),
-            _weights(frame, columns.weight, source).alias("weight"),
-            (_text(columns.basket) if columns.basket else pl.lit(None, pl.String)).alias("basket"),
+            read_texts(frame[columns.user], source).alias("user"),
+            read_texts(frame[columns.item], source).alias("item"),
+            (read_times(frame[columns.time], source) if columns.time else _NO_TIME).alias("time"),
+            (read_numbers(frame[columns.weight], source) if columns.weight else _ONCE).alias("weight"),
+            (read_texts(frame[columns.basket], source) if columns.basket else _NO_BASKET).alias("basket"),
         )
         kept = raw.filter(pl.col("user").is_not_null() & pl.col("item").is_not_null() & (pl.col("weight") > 0))
         if kept.is_empty():
@@ -132,6 +134,15 @@ class Interactions:
         basket = rows.select((same_basket.rank("dense") - 1).cast(pl.UInt64).alias("basket"))
         events = pl.DataFrame([user, item, rows["time"], rows["weight"], basket["basket"]])
         return cls(users=users, items=items, events=events, report=report)
+
+    def with_user_features(self, features: pl.DataFrame) -> "Interactions":
+        """The same events, with what is known of their users: `features` as for `as_user_features`.
+
+        Users of whom nothing is known are fine, and users without events are left out. Raises InvalidData.
+        """
+        users = pl.DataFrame({USER: self.users.externals.tolist()}, schema={USER: pl.String})
+        known = users.join(as_user_features(features), on=USER, how="left", maintain_order="left")
+        return replace(self, user_features=known.drop(USER))
 
     def matrix(self) -> CsrMatrix:
         """User x item, 1.0 where the user has the item at all, float32."""
@@ -160,73 +171,10 @@ class Interactions:
             raise InvalidData("no interactions are left under this condition")
         user, users = _recoded(events["user"], self.users)
         item, items = _recoded(events["item"], self.items)
-        return Interactions(users=users, items=items, events=events.with_columns(user, item), report=self.report)
-
-
-def read_frame(path: str | Path, *, columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """A CSV file (gzip or not; every column as text) or a Parquet file. Raises InvalidData."""
-    path = Path(path)
-    if not path.is_file():
-        raise InvalidData(f"{path}: no such file")
-    try:
-        if path.suffix == ".parquet":
-            return pl.read_parquet(path, columns=columns if columns is None else list(columns))
-        return pl.read_csv(path, columns=columns, infer_schema=False)
-    except PolarsError as exc:
-        first_line = str(exc).strip().partition("\n")[0]
-        raise InvalidData(f"{path}: {first_line}") from exc
-
-
-def _text(column: str) -> pl.Expr:
-    """The column as text without surrounding spaces, null where nothing is left."""
-    text = pl.col(column).cast(pl.String).str.strip_chars()
-    return pl.when(text.str.len_bytes() > 0).then(text)
-
-
-def _times(frame: pl.DataFrame, column: str | None, source: str) -> pl.Series:
-    if column is None:
-        return pl.repeat(None, len(frame), dtype=pl.Datetime("us"), eager=True)
-    series = frame[column]
-    if series.dtype in (pl.Date, pl.Datetime):
-        zone = getattr(series.dtype, "time_zone", None)
-        parsed = (series.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if zone else series).cast(
-            pl.Datetime("us")
-        )
-    elif series.dtype == pl.String:
-        parsed = _parse_times(series.str.strip_chars())
-    else:
-        raise InvalidData(f"{source}, column {column}: expected dates and times, got {series.dtype}")
-    return _checked(series, parsed, column, source, "a date and time such as 2011-11-01 08:26:00")
-
-
-def _parse_times(text: pl.Series) -> pl.Series:
-    parsed = pl.repeat(None, len(text), dtype=pl.Datetime("us"), eager=True)
-    for pattern in _TIME_FORMATS:
-        if not parsed.has_nulls():
-            break
-        attempt = text.str.strptime(pl.Datetime("us"), pattern, strict=False)
-        parsed = parsed.zip_with(parsed.is_not_null(), attempt)
-    return parsed
-
-
-def _weights(frame: pl.DataFrame, column: str | None, source: str) -> pl.Series:
-    if column is None:
-        return pl.repeat(1.0, len(frame), dtype=pl.Float32, eager=True)
-    series = frame[column]
-    text = series.str.strip_chars() if series.dtype == pl.String else series
-    numbers = text.cast(pl.Float32, strict=False)
-    finite = pl.select(pl.when(numbers.is_finite()).then(numbers)).to_series()
-    return _checked(series, finite, column, source, "a finite number")
-
-
-def _checked(raw: pl.Series, parsed: pl.Series, column: str, source: str, expected: str) -> pl.Series:
-    """`parsed`, if every row of it came out; otherwise an error that names the first row that did not."""
-    if not parsed.has_nulls():
-        return parsed
-    row = int(parsed.is_null().arg_max() or 0)
-    value = raw[row]
-    got = "nothing" if value is None else f"'{value}'"
-    raise InvalidData(f"{source}, line {row + 2}, column {column}: expected {expected}, got {got}")
+        features = self.user_features
+        if features is not None:
+            features = features[events["user"].unique().sort()]
+        return replace(self, users=users, items=items, events=events.with_columns(user, item), user_features=features)
 
 
 def _codes(ids: pl.Series) -> tuple[pl.Series, IdMap]:

@@ -1,8 +1,8 @@
 """Which recommender is best on this data: every model on the same split, by every metric, with its cost."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -22,6 +22,7 @@ from recommender.models import (
     Popularity,
     RecentPopularity,
     Recommendations,
+    SimilarContent,
 )
 from recommender.models.popularity import count_customers
 from recommender.splits import Case, Split
@@ -42,83 +43,113 @@ class Recommender(Protocol):
         self, histories: Sequence[History], *, k: int = 10, exclude: Sequence[Sequence[str]] | None = None
     ) -> Recommendations: ...
 
+    @property
+    def size_bytes(self) -> int: ...
 
-MODELS: Mapping[str, Callable[[], Recommender]] = {
-    "popularity": Popularity,
-    BASELINE: RecentPopularity,
-    "item_knn": ItemKnn,
-    "item_knn_bm25": lambda: ItemKnn(similarity="bm25"),
-    "ease": Ease,
-    "implicit_als": ImplicitAls,
-    "personal_frequency": PersonalFrequency,
-    "next_item": NextItem,
-    "bought_together": BoughtTogether,
-    "two_stage": TwoStage,
+
+Maker = Callable[[pl.DataFrame | None], Recommender]
+
+
+def _similar_content(item_features: pl.DataFrame | None) -> Recommender:
+    if item_features is None:
+        raise InvalidData("needs features of the items")
+    return SimilarContent(item_features)
+
+
+MODELS: Mapping[str, Maker] = {
+    "popularity": lambda _: Popularity(),
+    BASELINE: lambda _: RecentPopularity(),
+    "item_knn": lambda _: ItemKnn(),
+    "item_knn_bm25": lambda _: ItemKnn(similarity="bm25"),
+    "ease": lambda _: Ease(),
+    "implicit_als": lambda _: ImplicitAls(),
+    "personal_frequency": lambda _: PersonalFrequency(),
+    "next_item": lambda _: NextItem(),
+    "bought_together": lambda _: BoughtTogether(),
+    "similar_content": _similar_content,
+    "two_stage": lambda item_features: TwoStage(item_features=item_features),
 }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
-    """`models` maps a model's name to its figures; `to_json` is what `--json` writes."""
+    """`models` maps a model's name to its figures, `skipped` to the reason why it cannot learn from these data."""
 
     customers: int
-    models: dict[str, dict[str, Any]]
+    models: dict[str, dict[str, float]]
+    skipped: dict[str, str]
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values for `json.dumps`."""
-        return {"customers": self.customers, "models": self.models}
+        """As plain values for `json.dumps`; what `--json` writes."""
+        return asdict(self)
 
 
 def evaluate(
     split: Split,
     names: Sequence[str] = tuple(MODELS),
     *,
-    categories: Mapping[str, str] | None = None,
+    item_features: pl.DataFrame | None = None,
     progress: Callable[[str], None] = lambda _: None,
     seed: int = 0,
 ) -> Evaluation:
-    """Fit and test the named models; `BASELINE` is always among them. `categories` (item to category) adds diversity.
+    """Fit and test the named models; `BASELINE` is always among them. `item_features` as for `SimilarContent`.
 
     Figures of each model: precision, recall, ndcg, map, mrr and hit_rate at 10, recall at 20; the same with `_new`
-    (items that the customer did not have, from lists without those they had) and `ndcg@10_repeat` (those they had);
-    `ndcg@10_low` and `_high` (95 % bootstrap interval), coverage (share of the catalogue in any list), novelty (mean
-    bits -log2 of the share of customers who have the item), diversity (mean share of different categories in a list),
-    fit_seconds and users_per_second. Raises InvalidData.
+    (items that the customer did not have, from lists without those they had) and with `_repeat` (those they had);
+    `ndcg@10_low` and `_high` (95 % bootstrap interval; also `ndcg@10_new_low`, ...), coverage (share of the catalogue
+    in any list), novelty (mean bits -log2 of the share of customers who have the item), diversity (mean share of
+    different categories in a list, where items have some), fit_seconds, users_per_second, size_bytes (of what was
+    learned). A model that cannot learn from these data (no times, no features of items) is skipped with the reason.
+    Raises InvalidData.
     """
-    unknown = [name for name in names if name not in MODELS]
-    if unknown:
-        raise InvalidData(f"models: expected some of {', '.join(MODELS)}, got '{unknown[0]}'")
+    require_models(names)
     cases = split.cases()
     if not cases:
         raise InvalidData("no customer is both in the history and in the test part of this split")
-    figures = {}
+    figures: dict[str, dict[str, float]] = {}
+    skipped: dict[str, str] = {}
+    categories = {} if item_features is None else categories_of(item_features)
     for name in dict.fromkeys([*names, BASELINE]):
         progress(name)
-        figures[name] = _evaluate_one(MODELS[name](), split.train, cases, categories, seed)
-    return Evaluation(customers=len(cases), models=figures)
+        try:
+            figures[name] = _evaluate_one(MODELS[name](item_features), split.train, cases, categories, seed)
+        except InvalidData as exc:
+            skipped[name] = str(exc)
+    return Evaluation(customers=len(cases), models=figures, skipped=skipped)
+
+
+def require_models(names: Sequence[str]) -> None:
+    """Raise InvalidData that names the first unknown model and all known ones."""
+    unknown = [name for name in names if name not in MODELS]
+    if unknown:
+        raise InvalidData(f"models: expected some of {', '.join(MODELS)}, got '{unknown[0]}'")
 
 
 def _evaluate_one(
-    model: Recommender,
-    train: Interactions,
-    cases: Sequence[Case],
-    categories: Mapping[str, str] | None,
-    seed: int,
-) -> dict[str, Any]:
+    model: Recommender, train: Interactions, cases: Sequence[Case], categories: Mapping[str, str], seed: int
+) -> dict[str, float]:
+    histories, owned = [case.history for case in cases], [list(dict.fromkeys(case.history.items)) for case in cases]
     started = time.perf_counter()
     model.fit(train)
     fitted = time.perf_counter()
-    items = model.recommend([case.history for case in cases], k=DEPTH).items
+    items = model.recommend(histories, k=DEPTH).items
     answered = time.perf_counter()
-    found = _accuracy(items, [case.relevant for case in cases], "")
-    found |= _interval(items, cases, seed)
-    found |= _repeat(items, cases) | _new(model, cases)
-    found |= _beyond_accuracy(items[:, :10], train, categories)
-    return found | {"fit_seconds": fitted - started, "users_per_second": len(cases) / (answered - fitted)}
+    new_items = model.recommend(histories, k=DEPTH, exclude=owned).items
+    costs = {"fit_seconds": fitted - started, "users_per_second": len(cases) / (answered - fitted)}
+    return {
+        **_accuracy(items, [case.relevant for case in cases], "", seed),
+        **_accuracy(items, [case.relevant.intersection(case.history.items) for case in cases], "_repeat", seed),
+        **_accuracy(new_items, [case.relevant.difference(case.history.items) for case in cases], "_new", seed),
+        **_beyond_accuracy(items[:, :10], train, categories),
+        **costs,
+        "size_bytes": model.size_bytes,
+    }
 
 
-def _accuracy(items: StringArray, relevant: Sequence[frozenset[str]], suffix: str) -> dict[str, float]:
-    hits, counts = metrics.find_hits(items, relevant)
+def _accuracy(items: StringArray, relevant: Sequence[Collection[str]], suffix: str, seed: int) -> dict[str, float]:
+    """Means over the customers who have relevant items; 0 where nobody has."""
+    rows = [row for row, wanted in enumerate(relevant) if wanted]
+    hits, counts = metrics.find_hits(items[rows], [relevant[row] for row in rows])
     ten = hits[:, :10]
     values = {
         "precision@10": metrics.precision(ten),
@@ -129,13 +160,9 @@ def _accuracy(items: StringArray, relevant: Sequence[frozenset[str]], suffix: st
         "mrr@10": metrics.reciprocal_rank(ten),
         "hit_rate@10": metrics.hit_rate(ten),
     }
-    return {f"{name}{suffix}": float(value.mean()) for name, value in values.items()}
-
-
-def _interval(items: StringArray, cases: Sequence[Case], seed: int) -> dict[str, float]:
-    hits, counts = metrics.find_hits(items[:, :10], [case.relevant for case in cases])
-    low, high = bootstrap_interval(metrics.ndcg(hits, counts), seed=seed)
-    return {"ndcg@10_low": low, "ndcg@10_high": high}
+    means = {f"{name}{suffix}": float(value.mean()) if rows else 0.0 for name, value in values.items()}
+    low, high = bootstrap_interval(values["ndcg@10"], seed=seed) if rows else (0.0, 0.0)
+    return means | {f"ndcg@10{suffix}_low": low, f"ndcg@10{suffix}_high": high}
 
 
 def bootstrap_interval(values: DoubleArray, *, seed: int = 0, resamples: int = _RESAMPLES) -> tuple[float, float]:
@@ -150,43 +177,22 @@ def bootstrap_interval(values: DoubleArray, *, seed: int = 0, resamples: int = _
     return float(low), float(high)
 
 
-def _repeat(items: StringArray, cases: Sequence[Case]) -> dict[str, float]:
-    """How well items are found that the customer had before; 0 where nobody bought again."""
-    again = [case.relevant & set(case.history.items) for case in cases]
-    rows = [row for row, wanted in enumerate(again) if wanted]
-    if not rows:
-        return {"ndcg@10_repeat": 0.0}
-    hits, counts = metrics.find_hits(items[rows, :10], [again[row] for row in rows])
-    return {"ndcg@10_repeat": float(metrics.ndcg(hits, counts).mean())}
-
-
-def _new(model: Recommender, cases: Sequence[Case]) -> dict[str, float]:
-    """The metrics for items that the customer did not have; 0 where nobody bought a new one."""
-    explorers = [case for case in cases if case.relevant - set(case.history.items)]
-    if not explorers:
-        return {"ndcg@10_new": 0.0, "recall@20_new": 0.0}
-    owned = [list(dict.fromkeys(case.history.items)) for case in explorers]
-    found = model.recommend([case.history for case in explorers], k=DEPTH, exclude=owned)
-    new = [case.relevant.difference(case.history.items) for case in explorers]
-    return _accuracy(found.items, new, "_new")
-
-
-def _beyond_accuracy(items: StringArray, train: Interactions, categories: Mapping[str, str] | None) -> dict[str, float]:
+def _beyond_accuracy(items: StringArray, train: Interactions, categories: Mapping[str, str]) -> dict[str, float]:
     shown = train.items.to_internal([item for item in items.ravel().tolist() if item])
-    share = count_customers(train)[shown] / len(train.users)
+    customers = np.append(count_customers(train), 1.0)  # an item that nobody has yet counts as if one customer had it
     figures = {
-        "coverage": len(np.unique(shown)) / len(train.items),
-        "novelty": float(-np.log2(share).mean()) if len(shown) else 0.0,
+        "coverage": len(np.unique(shown[shown >= 0])) / len(train.items),
+        "novelty": float(-np.log2(customers[shown] / len(train.users)).mean()) if len(shown) else 0.0,
     }
-    if categories is not None:
+    if categories:
         kinds = [len({categories.get(item, "") for item in row if item}) / len(row) for row in items.tolist()]
         figures["diversity"] = float(np.mean(kinds))
     return figures
 
 
-def categories_of(features: pl.DataFrame) -> dict[str, str] | None:
+def categories_of(features: pl.DataFrame) -> dict[str, str]:
     """Item to category, where the features have one."""
     if "category" not in features.columns:
-        return None
+        return {}
     known = features.drop_nulls("category")
     return dict(zip(known["item"].to_list(), known["category"].cast(pl.String).to_list(), strict=True))

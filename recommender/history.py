@@ -1,7 +1,7 @@
 """What a customer did, as retrievers and graphs take it: events oldest first, each with an item and an age."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
@@ -15,10 +15,14 @@ from recommender.types import FloatArray, StringArray
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """One customer's events, oldest first; `ages` in days before now, one per item, 0 when nothing better is known."""
+    """One customer's events, oldest first; `ages` in days before now, one per item, 0 when nothing better is known.
+
+    `features` is what else is known of the customer, by name: a text (a group, such as "45-54") or a number.
+    """
 
     items: tuple[str, ...] = ()
     ages: tuple[float, ...] = ()
+    features: Mapping[str, str | float] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not self.ages:
@@ -37,14 +41,24 @@ def histories_at(interactions: Interactions, now: datetime | None) -> dict[str, 
 
     >>> days = pl.DataFrame({"user": ["ann", "ann"], "item": ["tea", "tea"], "time": ["2024-01-01", "2024-01-03"]})
     >>> histories_at(Interactions.from_frame(days), datetime(2024, 1, 4))
-    {'ann': History(items=('tea', 'tea'), ages=(3.0, 1.0))}
+    {'ann': History(items=('tea', 'tea'), ages=(3.0, 1.0), features={})}
     """
     events = events_at(interactions, now).group_by("user", maintain_order=True).agg("item", "age").sort("user")
-    names = interactions.items.externals
+    names, features = interactions.items.externals, _features(interactions)
     return {
-        interactions.users.externals[user]: History(tuple(names[np.asarray(items)].tolist()), tuple(ages))
+        interactions.users.externals[user]: History(
+            tuple(names[np.asarray(items)].tolist()), tuple(ages), features[user]
+        )
         for user, items, ages in zip(*(events[name].to_list() for name in ("user", "item", "age")), strict=True)
     }
+
+
+def _features(interactions: Interactions) -> list[dict[str, str | float]]:
+    """For each user the features that are known."""
+    if interactions.user_features is None:
+        return [{} for _ in range(len(interactions.users))]
+    rows = interactions.user_features.iter_rows(named=True)
+    return [{name: value for name, value in row.items() if value is not None} for row in rows]
 
 
 def last_histories(interactions: Interactions) -> dict[str, History]:
@@ -66,12 +80,19 @@ def events_at(interactions: Interactions, now: datetime | None) -> pl.DataFrame:
     )
 
 
+def known_ages(history: History) -> FloatArray:
+    """Ages as float32 [H]; NaN, where nothing is known, is 0."""
+    with np.errstate(over="ignore"):
+        ages = np.array(history.ages, np.float32)
+    return np.where(np.isnan(ages), np.float32(0), ages)
+
+
 def pad_ages(histories: Sequence[History]) -> FloatArray:
     """Ages as float32 [N, H], 0 on the right, in the places of `pad_items`."""
     width = max((len(history.items) for history in histories), default=0) or 1
     padded = np.zeros((len(histories), width), np.float32)
     for row, history in enumerate(histories):
-        padded[row, : len(history.ages)] = history.ages
+        padded[row, : len(history.ages)] = known_ages(history)
     return padded
 
 

@@ -1,7 +1,7 @@
 """Splits that keep the future, and held-out customers, out of the training data."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import numpy as np
 import polars as pl
@@ -53,6 +53,9 @@ def split_by_time(interactions: Interactions, at: datetime | str | float) -> Spl
     """
     require_times(interactions)
     moment = _moment(interactions, at)
+    first, last = interactions.events["time"][0], interactions.events["time"][-1]
+    if not first < moment <= last:
+        raise InvalidData(f"split at {moment}: the data are from {first} to {last}, and the split must lie between")
     before = pl.col("time") < moment
     train = interactions.where(before)
     return Split(train=train, test=interactions.where(~before), known=train, now=moment)
@@ -101,6 +104,8 @@ def split_as(interactions: Interactions, text: str) -> Split:
             return split_by_time(interactions, float(argument) if _is_number(argument) else argument)
         if kind == "users":
             return split_by_user(interactions, float(argument))
+    except InvalidData:
+        raise
     except ValueError as exc:
         raise InvalidData(f"split '{text}': {exc}") from exc
     raise InvalidData(f"split: expected time:DATE, time:FRACTION, users:SHARE or last-basket, got '{text}'")
@@ -113,10 +118,10 @@ def require_times(interactions: Interactions) -> None:
 
 
 def _moment(interactions: Interactions, at: datetime | str | float) -> datetime:
-    if isinstance(at, datetime):
-        return at
     if isinstance(at, str):
-        return datetime.fromisoformat(at)
+        at = datetime.fromisoformat(at)
+    if isinstance(at, datetime):
+        return at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
     if not 0 < at < 1:
         raise InvalidData(f"fraction of events to train on: expected a number between 0 and 1, got {at}")
     moment: datetime = interactions.events["time"][int(at * len(interactions))]  # events are in the order of time

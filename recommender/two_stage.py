@@ -23,6 +23,7 @@ from recommender.models.neighbours import Histories, Recommendations, Row, Weigh
 from recommender.models.similar_content import check_item_features
 from recommender.reranking.first_stage import MASKED, Candidates, FirstStage
 from recommender.reranking.item_profile import ItemProfile
+from recommender.reranking.user_groups import groups_of
 from recommender.splits import require_times
 from recommender.trees import with_float32_thresholds
 from recommender.types import FloatArray, IndexArray
@@ -45,7 +46,8 @@ class TwoStage:
     `retriever` links items with each other (any that counts each item of a history once; it is fitted without
     repeats); `candidates` are ranked per customer; the ranker learns from `windows` periods of `window_days` before the
     end of the data, each with everything before it as history. `item_features` as for `SimilarContent` (category and
-    price are used). `recommend` wants `History` with ages in days.
+    price are used). Features of the users of the interactions tell what their groups buy more than others.
+    `recommend` wants `History` with ages in days and, where there are any, with the customer's features.
     """
 
     retriever: Retriever = field(default_factory=lambda: Ease(repeat_weight=0.0))
@@ -65,6 +67,13 @@ class TwoStage:
         if self._model is None:
             raise NotFitted("TwoStage has not been fitted; call fit(interactions) first")
         return self._model
+
+    @property
+    def size_bytes(self) -> int:
+        """How much was learned. Raises NotFitted."""
+        first, trees = self.model.first, self.model.booster.model_to_string()
+        lifts = sum(group.lifts.nbytes for group in first.groups)
+        return first.table.size_bytes + first.profile.values.nbytes + lifts + len(trees)
 
     def fit(self, interactions: Interactions) -> Self:
         """Learn the ranker on past windows and retrieval on everything. Raises InvalidData without times or windows."""
@@ -140,7 +149,8 @@ class TwoStage:
                 f"TwoStage: {type(self.retriever).__name__} weighs events; take one that counts items once"
             )
         profile = ItemProfile.of(interactions, self.item_features)
-        return FirstStage(table=retriever.table, profile=profile, candidates=self.candidates)
+        groups = groups_of(interactions, profile)
+        return FirstStage(table=retriever.table, profile=profile, candidates=self.candidates, groups=groups)
 
     def _examples(self, interactions: Interactions, cut: datetime) -> Iterator[tuple[FloatArray, IndexArray]]:
         """Features and bought-or-not of the candidates of every customer who came back in the window after `cut`.

@@ -1,17 +1,22 @@
 """Reading tables with types guessed from their text, and writing what training leaves behind."""
 
+import argparse
 import hashlib
 import json
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from recommender.dataset import read_frame
+from recommender.dataset import Interactions
 from recommender.errors import InvalidData
-from recommender.models.similar_content import ITEM_COLUMNS
+from recommender.features import read_item_features, read_user_features
 from recommender.onnx_export import Export
+from recommender.reading import read_frame
+
+TABLE_WIDTH = 110  # at least, since a figure that is cut tells nothing
 
 
 def read_table(path: str | Path) -> pl.DataFrame:
@@ -25,14 +30,33 @@ def _guess(column: pl.Series) -> pl.Series:
     return numbers if numbers.null_count() == column.null_count() else column
 
 
-def read_item_features(path: str | Path) -> pl.DataFrame:
-    """The columns item, text, category and price of a file, as far as it has them; item is always text."""
-    frame = read_frame(path)
-    known = [name for name in ITEM_COLUMNS if name in frame.columns]
-    if "item" not in known:
-        raise InvalidData(f"{path}: no column 'item'; the columns are {', '.join(frame.columns)}")
-    typed = [pl.col(name).cast(pl.Float32 if name == "price" else pl.String) for name in known]
-    return frame.select(typed)
+def add_feature_options(parser: argparse.ArgumentParser) -> None:
+    """Options that say what is known of items and users, for `read_shop`."""
+    parser.add_argument("--items", "--features", help="file with features of the items")
+    parser.add_argument("--item-columns", default="", help="item=...,text=...,category=...,price=...")
+    parser.add_argument("--users", help="file with features of the users")
+    parser.add_argument("--user-columns", default="", help="user=...,age,segment=...,spend=total:number")
+
+
+def read_shop(options: argparse.Namespace) -> tuple[Interactions, pl.DataFrame | None]:
+    """The interactions, with the features of their users, and the features of the items."""
+    for option, file in (("item", options.items), ("user", options.users)):
+        if getattr(options, f"{option}_columns") and not file:
+            raise InvalidData(f"--{option}-columns: name the file as well (--{option}s)")
+    items = read_item_features(options.items, options.item_columns) if options.items else None
+    users = read_user_features(options.users, options.user_columns) if options.users else None
+    interactions = Interactions.read(options.data, options.columns)
+    return interactions if users is None else interactions.with_user_features(users), items
+
+
+def prepare_file(path: Path) -> None:
+    """Make the folder of a file that will be written after long work. Raises InvalidData where it cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise InvalidData(f"{path}: its folder cannot be made: {exc.strerror}") from exc
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise InvalidData(f"{path}: expected a file that can be written")
 
 
 def file_digest(path: str | Path) -> str:

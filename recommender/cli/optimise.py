@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from recommender.cli.files import read_table
-from recommender.dataset import Interactions
+from recommender.cli.files import TABLE_WIDTH, add_feature_options, read_shop, read_table
 from recommender.errors import InvalidData
 from recommender.onnx_export import Signature
 from recommender.optimisation import Variant, draw, optimise, pareto_front
 from recommender.optimisation.measure import holdout_for
+from recommender.reading import require_columns
 from recommender.splits import Case, split_as
 
 
@@ -24,8 +25,11 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser("optimise", help="make cheaper variants of a trained model and measure them")
     parser.add_argument("folder", type=Path, help="folder with model.onnx, as written by train")
     parser.add_argument("--holdout", required=True, help="rows that the model did not learn from, as given to train")
+    parser.add_argument("--text", default="text", help="column with the text (spam)")
+    parser.add_argument("--target", default="label", help="column with the label (spam)")
     parser.add_argument("--columns", default="user=user,item=item,time=time", help="as for evaluate (recommendation)")
     parser.add_argument("--split", default="time:0.8", help="as for evaluate (recommendation)")
+    add_feature_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -42,13 +46,21 @@ def run(options: argparse.Namespace, console: Console) -> None:
     front = pareto_front(variants)
     measure = holdout_for(signature, rows).measure
     _write(options.folder, variants, front, measure)
-    Console().print(_table(variants, front, measure))
+    output = Console()
+    output.width = max(output.width, TABLE_WIDTH)
+    output.print(_table(variants, front, measure))
 
 
 def _rows(options: argparse.Namespace, signature: Signature) -> pl.DataFrame | Sequence[Case]:
     if signature.metadata.get("task") == "recommendation":
-        return split_as(Interactions.read(options.holdout, options.columns), options.split).cases()
-    return read_table(options.holdout)
+        options.data = options.holdout
+        interactions, _ = read_shop(options)
+        return split_as(interactions, options.split).cases()
+    frame = read_table(options.holdout)
+    if "text" not in {spec.name for spec in signature.inputs}:
+        return frame
+    require_columns([options.text, options.target], frame.columns, options.holdout)
+    return frame.select(text=options.text, label=options.target)
 
 
 def _write(folder: Path, variants: Sequence[Variant], front: Sequence[Variant], measure: str) -> None:
@@ -62,7 +74,10 @@ def _write(folder: Path, variants: Sequence[Variant], front: Sequence[Variant], 
 
 
 def _table(variants: Sequence[Variant], front: Sequence[Variant], measure: str) -> Table:
-    table = Table("variant", "front", "MB", "load ms", "us a row", "rows/s", measure, "largest difference")
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("variant", no_wrap=True)
+    for heading in ("front", "MB", "load ms", "µs a row", "rows/s", measure, "largest difference"):
+        table.add_column(heading, no_wrap=True, justify="right")
     for variant in variants:
         table.add_row(
             variant.name,

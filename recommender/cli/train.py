@@ -13,8 +13,7 @@ from sklearn.metrics import f1_score, precision_score, recall_score
 from sklearn.model_selection import train_test_split
 
 from recommender import metrics
-from recommender.cli.files import file_digest, read_item_features, read_table, write_model
-from recommender.dataset import Interactions
+from recommender.cli.files import add_feature_options, file_digest, read_shop, read_table, write_model
 from recommender.errors import InvalidData
 from recommender.onnx_export import Export, export
 from recommender.regression import fit_regression
@@ -47,7 +46,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--quantiles", default="", help="levels such as 0.1,0.9 (regression)")
     parser.add_argument("--columns", default="user=user,item=item,time=time", help="as for evaluate (recommendation)")
     parser.add_argument("--split", default="time:0.8", help="as for evaluate (recommendation)")
-    parser.add_argument("--features", help="file with the columns item, category, price (recommendation)")
+    add_feature_options(parser)
     parser.add_argument("--seed", type=int, default=0)
     parser.set_defaults(run=run)
 
@@ -113,8 +112,7 @@ def _train_spam(options: argparse.Namespace, progress: Callable[[str], None]) ->
 
 
 def _train_recommendation(options: argparse.Namespace, progress: Callable[[str], None]) -> Trained:
-    interactions = Interactions.read(options.data, options.columns)
-    features = read_item_features(options.features) if options.features else None
+    interactions, features = read_shop(options)
     split = split_as(interactions, options.split)
     cases = split.cases()
     progress("measuring on the time after the split")

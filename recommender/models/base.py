@@ -21,6 +21,11 @@ class Retriever(ABC):
             raise NotFitted(f"{type(self).__name__} has not been fitted; call fit(interactions) first")
         return self._table
 
+    @property
+    def size_bytes(self) -> int:
+        """How much was learned. Raises NotFitted."""
+        return self.table.size_bytes
+
     def fit(self, interactions: Interactions) -> Self:
         """Learn from `interactions` and return self."""
         self._table = self._learn(interactions)

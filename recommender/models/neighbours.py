@@ -15,7 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from recommender.errors import InvalidData
-from recommender.history import History, as_history
+from recommender.history import History, as_history, known_ages
 from recommender.ids import IdMap
 from recommender.types import CsrMatrix, DoubleArray, FloatArray, IndexArray, StringArray
 
@@ -104,6 +104,12 @@ class NeighbourTable:
         indptr = np.append(0, np.cumsum(kept.sum(axis=1)))
         return sparse.csr_matrix((self.weights[kept], self.neighbours[kept], indptr), shape=(size, size))
 
+    @property
+    def size_bytes(self) -> int:
+        """Of the arrays and the ids."""
+        ids = sum(map(len, self.items.externals.tolist()))
+        return ids + self.neighbours.nbytes + self.weights.nbytes + self.popularity.nbytes
+
     @cached_property
     def base(self) -> FloatArray:
         """float32 [I]: every item's score for an empty history."""
@@ -152,8 +158,7 @@ class NeighbourTable:
             return owned, np.ones(len(owned), np.float32)
         if self.weighting is Weighting.SEQUENCE:
             return owned, (np.float32(1) / np.arange(len(owned), 0, -1, dtype=np.float32)).astype(np.float32)
-        ages = np.array(given.ages, np.float32)[is_known]
-        return owned, fade(ages, self.decay_days)
+        return owned, fade(known_ages(given)[is_known], self.decay_days)
 
     def known(self, externals: Sequence[str]) -> IndexArray:
         """Distinct internal ids of the known ones, ascending."""

@@ -9,6 +9,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from recommender.dataset import Interactions
 from recommender.errors import InvalidData
+from recommender.features import ITEM_COLUMNS
 from recommender.ids import IdMap
 from recommender.models.base import Retriever
 from recommender.models.cooccurrence import pruned_product
@@ -17,15 +18,13 @@ from recommender.models.popularity import count_customers
 from recommender.text import CharacterNgrams
 from recommender.types import CsrMatrix
 
-ITEM_COLUMNS = ("item", "text", "category", "price")
-
 
 @dataclass
 class SimilarContent(Retriever):
     """Cosine of what is known of the items: text (TF-IDF of character n-grams), category and price.
 
-    `features` has the column item and at least one of text, category (String) and price (a number above 0). Its items
-    are the catalogue, whether bought or not; items that were bought but are not in it are added without content.
+    `features` has the column item and at least one of text, category (String) and price (0 and less are unknown). Its
+    items are the catalogue, whether bought or not; items that were bought but are not in it are added without content.
     `text_weight`, `category_weight`, `price_weight` set how much each part counts. Raises InvalidData.
 
     >>> features = pl.DataFrame({"item": ["1", "2", "3"], "text": ["green tea", "black tea", "strawberry jam"]})
@@ -61,7 +60,8 @@ class SimilarContent(Retriever):
         if "category" in rows.columns and self.category_weight:
             parts.append(_one_hot(rows["category"]) * self.category_weight)
         if "price" in rows.columns and self.price_weight:
-            parts.append(_one_hot((rows["price"].log() * 2).round().cast(pl.Int64)) * self.price_weight)
+            prices = rows["price"].set(rows["price"] <= 0, None)
+            parts.append(_one_hot((prices.log() * 2).round().cast(pl.Int64)) * self.price_weight)
         return parts
 
 

@@ -2,6 +2,7 @@
 
 from recommender.onnx_export.certificate import Certificate
 from recommender.onnx_export.exporting import Export, export
+from recommender.onnx_export.feeds import history_feeds
 from recommender.onnx_export.signature import Signature, TensorSpec
 
-__all__ = ["Certificate", "Export", "Signature", "TensorSpec", "export"]
+__all__ = ["Certificate", "Export", "Signature", "TensorSpec", "export", "history_feeds"]

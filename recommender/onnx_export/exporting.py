@@ -12,14 +12,14 @@ from sklearn.base import BaseEstimator
 
 from recommender.dataset import Interactions
 from recommender.errors import InvalidData
-from recommender.history import History, last_histories, pad_ages, pad_items
+from recommender.history import History, last_histories
 from recommender.ids import as_strings
 from recommender.models.base import Retriever
-from recommender.models.neighbours import Weighting
 from recommender.onnx_export.adversarial import odd_frame, odd_histories, odd_texts
 from recommender.onnx_export.certificate import Answers, Certificate, certify
 from recommender.onnx_export.estimator_graph import Estimator
 from recommender.onnx_export.estimators import export_estimator
+from recommender.onnx_export.feeds import history_feeds, with_odd_features
 from recommender.onnx_export.neighbour_graph import build_neighbour_graph
 from recommender.onnx_export.regression_graph import build_regression_graph
 from recommender.onnx_export.session import cut_rows, open_session, run_in_batches
@@ -90,28 +90,31 @@ def _export_recommender(
     model: Retriever | TwoStage, sample: Interactions, adversarial_rows: int, rng: np.random.Generator
 ) -> Export:
     if isinstance(model, TwoStage):
-        onnx_bytes, items, has_ages = build_two_stage_graph(model.model), model.model.first.table.items, True
+        onnx_bytes, table, groups = (
+            build_two_stage_graph(model.model),
+            model.model.first.table,
+            model.model.first.groups,
+        )
     else:
-        onnx_bytes, items = build_neighbour_graph(model.table), model.table.items
-        has_ages = model.table.weighting is Weighting.AGED
+        onnx_bytes, table, groups = build_neighbour_graph(model.table), model.table, ()
+    signature = Signature.of(onnx_bytes)
     real = _draw(list(last_histories(sample).values()), rng)
-    odd = odd_histories(items.externals.tolist(), adversarial_rows, rng)
+    odd = with_odd_features(odd_histories(table.items.externals.tolist(), adversarial_rows, rng), groups, rng)
     histories = sorted(real, key=_length) + sorted(odd, key=_length)  # so that a batch needs little padding
     native = model.recommend(histories, k=_COMPARED_K)
-    answers = run_in_batches(open_session(onnx_bytes), _history_feeds(histories, has_ages=has_ages))
+    answers = run_in_batches(open_session(onnx_bytes), _history_feeds(histories, signature))
     certificate = certify(
         Answers(numbers=native.scores.astype(np.float64), names=native.items),
         Answers(numbers=answers["scores"].astype(np.float64), names=answers["items"]),
         sample_rows=len(real),
     )
-    return Export(onnx_bytes=onnx_bytes, signature=Signature.of(onnx_bytes), certificate=certificate)
+    return Export(onnx_bytes=onnx_bytes, signature=signature, certificate=certificate)
 
 
-def _history_feeds(histories: list[History], *, has_ages: bool) -> Iterator[dict[str, Any]]:
+def _history_feeds(histories: list[History], signature: Signature) -> Iterator[dict[str, Any]]:
     k = np.array([_COMPARED_K], np.int64)
     for start in range(0, len(histories), _HISTORIES_AT_ONCE):
-        piece = histories[start : start + _HISTORIES_AT_ONCE]
-        yield {"history": pad_items(piece), "k": k} | ({"ages": pad_ages(piece)} if has_ages else {})
+        yield {**history_feeds(histories[start : start + _HISTORIES_AT_ONCE], signature), "k": k}
 
 
 def _length(history: History) -> int:

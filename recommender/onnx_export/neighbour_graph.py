@@ -68,7 +68,8 @@ def declare_request(graph: GraphBuilder, *, has_ages: bool) -> Request:
     ages = None
     if has_ages:
         given = graph.input("ages", FLOAT, ["N", "H"], default=np.zeros((1, 1), np.float32))
-        ages = graph.op("Expand", given, graph.op("Shape", history))
+        known = graph.op("Where", graph.op("IsNaN", given), graph.constant(np.float32(0)), given)
+        ages = graph.op("Expand", known, graph.op("Shape", history))
     exclude = graph.input("exclude", STRING, ["N", "E"], default=np.array([[""]], object))
     unavailable = graph.input("unavailable", STRING, ["U"], default=np.array([""], object))
     k = graph.input("k", INT64, [1], default=np.array([DEFAULT_K], np.int64))
@@ -173,7 +174,10 @@ class NeighbourWriter:
         return self.graph.op("Concat", customers, self.graph.constant(np.array([self.columns], np.int64)), axis=0)
 
     def at_most_all(self, k: str) -> str:
-        return self.graph.op("Min", k, self.graph.constant(np.array([self.no_item], np.int64)))
+        """`k` from 0 to the number of items."""
+        graph = self.graph
+        from_zero = graph.op("Max", k, graph.constant(np.array([0], np.int64)))
+        return graph.op("Min", from_zero, graph.constant(np.array([self.no_item], np.int64)))
 
     def take_best(self, scores: str, count: str) -> tuple[str, str]:
         """The `count` best scores of each row and their columns; among equals the lower column comes first.
@@ -230,7 +234,7 @@ class NeighbourWriter:
         link = graph.op("Gather", hits, graph.constant(np.int64(1)))
         event = graph.op("Where", wins, graph.op("Div", link, width), last)
         first = graph.op("ScatterElements", graph.op("Expand", last, count), cell, event, axis=0, reduction="min")
-        first = graph.op("Reshape", first, graph.op("Shape", places))
+        first = graph.op("Reshape", first, graph.op("Shape", places), allowzero=1)
         return graph.op("GatherElements", links.owned, first, axis=1)
 
     def _cells(self, links: Links, places: str, count: str) -> str:
@@ -238,7 +242,7 @@ class NeighbourWriter:
         graph = self.graph
         one = graph.constant(np.int64(1))
         numbers = graph.op("Range", one, graph.op("Add", graph.op("Squeeze", count), one), one)
-        numbers = graph.op("Reshape", graph.op("Cast", numbers, to=INT32), graph.op("Shape", places))
+        numbers = graph.op("Reshape", graph.op("Cast", numbers, to=INT32), graph.op("Shape", places), allowzero=1)
         nowhere = graph.op("Expand", graph.constant(np.int32(0)), self._width(graph.dimension(places, 0)))
         cells = graph.op("ScatterElements", nowhere, places, numbers, axis=1)
         return graph.op("GatherElements", cells, links.columns, axis=1)

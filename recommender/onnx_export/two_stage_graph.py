@@ -4,6 +4,8 @@ Every step repeats the native one in float32 and in the same order, so that cand
 and only the sum of the leaves may differ in the last one.
 """
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +13,11 @@ import numpy as np
 from onnxmltools import convert_lightgbm
 from onnxmltools.convert.common.data_types import FloatTensorType
 
-from recommender.onnx_export.builder import FLOAT, STRING, GraphBuilder
+from recommender.onnx_export.builder import FLOAT, INT64, STRING, GraphBuilder
+from recommender.onnx_export.feeds import input_of
 from recommender.onnx_export.neighbour_graph import CONVERTER_OPSET, Links, NeighbourWriter, Request, declare_request
 from recommender.reranking.first_stage import BLEND, FAST_DAYS, LINK_DAYS, MASKED, NEVER, SLOW_DAYS, FirstStage
+from recommender.reranking.user_groups import UserGroups
 from recommender.two_stage import TwoStageModel
 from recommender.version import VERSION
 
@@ -22,20 +26,24 @@ def build_two_stage_graph(model: TwoStageModel) -> bytes:
     """The graph of `TwoStage.recommend`.
 
     Inputs: history string [N, H], padded with "". Optional: ages float32 [N, H] in days, exclude string [N, E] (or
-    [1, E]), unavailable string [U], k int64 [1]. Outputs: items string, scores float32, reasons string and sources
-    string ("again": bought before, "similar": linked with the reason, "trending": neither), each [N, k].
+    [1, E]), unavailable string [U], k int64 [1], and user_<name> [N, 1] for each feature of customers, string ("" is
+    unknown) or float32 (NaN is). Outputs: items string, scores float32, reasons string and sources string ("again":
+    bought before, "similar": linked with the reason, "trending": neither), each [N, k].
     """
     graph = GraphBuilder()
     request = declare_request(graph, has_ages=True)
     writer = _Writer(graph, model.first, NeighbourWriter(graph, model.first.table, len(model.first.table.items) + 1))
+    groups = [writer.group(feature) for feature in model.first.groups]
     events = writer.events(request)
-    dense = writer.dense_scores(events)
+    dense = writer.dense_scores(events) | writer.lift(groups, request.customers)
     blend, items = writer.choose(writer.barred(writer.blend(dense), request), request.k)
     columns = {name: graph.op("GatherElements", values, items, axis=1) for name, values in dense.items()}
     features = writer.features(events, columns, blend, items)
     scores = writer.rank(features, events, blend, model)
     writer.name_outputs(request, events, items, scores, columns["times"])
-    return graph.build("two_stage_recommendation", {"task": "recommendation", "library_version": VERSION})
+    gaps = [input_of(feature.name) for feature in model.first.groups if feature.labels is None]
+    metadata = {"task": "recommendation", "allows_nan": json.dumps(gaps), "library_version": VERSION}
+    return graph.build("two_stage_recommendation", metadata)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,13 +116,38 @@ class _Writer:
         filled = graph.op("Expand", self.number(start), shape)
         return graph.op("ScatterElements", filled, events.items, values, axis=1, reduction=reduction)
 
+    def group(self, feature: UserGroups) -> str:
+        """Declare the feature's input; `UserGroups.group_of` as int64 [N, 1], or [1, 1] where it is left out."""
+        graph, name = self.graph, input_of(feature.name)
+        if feature.labels is not None:
+            text = graph.input(name, STRING, ["N", 1], default=np.array([[""]], object))
+            return graph.encode(text, feature.labels, default=feature.count)
+        amount = graph.input(name, FLOAT, ["N", 1], default=np.array([[np.nan]], np.float32))
+        reached = graph.op("GreaterOrEqual", amount, self.const(feature.edges[np.newaxis]))
+        band = graph.op("ReduceSum", graph.op("Cast", reached, to=INT64), self.axis(1), keepdims=1)
+        return graph.op("Where", graph.op("IsNaN", amount), self.const(np.int64(feature.count)), band)
+
+    def lift(self, groups: Sequence[str], customers: str) -> dict[str, str]:
+        """`FirstStage._lift` for every item and "no item", float32 [N, I + 1], if there are groups."""
+        graph, total = self.graph, ""
+        for feature, group in zip(self.first.groups, groups, strict=True):
+            table = self.const(np.pad(feature.lifts, ((0, 0), (0, 1))))
+            lifts = graph.op("Flatten", graph.op("Gather", table, group))
+            total = graph.op("Add", total, lifts) if total else lifts
+        if not total:
+            return {}
+        mean = graph.op("Div", total, self.number(len(groups)))
+        return {"lift": graph.op("Expand", mean, self._per_customer(customers, self.links.no_item + 1))}
+
     def blend(self, dense: dict[str, str]) -> str:
         graph = self.graph
         recent, own, trend = BLEND
         links = graph.op("Add", dense["links"], graph.op("Mul", dense["recent_links"], self.const(recent)))
         with_own = graph.op("Add", links, graph.op("Mul", dense["own"], self.const(own)))
-        trending = np.append(self.first.profile.trend * trend, np.float32(0))[np.newaxis]
-        return graph.op("Add", with_own, self.const(trending.astype(np.float32)))
+        trending = self.const(np.append(self.first.profile.trend * trend, np.float32(0))[np.newaxis])
+        if "lift" in dense:
+            trending = graph.op("Mul", trending, dense["lift"])
+        return graph.op("Add", with_own, trending)
 
     def barred(self, blend: str, request: Request) -> str:
         """Mask excluded and unavailable items and, with them, "no item"."""

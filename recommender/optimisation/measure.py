@@ -13,8 +13,8 @@ from sklearn.metrics import f1_score
 
 from recommender import metrics
 from recommender.errors import InvalidData
-from recommender.history import pad_ages, pad_items
 from recommender.ids import as_strings
+from recommender.onnx_export.feeds import history_feeds
 from recommender.onnx_export.session import cut_rows, open_session
 from recommender.onnx_export.signature import Signature
 from recommender.splits import Case
@@ -62,7 +62,7 @@ def holdout_for(signature: Signature, rows: pl.DataFrame | Sequence[Case]) -> Ho
     """
     inputs = {spec.name for spec in signature.inputs}
     if "history" in inputs and not isinstance(rows, pl.DataFrame):
-        return _recommendation(rows, has_ages="ages" in inputs)
+        return _recommendation(rows, signature)
     if isinstance(rows, pl.DataFrame) and signature.metadata.get("task") == "regression":
         return _regression(rows, signature)
     if isinstance(rows, pl.DataFrame) and "text" in inputs:
@@ -70,11 +70,8 @@ def holdout_for(signature: Signature, rows: pl.DataFrame | Sequence[Case]) -> Ho
     raise InvalidData("holdout: expected cases for a recommender, or a frame for a regression or text classifier")
 
 
-def _recommendation(cases: Sequence[Case], *, has_ages: bool) -> Holdout:
-    histories = [case.history for case in cases]
-    feeds: dict[str, AnyArray] = {"history": pad_items(histories)}
-    if has_ages:
-        feeds["ages"] = pad_ages(histories)
+def _recommendation(cases: Sequence[Case], signature: Signature) -> Holdout:
+    feeds = history_feeds([case.history for case in cases], signature)
 
     def ndcg(found: Mapping[str, AnyArray]) -> float:
         hits, relevant = metrics.find_hits(found["items"][:, :10], [case.relevant for case in cases])

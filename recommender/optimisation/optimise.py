@@ -1,6 +1,7 @@
 """Make cheaper variants of an exported model, measure each, and keep those that nothing else beats."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 import polars as pl
@@ -9,11 +10,13 @@ from recommender.onnx_export import Export, export
 from recommender.onnx_export.session import open_session
 from recommender.onnx_export.signature import Signature
 from recommender.optimisation.measure import Holdout, Variant, answers, holdout_for, measure
-from recommender.optimisation.rewrite import variants_of
+from recommender.optimisation.rewrite import fewer_trees, has_trees, variants_of
 from recommender.regression import fit_regression
 from recommender.splits import Case
 from recommender.text import fit_text_classifier
 from recommender.types import AnyArray
+
+_ENOUGH = 0.995  # of the quality of all trees
 
 
 def optimise(
@@ -25,8 +28,9 @@ def optimise(
     """All variants of a model exported here, the original first.
 
     Pruned (fewer trees, n-grams or neighbours), float16 weights, int8 products, and a student: a small model fitted on
-    the original's own answers to the first half of the holdout (for text classifiers, and for regressions without
-    quantiles). Quality is measured on the second half for all. See `pareto_front`. Raises InvalidData.
+    the original's own answers (for text classifiers, and for regressions without quantiles). Students learn from the
+    first half of the holdout, and the number of trees that is enough is chosen on it; quality is measured on the second
+    half for all. See `pareto_front`. Raises InvalidData.
     """
     onnx_bytes = exported.onnx_bytes if isinstance(exported, Export) else exported
     signature = Signature.of(onnx_bytes)
@@ -34,14 +38,29 @@ def optimise(
     rows = holdout_for(signature, holdout[half:])
     original = answers(open_session(onnx_bytes), rows)
     found = [measure("original", onnx_bytes, rows, original)]
-    for name, changed in variants_of(onnx_bytes):
+    for name, changed in chain(
+        variants_of(onnx_bytes), _enough_trees(onnx_bytes, holdout_for(signature, holdout[:half]))
+    ):
         progress(name)
-        found.append(measure(name, changed, rows, original))
+        if all(changed != variant.onnx_bytes for variant in found):
+            found.append(measure(name, changed, rows, original))
     has_quantiles = len(signature.outputs) > 1 and signature.metadata["task"] == "regression"
     if isinstance(holdout, pl.DataFrame) and not has_quantiles:
         progress("student")
         found.extend(_students(onnx_bytes, signature, holdout[:half], rows, original))
     return found
+
+
+def _enough_trees(onnx_bytes: bytes, chosen_on: Holdout) -> Iterator[tuple[str, bytes]]:
+    """The fewest tenths of the trees, if there are any, that keep `_ENOUGH` of the quality."""
+    if not has_trees(onnx_bytes):
+        return
+    goal = _ENOUGH * chosen_on.quality(answers(open_session(onnx_bytes), chosen_on))
+    for tenths in range(1, 10):
+        changed = fewer_trees(onnx_bytes, 10 / tenths)
+        if chosen_on.quality(answers(open_session(changed), chosen_on)) >= goal:
+            yield f"{tenths}0 % of the trees", changed
+            return
 
 
 def _students(

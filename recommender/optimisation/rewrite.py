@@ -32,7 +32,12 @@ def variants_of(onnx_bytes: bytes) -> Iterator[tuple[str, bytes]]:
         yield "int8 products", quantised(onnx_bytes)
 
 
-def fewer_trees(onnx_bytes: bytes, share: int) -> bytes:
+def has_trees(onnx_bytes: bytes) -> bool:
+    """Whether `fewer_trees` changes anything."""
+    return any(node.op_type in _TREES for node in onnx.load_from_string(onnx_bytes).graph.node)
+
+
+def fewer_trees(onnx_bytes: bytes, share: float) -> bytes:
     """Keep the first 1/share of the trees, as `num_iteration` does in LightGBM."""
     model = onnx.load_from_string(onnx_bytes)
     for node in model.graph.node:
@@ -41,10 +46,10 @@ def fewer_trees(onnx_bytes: bytes, share: int) -> bytes:
     return _bytes(model)
 
 
-def _cut_trees(node: onnx.NodeProto, share: int) -> None:
+def _cut_trees(node: onnx.NodeProto, share: float) -> None:
     attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
     trees = max(attributes["nodes_treeids"]) + 1
-    limit = max(1, trees // share)
+    limit = max(1, int(trees / share + 1e-9))
     for prefix in ("nodes", "target", "class"):
         ids = attributes.get(f"{prefix}_treeids")
         if ids is not None:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recommender.history import History, as_history
+from recommender.history import History, as_history, known_ages
 from recommender.models.neighbours import NeighbourTable, fade, top_k
 from recommender.reranking.item_profile import ItemProfile
+from recommender.reranking.user_groups import UserGroups
 from recommender.types import BoolArray, FloatArray, IndexArray
 
 NEVER = np.float32(9999)  # the age in days of what did not happen
@@ -38,22 +39,25 @@ class Candidates:
 
 @dataclass(frozen=True, kw_only=True)
 class FirstStage:
-    """What retrieval learned: links between items (no item to itself) and the profile of each item."""
+    """What retrieval learned: links between items (no item to itself), the profile of each, and who buys it."""
 
     table: NeighbourTable
     profile: ItemProfile
     candidates: int
+    groups: tuple[UserGroups, ...] = ()
 
     @property
     def feature_names(self) -> tuple[str, ...]:
         affinity = ("affinity",) if self.profile.categories is not None else ()
-        return (*_OWN, *_MADE, *affinity, *self.profile.columns)
+        lift = ("lift",) if self.groups else ()
+        return (*_OWN, *lift, *_MADE, *affinity, *self.profile.columns)
 
     def describe(self, history: History | Sequence[str], *, k: int, barred: IndexArray) -> Candidates:
         """Candidates (at least k, as far as there are items) for one history, `barred` items last and MASKED."""
-        items, ages = self._events(as_history(history))
+        given = as_history(history)
+        items, ages = self._events(given)
         owned = np.unique(items)
-        scores = self._scores(items, ages, owned)
+        scores = self._scores(items, ages, owned) | self._lift(given)
         blend = self.blend(scores)
         blend[barred] = MASKED
         best = top_k(blend, max(self.candidates, k))
@@ -73,7 +77,7 @@ class FirstStage:
     def _events(self, history: History) -> tuple[IndexArray, FloatArray]:
         items = self.table.items.to_internal(history.items)
         is_known = items >= 0
-        ages = np.clip(np.array(history.ages, np.float32)[is_known], np.float32(0), NEVER - np.float32(1))
+        ages = np.clip(known_ages(history)[is_known], np.float32(0), NEVER - np.float32(1))
         return items[is_known], ages
 
     def _scores(self, items: IndexArray, ages: FloatArray, owned: IndexArray) -> dict[str, FloatArray]:
@@ -98,11 +102,19 @@ class FirstStage:
         size = len(self.table.items)
         return _added(size + 1, self.table.neighbours[owned].ravel(), weights.ravel())[:size]
 
+    def _lift(self, history: History) -> dict[str, FloatArray]:
+        """How much more than others the customer's groups buy each item, float32 [I], if there are groups."""
+        if not self.groups:
+            return {}
+        total = sum(group.lifts[group.group_of(history)] for group in self.groups)
+        return {"lift": np.asarray(total / np.float32(len(self.groups)), np.float32)}
+
     def blend(self, scores: dict[str, FloatArray]) -> FloatArray:
-        """The score that chooses the candidates, float32 [I]."""
+        """The score that chooses the candidates, float32 [I]; what sells now counts by who buys it."""
         recent, own, trend = BLEND
         links = scores["links"] + scores["recent_links"] * recent
-        return np.asarray(links + scores["own"] * own + self.profile.trend * trend, np.float32)
+        trending = self.profile.trend * trend * scores.get("lift", np.float32(1))
+        return np.asarray(links + scores["own"] * own + trending, np.float32)
 
     def _made(
         self, columns: dict[str, FloatArray], blend: FloatArray, ages: FloatArray, owned: int

@@ -61,11 +61,23 @@ def test_training_a_spam_filter_reports_its_f1(tmp_path: Path, capsys: pytest.Ca
     assert "f1" in capsys.readouterr().out
 
 
-def test_training_a_recommender_writes_one_graph(sales: Path, tmp_path: Path) -> None:
-    status = main(["train", "recommendation", "--data", str(sales), "--out", str(tmp_path / "shop")])
+@pytest.fixture
+def known(tmp_path: Path) -> list[str]:
+    """Options that name what is known of items and users."""
+    items, users = tmp_path / "items.csv", tmp_path / "users.csv"
+    pl.DataFrame({"sku": [f"i{n}" for n in range(24)], "kind": ["a", "b"] * 12}).write_csv(items)
+    pl.DataFrame({"user": [f"u{n}" for n in range(30)], "side": ["left", "right"] * 15}).write_csv(users)
+    return ["--items", str(items), "--item-columns", "item=sku,category=kind", "--users", str(users)]
+
+
+def test_training_a_recommender_writes_one_graph_that_takes_features_of_users(
+    sales: Path, known: list[str], tmp_path: Path
+) -> None:
+    status = main(["train", "recommendation", "--data", str(sales), *known, "--out", str(tmp_path / "shop")])
 
     signature = json.loads((tmp_path / "shop" / "signature.json").read_text(encoding="utf-8"))
     assert status == 0
+    assert [spec["name"] for spec in signature["inputs"]][-1] == "user_side"
     assert [spec["name"] for spec in signature["outputs"]] == ["items", "scores", "reasons", "sources"]
 
 
@@ -83,12 +95,47 @@ def test_evaluate_writes_the_figures_of_every_model(
     assert "ease" in capsys.readouterr().out
 
 
+def test_features_of_items_and_users_reach_the_evaluation(sales: Path, known: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "figures.json"
+    data = ["--data", str(sales), "--columns", "user=user,item=item,time=time"]
+
+    assert main(["evaluate", *data, *known, "--models", "two_stage,popularity", "--json", str(out)]) == 0
+
+    figures = json.loads(out.read_text(encoding="utf-8"))["models"]
+    assert set(figures) == {"two_stage", "popularity", "recent_popularity"}
+    assert "diversity" in figures["two_stage"]
+
+
+def test_no_figure_is_cut_where_the_output_is_narrow(
+    sales: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+
+    assert (
+        main(["evaluate", "--data", str(sales), "--columns", "user=user,item=item,time=time", "--models", "ease"]) == 0
+    )
+
+    assert "…" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (["evaluate", "--data", "nothing.csv", "--columns", "user=u,item=i"], "nothing.csv: no such file"),
         (["evaluate", "--data", "nothing.csv", "--columns", "customer=u"], "expected role=column"),
         (["train", "regression", "--data", "nothing.csv", "--out", "x"], "--target"),
+        (
+            ["evaluate", "--data", "x", "--columns", "user=u,item=i", "--models", "magic"],
+            "similar_content, two_stage, got",
+        ),
+        (
+            ["evaluate", "--data", "x", "--columns", "user=u,item=i", "--json", "/proc/no/x.json"],
+            "its folder cannot be",
+        ),
+        (
+            ["evaluate", "--data", "x", "--columns", "user=u,item=i", "--user-columns", "user=u"],
+            "name the file as well",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence_and_status_1(

@@ -69,6 +69,37 @@ def test_a_bad_value_is_named_by_file_line_and_column(tmp_path: Path, broken: st
     assert complaint in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("latin.csv", "user,item\na,tea\nb,thé\n".encode("latin-1"), r"latin.csv: line 3: expected text in UTF-8"),
+        ("ragged.csv", b"user,item\na,tea\nb,jam,2\n", r"ragged.csv: line 3: expected 2 fields, got 3"),
+        ("torn.csv.gz", gzip.compress(b"user,item\na,tea\n" * 99)[:40], r"torn.csv.gz: unexpected end of file"),
+        ("empty.csv", b"", r"empty.csv: empty CSV"),
+        ("other.csv", b"customer,item\na,tea\n", r"other.csv: no column 'user'; the columns are customer, item"),
+        ("odd.parquet", b"PAR1", r"odd.parquet: "),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_with_the_line(
+    tmp_path: Path, name: str, content: bytes, complaint: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+
+    with pytest.raises(InvalidData, match=complaint):
+        Interactions.read(path, "user=user,item=item")
+
+
+def test_a_missing_column_of_a_parquet_file_and_a_column_of_lists_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "sales.parquet"
+    pl.DataFrame({"customer": [1], "items": [["tea"]]}).write_parquet(path)
+
+    with pytest.raises(InvalidData, match=r"sales\.parquet: no column 'user'; the columns are customer, items"):
+        Interactions.read(path, "user=user,item=items")
+    with pytest.raises(InvalidData, match=r"column items: expected texts or whole numbers, got List"):
+        Interactions.read(path, "user=customer,item=items")
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidData, match=r"nothing\.csv: no such file"):
         Interactions.read(tmp_path / "nothing.csv", COLUMNS)

@@ -19,6 +19,7 @@ from recommender import (
     Ease,
     Export,
     ExportMismatch,
+    History,
     IdMap,
     ImplicitAls,
     Interactions,
@@ -160,6 +161,26 @@ def test_a_large_catalogue_with_many_equal_scores_is_searched_exactly() -> None:
         assert reasons.tolist() == native.reasons.tolist()
         np.testing.assert_allclose(scores, native.scores, rtol=1e-6)
     assert session.run(["items"], {"history": np.empty((0, 2), dtype=object)})[0].shape == (0, 10)
+    assert [part.shape for part in session.run(None, {"history": names[:4, np.newaxis], "k": np.array([0])})] == [
+        (4, 0)
+    ] * 3
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_no_places_are_no_error(exported_ease: Export, k: int) -> None:
+    assert ask(exported_ease, history=np.array([["item 00"]], object), k=np.array([k]))[0].shape == (1, 0)
+
+
+def test_an_age_that_is_no_number_counts_as_unknown(checkerboard: Interactions) -> None:
+    model = PersonalFrequency().fit(checkerboard)
+    session = open_session(export(model, checkerboard, adversarial_rows=ROWS).onnx_bytes)
+    history = History(("item 00", "item 02"), (float("nan"), 1e300))
+
+    feeds = {"history": np.array([history.items], object), "ages": np.array([[np.nan, np.inf]], np.float32)}
+    items, scores, _ = session.run(None, feeds)
+
+    assert items.tolist() == model.recommend([history]).items.tolist()
+    np.testing.assert_allclose(scores, model.recommend([history]).scores, rtol=1e-6)
 
 
 def test_one_row_of_exclude_holds_for_every_customer(exported_ease: Export) -> None:

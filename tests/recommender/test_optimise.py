@@ -10,6 +10,8 @@ from recommender import (
     Ease,
     Interactions,
     InvalidData,
+    ItemKnn,
+    TwoStage,
     Variant,
     export,
     fit_regression,
@@ -20,6 +22,7 @@ from recommender import (
 )
 from recommender.cli import main
 from recommender.onnx_export.session import open_session
+from recommender.optimisation import draw
 from recommender.optimisation.rewrite import fewer_neighbours, fewer_ngrams, fewer_trees
 
 
@@ -71,7 +74,9 @@ def test_a_regression_has_pruned_trees_and_a_student(houses: pl.DataFrame) -> No
 
     found = {one.name: one for one in optimise(exported, houses)}
 
-    assert set(found) == {"original", "1/2 of the trees", "1/4 of the trees", "1/8 of the trees", "student"}
+    chosen = [name for name in found if name.endswith("0 % of the trees")]
+    assert set(found) == {"original", "1/2 of the trees", "1/4 of the trees", "1/8 of the trees", *chosen, "student"}
+    assert [found[name].quality > 0.99 * found["original"].quality for name in chosen] == [True]
     assert found["original"].max_abs_diff == 0.0
     assert found["1/8 of the trees"].file_bytes < found["original"].file_bytes
     assert found["student"].quality > 0.9
@@ -146,3 +151,54 @@ def test_the_command_writes_variants_and_a_picture(
     assert ET.parse(out / "tradeoff.svg").getroot().tag.endswith("svg")
     assert list(out.glob("variant_*.onnx"))
     assert "original" in capsys.readouterr().out
+
+
+def test_the_command_takes_other_names_of_the_columns_of_texts_and_says_which_is_missing(
+    messages: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts, out = messages["text"].to_list(), tmp_path / "model"
+    out.mkdir()
+    exported = export(
+        fit_text_classifier(texts, messages["label"].to_list(), positive="spam"), texts, adversarial_rows=9
+    )
+    (out / "model.onnx").write_bytes(exported.onnx_bytes)
+    messages.rename({"text": "body", "label": "kind"}).write_csv(tmp_path / "mail.csv")
+    command = ["optimise", str(out), "--holdout", str(tmp_path / "mail.csv"), "--text", "body"]
+
+    assert main([*command, "--target", "kind"]) == 0
+    assert main(command) == 1
+    assert "mail.csv: no column 'label'; the columns are" in capsys.readouterr().err
+
+
+def test_the_command_measures_a_recommender_with_what_is_known_of_its_users(tmp_path: Path) -> None:
+    days = [f"2024-01-{day:02}" for day in range(1, 29)]
+    rows = [(f"u{user}", f"i{(user + day) % 9}", days[day]) for user in range(24) for day in range(user % 3, 28, 3)]
+    sales = pl.DataFrame(rows, schema=["user", "item", "time"], orient="row")
+    users = pl.DataFrame({"user": [f"u{user}" for user in range(24)], "side": ["left", "right"] * 12})
+    sales.write_csv(tmp_path / "sales.csv")
+    users.write_csv(tmp_path / "users.csv")
+    shop = Interactions.from_frame(sales).with_user_features(users)
+    model = TwoStage(retriever=ItemKnn(), trees=10, windows=1, window_days=7).fit(shop)
+    exported = export(model, shop, adversarial_rows=50)
+    (tmp_path / "model.onnx").write_bytes(exported.onnx_bytes)
+
+    status = main(
+        ["optimise", str(tmp_path), "--holdout", str(tmp_path / "sales.csv"), "--users", str(tmp_path / "users.csv")]
+    )
+
+    content = json.loads((tmp_path / "variants.json").read_text(encoding="utf-8"))
+    assert status == 0
+    assert content["measure"] == "nDCG@10"
+    assert "1/2 of the neighbours" in [one["name"] for one in content["variants"]]
+    assert exported.signature.inputs[-1].name == "user_side"
+
+
+def test_names_in_the_picture_keep_apart_even_where_the_dots_do_not() -> None:
+    alike = [variant(f"variant number {place}", 0.9, 100.0, 1000 + place) for place in range(5)]
+
+    root = ET.fromstring(draw([*alike, variant("far", 0.5, 10.0, 10)], alike[:1], "R²"))
+
+    names = [text for text in root.iter("{http://www.w3.org/2000/svg}text") if (text.text or "").startswith("variant")]
+    places = {(round(float(text.get("x", "0"))), round(float(text.get("y", "0")))) for text in names}
+    assert len(names) == len(places) == 5
+    assert all(abs(x - u) > 90 or abs(y - v) > 14 for x, y in places for u, v in places if (x, y) != (u, v))

@@ -17,8 +17,10 @@ from recommender import (
     TwoStage,
     export,
     fit_text_classifier,
+    history_feeds,
     metrics,
     pad_histories,
+    read_user_features,
     split_by_time,
 )
 from recommender.history import pad_ages, pad_items
@@ -90,3 +92,20 @@ def test_sms_spam_is_found_and_the_export_agrees_on_every_message() -> None:
     assert f1_score(test_labels, label, pos_label="spam") >= 0.95
     assert exported.certificate.sample_rows == 5574
     assert exported.certificate.max_abs_diff <= 1e-5
+
+
+def test_features_of_households_reach_the_exported_two_stages_of_complete_journey() -> None:
+    folder = DATA / "complete_journey"
+    columns = "user=household_id,item=product_id,time=transaction_timestamp,weight=quantity,basket=basket_id"
+    households = read_user_features(folder / "demographics.csv.gz", "user=household_id,age,income,household_size")
+    shop = Interactions.read(folder / "transactions_sample.csv.gz", columns).with_user_features(households)
+    split = split_by_time(shop, 0.8)
+    model = TwoStage(retriever=Ease(repeat_weight=0.0, most_items=1500)).fit(split.train)
+    exported = export(model, split.train, adversarial_rows=500)
+    cases = split.cases()[:200]
+
+    session = open_session(exported.onnx_bytes)
+    items = session.run(["items"], history_feeds([case.history for case in cases], exported.signature))[0]
+
+    assert [spec.name for spec in exported.signature.inputs][-3:] == ["user_age", "user_income", "user_household_size"]
+    assert items.tolist() == model.recommend([case.history for case in cases], k=10).items.tolist()
