@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import lightgbm as lgb
 import numpy as np
 import polars as pl
 import pytest
@@ -156,3 +157,22 @@ def test_an_interrupted_training_leaves_nothing_behind(
 
     assert main(["train", "regression", "--data", str(houses), "--target", "price", "--out", str(out)]) == 130
     assert not out.exists()
+
+
+def test_convert_writes_a_proved_model_from_a_text_of_lightgbm(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(100, 2))
+    booster = lgb.train({"verbose": -1, "num_leaves": 4, "num_threads": 1}, lgb.Dataset(rows, rows[:, 0]), 3)
+    booster.save_model(tmp_path / "model.txt")
+    assert main(["convert", str(tmp_path / "model.txt"), "--out", str(tmp_path / "out")]) == 0
+    certificate = json.loads((tmp_path / "out" / "certificate.json").read_text())
+    assert (certificate["rows"], certificate["sample_rows"], certificate["flips"]) == (10_000, 0, 0)
+    assert (tmp_path / "out" / "model.onnx").stat().st_size > 0
+
+
+@pytest.mark.parametrize("text", ["", "tree\n", "tree\nversion=v4\nnum_class=1\n", "\x00\x01"])
+def test_convert_refuses_another_text_with_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    (tmp_path / "model.txt").write_text(text)
+    assert main(["convert", str(tmp_path / "model.txt"), "--out", str(tmp_path / "out")]) == 1
+    assert "error: LightGBM does not read this text" in " ".join(capsys.readouterr().err.split())
