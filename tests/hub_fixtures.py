@@ -91,6 +91,11 @@ class Api:
         return response
 
 
+def register_direct(**words: Any) -> ModelVersion:
+    """Register a version of a model whose aliases move at once."""
+    return register_version(**{"approval": "direct", "actor": ACTOR} | words)
+
+
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> None:
     Snapshots.forget_all()
@@ -125,13 +130,13 @@ def receiver() -> Iterator[WebhookReceiver]:
 
 @pytest.fixture
 def price_model(db: None) -> ModelVersion:
-    return register_version(name="price-model", task="regression", data=linear_model(), alias="champion", actor=ACTOR)
+    return register_direct(name="price-model", task="regression", data=linear_model(), alias="champion")
 
 
 @pytest.fixture
 def scenario(db: None) -> str:
     """`home-page`, and three customers: ann bought a and b, ben bought c, cid bought d."""
-    register_version(name="items", task="recommendation", data=fixed_recommender(), alias="champion", actor=ACTOR)
+    register_direct(name="items", task="recommendation", data=fixed_recommender(), alias="champion")
     start = datetime(2026, 1, 1, tzinfo=UTC)
     bought = [("ann", "a"), ("ann", "b"), ("ben", "c"), ("cid", "d")]
     rows = ((user, item, "purchase", 1.0, start + timedelta(days=day)) for day, (user, item) in enumerate(bought))

@@ -18,8 +18,9 @@ from inferhub.api.authentication import caller_of
 from inferhub.api.reading import ModelVersionsView, find_model_version, show_model_version
 from inferhub.errors import FieldError, InvalidInput, TooLarge
 from inferhub.lib.describe import describe
-from inferhub.registry.services import Provenance, fetch_artifact, move_alias, register_version
 from inferhub.runtime.golden_file import MOST_BYTES as MOST_GOLDEN_BYTES
+from inferhub.registry.aliases import move_alias
+from inferhub.registry.services import Provenance, fetch_artifact, register_version
 
 _FORM_BYTES = (1 << 20) + MOST_GOLDEN_BYTES  # what a form may hold beside the file
 _FILES = ("file", "golden")

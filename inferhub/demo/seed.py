@@ -22,8 +22,10 @@ from inferhub.demo.dataset import Dataset
 from inferhub.demo.training import TrainedModel, train_models
 from inferhub.errors import Conflict
 from inferhub.recommendations.services import save_scenario
-from inferhub.registry.models import ModelVersion, RegisteredModel
-from inferhub.registry.services import CHAMPION, Provenance, move_alias, register_version
+from inferhub.registry.models import Approval, ModelVersion, RegisteredModel
+from inferhub.registry.aliases import move_alias
+from inferhub.registry.evidence import CHAMPION
+from inferhub.registry.services import Provenance, register_version
 from inferhub.rulesets.services import save_rule_set
 
 Report = Callable[[str], None]
@@ -120,6 +122,7 @@ def _register(model: TrainedModel, data: Dataset) -> ModelVersion:
         data=model.export.onnx_bytes,
         alias=CHAMPION,
         description=model.description,
+        approval=Approval.DIRECT,  # there is one person in a demo
         provenance=Provenance(
             certificate=model.certificate,
             metrics=model.metrics,

@@ -19,7 +19,9 @@ from inferhub.decisions.models import Workflow
 from inferhub.errors import InferhubError, InvalidModel, TooLarge
 from inferhub.recommendations.models import Scenario
 from inferhub.registry.models import Alias, ModelVersion, RegisteredModel, Task
-from inferhub.registry.services import CHAMPION, Provenance, move_alias, register_version
+from inferhub.registry.aliases import move_alias
+from inferhub.registry.evidence import CHAMPION
+from inferhub.registry.services import Provenance, register_version
 
 _MOST_ROWS = 100
 _MOVE = "registry.change_alias"
