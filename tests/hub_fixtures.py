@@ -77,11 +77,14 @@ class Api:
         return self._checked(self._client.post(address, data, content_type=kind, headers=self._headers(headers)))
 
     def put(self, path: str, body: Any) -> Any:
-        address = f"/api/v1/{path}"
-        data = orjson.dumps(body)
-        return self._checked(
-            self._client.put(address, data, content_type="application/json", headers=self._headers({}))
-        )
+        return self._send("PUT", path, body)
+
+    def patch(self, path: str, body: Any) -> Any:
+        return self._send("PATCH", path, body)
+
+    def _send(self, method: str, path: str, body: Any) -> Any:
+        data, headers = orjson.dumps(body), self._headers({})
+        return self._checked(self._client.generic(method, f"/api/v1/{path}", data, "application/json", headers=headers))
 
     def _headers(self, headers: dict[str, str]) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.secret}"} | {key.replace("_", "-"): v for key, v in headers.items()}

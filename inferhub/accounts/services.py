@@ -44,8 +44,8 @@ def create_api_key(
 ) -> tuple[ApiKey, str]:
     """Make a key; the second value is the whole secret, to be shown once. Raises InvalidInput.
 
-    It belongs to the person who makes it, and to nobody else: whoever sees a secret could otherwise act, and approve, in
-    another's name. A key made by a command belongs to nobody.
+    It belongs to the person who makes it, and to nobody else: whoever sees a secret could otherwise act, and approve,
+    in another's name. A key made by a command belongs to nobody.
     """
     unknown = sorted(set(scopes) - set(Scope.values))
     if unknown or not scopes:

@@ -80,9 +80,18 @@ def find_change(change_id: int) -> ChangeRequest:
     return change
 
 
-def evidence_now(change: ChangeRequest) -> Evidence:
-    """What speaks for a pending request at this moment. Raises Conflict where it cannot be carried out any more."""
-    return _kinds[change.kind].check(change)
+def review_change(change: ChangeRequest) -> Evidence | None:
+    """What speaks for a pending request at this moment, or `refused`: why it cannot be carried out any more.
+
+    None where it is decided already.
+    """
+    if change.state != ChangeState.PENDING:
+        return None
+    try:
+        with transaction.atomic():
+            return _kinds[change.kind].check(change)
+    except Conflict as exc:
+        return {"refused": str(exc)}
 
 
 def approve_change(*, change_id: int, actor: str, reason: str = "") -> ChangeRequest:
@@ -95,7 +104,7 @@ def approve_change(*, change_id: int, actor: str, reason: str = "") -> ChangeReq
         with transaction.atomic():
             change = _locked_pending(change_id)
             person = _other_person(change, actor, "approve")
-            evidence = evidence_now(change)
+            evidence = _kinds[change.kind].check(change)
             _decide(change, ChangeState.APPROVED, actor=actor, person=person, reason=reason)
             _record("change.approved", change, actor, reason=reason, evidence=evidence)
             _kinds[change.kind].apply(change, actor)
@@ -181,7 +190,9 @@ def _record(action: str, change: ChangeRequest, actor: str, **details: Any) -> N
 def _pending_already(kind: str, subject: str) -> Conflict:
     pending = ChangeRequest.objects.filter(kind=kind, subject=subject, state=ChangeState.PENDING).first()
     which = f"request {pending.pk} by {pending.requested_by}" if pending else "a request"
-    return Conflict(f"{kind} of {subject} waits for approval already: {which}. It has to be decided or withdrawn first.")
+    return Conflict(
+        f"{kind} of {subject} waits for approval already: {which}. It has to be decided or withdrawn first."
+    )
 
 
 def _check_reason(reason: str) -> None:

@@ -132,9 +132,7 @@ def _ask(
     name = version.model.name
     whole = {"model": name, "alias": alias, "version": version.number, "version_id": version.pk} | payload
     subject = f"model:{name}@{alias}"
-    return request_change(
-        kind=kind, subject=subject, payload=whole, reason=reason, actor=actor, evidence=evidence
-    )
+    return request_change(kind=kind, subject=subject, payload=whole, reason=reason, actor=actor, evidence=evidence)
 
 
 def _checked(model: RegisteredModel, version: ModelVersion) -> Evidence:
@@ -152,13 +150,11 @@ def _find(model: RegisteredModel, alias: str) -> Alias | None:
 
 
 def _refreshed(alias: Alias) -> Alias:
-    related = ("model", "version__model", "previous_version__model", "canary_version__model")
+    related = ("model", "version__model", "previous_version__model", "canary_version", "shadow_version")
     return Alias.objects.select_related(*related).get(pk=alias.pk)
 
 
-def _move(
-    version: ModelVersion, alias: str, actor: str, reason: str, change: ChangeRequest | None = None
-) -> Alias:
+def _move(version: ModelVersion, alias: str, actor: str, reason: str, change: ChangeRequest | None = None) -> Alias:
     found = _find(version.model, alias)
     number = found.version.number if found else None
     if found is None:

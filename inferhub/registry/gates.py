@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from inferhub.lib.describe import describe, shorten
+from inferhub.lib.describe import shorten
 from inferhub.lib.schema import Schema
 
 DOCUMENT: dict[str, Any] = {
@@ -148,13 +148,13 @@ def _quality(policy: Mapping[str, Any], candidate: Candidate, champion: Candidat
 
 def _compared(metric: Mapping[str, Any], candidate: Candidate, champion: Candidate | None) -> tuple[bool, str]:
     name = shorten(metric["name"])
-    value = candidate.metrics.get(metric["name"])
-    if not _is_number(value):
-        return False, f"Its metrics give no number for {name}: {describe(value) if value is not None else 'nothing'}."
+    value = _number(candidate.metrics, metric["name"])
+    if value is None:
+        return False, f"Its metrics give no number for {name}."
     if champion is None or champion.number == candidate.number:
         return True, f"{name} is {value:g}; there is no other champion to compare with."
-    theirs = champion.metrics.get(metric["name"])
-    if not _is_number(theirs):
+    theirs = _number(champion.metrics, metric["name"])
+    if theirs is None:
         return True, f"{name} is {value:g}; the champion, version {champion.number}, has no number for it."
     tolerance = metric.get("tolerance", 0.0)
     lost = value - theirs if metric["better"] == "lower" else theirs - value
@@ -162,5 +162,6 @@ def _compared(metric: Mapping[str, Any], candidate: Candidate, champion: Candida
     return lost <= tolerance, f"{words} ({metric['better']} is better, {tolerance:g} worse would do)."
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _number(metrics: Mapping[str, Any], name: str) -> float | None:
+    value = metrics.get(name)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

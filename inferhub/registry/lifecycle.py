@@ -58,9 +58,7 @@ def sweep_validations() -> int:
     return sum(reject_version(version=version, why=why, actor="system:sweeper") for version in late)
 
 
-def _change_state(
-    version: ModelVersion, before: VersionState, after: VersionState, actor: str, reason: str
-) -> None:
+def _change_state(version: ModelVersion, before: VersionState, after: VersionState, actor: str, reason: str) -> None:
     values = {"state": after, "state_reason": reason, "state_changed_at": timezone.now()}
     if not ModelVersion.objects.filter(pk=version.pk, state=before).update(**values):
         state = ModelVersion.objects.values_list("state", flat=True).get(pk=version.pk)

@@ -30,7 +30,8 @@ def edit_model(
     tags: Sequence[str] | None = None,
 ) -> RegisteredModel:
     """Change what a model says of itself; None leaves a field as it is. Raises InvalidInput."""
-    given = {"description": description, "owner": owner, "tags": None if tags is None else list(dict.fromkeys(tags))}
+    unique_tags = None if tags is None else list(dict.fromkeys(tags))
+    given: dict[str, Any] = {"description": description, "owner": owner, "tags": unique_tags}
     wanted = {name: value for name, value in given.items() if value is not None}
     check_about(**wanted)
     with transaction.atomic():
@@ -111,8 +112,10 @@ def _policy_of(model: RegisteredModel) -> dict[str, Any]:
     return {"approval": model.approval, "gates": model.gates}
 
 
-def _save(model: RegisteredModel, policy: Mapping[str, Any], actor: str, reason: str, change: int | None = None) -> None:
-    details = {"from": _policy_of(model), "to": dict(policy), "reason": reason}
+def _save(
+    model: RegisteredModel, policy: Mapping[str, Any], actor: str, reason: str, change: int | None = None
+) -> None:
+    details: dict[str, Any] = {"from": _policy_of(model), "to": dict(policy), "reason": reason}
     model.approval, model.gates = policy["approval"], policy["gates"]
     model.approval_change_id = change or model.approval_change_id
     model.save(update_fields=["approval", "gates", "approval_change"])

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from inferhub.approvals.models import ChangeRequest, ChangeState
 from inferhub.errors import Conflict, NotFound
 from inferhub.lib.snapshots import Snapshots
 from inferhub.registry.models import Alias, ModelVersion, VersionState
@@ -40,6 +41,12 @@ def find_champions() -> list[VersionPlan]:
     return [_plans.get(version_id) for version_id in ids]
 
 
+def pending_move(version: ModelVersion) -> ChangeRequest | None:
+    """The newest change request by which an alias waits to be pointed at `version`."""
+    pending = ChangeRequest.objects.filter(kind="alias.move", state=ChangeState.PENDING)
+    return pending.filter(payload__version_id=version.pk).order_by("-id").first()
+
+
 def _read_version_id(key: tuple[str, str, int | None]) -> int:
     model, alias, number = key
     if number is not None:
@@ -56,7 +63,9 @@ def _read_version_id(key: tuple[str, str, int | None]) -> int:
 
 
 def _ready_id(model: str, number: int) -> int | None:
-    version = ModelVersion.objects.filter(model__name=model, number=number).values("pk", "state", "state_reason").first()
+    version = (
+        ModelVersion.objects.filter(model__name=model, number=number).values("pk", "state", "state_reason").first()
+    )
     if version is None:
         return None
     if version["state"] != VersionState.READY:

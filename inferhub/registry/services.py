@@ -59,7 +59,7 @@ def register_version(  # noqa: PLR0913 - each is a field of the form
     as they say. A LightGBM text model is kept as the ONNX file that the check made of it, with the certificate of that
     conversion.
 
-    Raises InvalidInput (name, task, alias, approval), TooLarge, InvalidModel (with what is wrong and where) and Conflict
+    Raises InvalidInput (name, task, alias, approval), TooLarge, InvalidModel (with what is wrong where) and Conflict
     (the same artifact is a version already, the model is another than described, or the alias did not move: the
     version is registered then).
     """
@@ -150,7 +150,7 @@ def _model_to_extend(described: RegisteredModel, actor: str) -> RegisteredModel:
     return model
 
 
-def _refuse_same(model: RegisteredModel, digest: str, *, but: int | None = None) -> None:
+def _refuse_same(model: RegisteredModel, digest: str, *, but: int = 0) -> None:
     present = model.versions.exclude(state=VersionState.REJECTED).exclude(pk=but)
     same = present.filter(Q(digest=digest) | Q(source_digest=digest)).first()
     if same is None:

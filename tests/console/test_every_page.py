@@ -21,8 +21,8 @@ from inferhub.decisions.models import Action, Decision, Review, WebhookEndpoint,
 from inferhub.decisions.services import save_workflow
 from inferhub.jobs.models import DeferredCall, Job, State
 from inferhub.recommendations.models import Scenario
-from inferhub.registry.models import Alias, ModelVersion, RegisteredModel
 from inferhub.registry.aliases import move_alias
+from inferhub.registry.models import Alias, ModelVersion, RegisteredModel
 from inferhub.rulesets.models import RuleSet, RuleSetVersion
 from inferhub.rulesets.services import save_rule_set
 from tests.console.conftest import (

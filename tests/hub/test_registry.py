@@ -10,8 +10,8 @@ from inferhub.audit.models import AuditEvent
 from inferhub.errors import Conflict, InvalidInput, InvalidModel, ModelFailed
 from inferhub.inference import services
 from inferhub.inference.services import predict
-from inferhub.registry.models import Alias, ModelVersion
 from inferhub.registry.aliases import move_alias
+from inferhub.registry.models import Alias, ModelVersion
 from inferhub.registry.services import register_version
 from inferhub.registry.storage import artifact_storage, read_artifact, write_artifact
 from tests.hub_fixtures import ACTOR, register_direct

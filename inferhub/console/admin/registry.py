@@ -18,9 +18,9 @@ from inferhub.console.sections import Facts, Section, Table, Text
 from inferhub.decisions.models import Workflow
 from inferhub.errors import InferhubError, InvalidModel, TooLarge
 from inferhub.recommendations.models import Scenario
-from inferhub.registry.models import Alias, ModelVersion, RegisteredModel, Task
 from inferhub.registry.aliases import move_alias
 from inferhub.registry.evidence import CHAMPION
+from inferhub.registry.models import Alias, ModelVersion, RegisteredModel, Task
 from inferhub.registry.services import Provenance, register_version
 
 _MOST_ROWS = 100
