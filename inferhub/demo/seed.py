@@ -23,8 +23,7 @@ from inferhub.demo.training import TrainedModel, train_models
 from inferhub.errors import Conflict
 from inferhub.recommendations.services import save_scenario
 from inferhub.registry.aliases import move_alias
-from inferhub.registry.evidence import CHAMPION
-from inferhub.registry.models import Approval, ModelVersion, RegisteredModel
+from inferhub.registry.models import CHAMPION, Approval, ModelVersion, RegisteredModel
 from inferhub.registry.services import Provenance, register_version
 from inferhub.rulesets.services import save_rule_set
 

@@ -216,8 +216,9 @@ def _check_reason(reason: str) -> None:
 def _record_refusal(error: GatesFailed, alias: str, actor: str) -> None:
     gates = [gate.to_dict() for gate in error.gates]
     details = {"version": error.version.number, "why": str(error), "gates": gates}
+    subject = f"model:{error.version.model.name}@{alias}"
     with transaction.atomic():
-        record_event("alias.refused", actor=actor, subject=f"model:{error.version.model.name}@{alias}", details=details)
+        record_event("alias.move_refused", actor=actor, subject=subject, details=details)
 
 
 def _subject(alias: Alias) -> str:

@@ -4,15 +4,13 @@ from typing import Any
 
 from inferhub.errors import Conflict, InferhubError
 from inferhub.registry.gates import Candidate, Gate, judge, refuses
-from inferhub.registry.models import Alias, ModelVersion, RegisteredModel
+from inferhub.registry.models import CHAMPION, Alias, ModelVersion, RegisteredModel
 from inferhub.registry.storage import read_artifact
 from inferhub.runtime.golden import run_golden
 from inferhub.runtime.golden_file import read_golden
 from inferhub.runtime.pool import artifact_digest
 from inferhub.runtime.session import load_session
 from inferhub.runtime.signature import Signature
-
-CHAMPION = "champion"
 
 
 class GatesFailed(Conflict):

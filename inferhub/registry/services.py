@@ -17,9 +17,8 @@ from inferhub.lib.describe import describe
 from inferhub.lib.slug import SLUG_EXPECTED, is_slug
 from inferhub.lib.snapshots import Snapshots
 from inferhub.registry.aliases import move_alias
-from inferhub.registry.evidence import CHAMPION
 from inferhub.registry.lifecycle import reject_version
-from inferhub.registry.models import Approval, ModelVersion, RegisteredModel, Task, VersionState
+from inferhub.registry.models import CHAMPION, Approval, ModelVersion, RegisteredModel, Task, VersionState
 from inferhub.registry.policies import check_about, check_policy
 from inferhub.registry.storage import read_artifact, write_artifact
 from inferhub.runtime.check import ModelReport, check_model

@@ -104,7 +104,7 @@ def test_a_failed_gate_refuses_the_move_with_every_reason(price_model: ModelVers
     for words in ("no certificate", "no golden rows", "the budget is 1."):
         assert words in str(caught.value)
     assert Alias.objects.get().version == price_model
-    refused = AuditEvent.objects.get(action="alias.refused")
+    refused = AuditEvent.objects.get(action="alias.move_refused")
     assert (refused.subject, refused.details["version"]) == ("model:price-model@champion", 2)
 
 

@@ -7,8 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from inferhub.errors import InferhubError
-from inferhub.registry.evidence import CHAMPION
-from inferhub.registry.models import Task
+from inferhub.registry.models import CHAMPION, Task
 from inferhub.registry.services import Provenance, register_version
 
 
