@@ -17,5 +17,10 @@ def render_markdown(text: str) -> SafeString:
     '<p><strong>bold</strong> &lt;b&gt;no&lt;/b&gt; [x](javascript:alert(1))</p>\\n'
     """
     made = _markdown.render(text)
-    clean = nh3.clean(made, tags=_TAGS, attributes={"a": {"href"}}, url_schemes={"http", "https"})
+    clean = nh3.clean(made, tags=_TAGS, attributes={"a": {"href"}}, attribute_filter=_web_address)
     return mark_safe(clean)  # noqa: S308 - just cleaned
+
+
+def _web_address(tag: str, attribute: str, value: str) -> str | None:
+    """Whole addresses only: one that begins with // or / leads to where the reader does not expect."""
+    return value if attribute != "href" or value.lower().startswith(("http://", "https://")) else None

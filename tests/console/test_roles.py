@@ -14,7 +14,7 @@ from inferhub.decisions.models import Decision, Review, Workflow
 from inferhub.recommendations.models import Scenario
 from inferhub.registry.models import RegisteredModel
 from inferhub.rulesets.models import RuleSet
-from tests.console.conftest import make_review, make_scenario, make_version
+from tests.console.conftest import make_change, make_review, make_scenario, make_version
 from tests.console.pages import add_to, list_of, page_of
 
 pytestmark = pytest.mark.django_db
@@ -66,12 +66,13 @@ def test_every_role_has_a_home_page_with_something_on_it(with_role: Callable[[st
 
 
 def test_each_role_may_do_its_job(with_role: Callable[[str], Client], workflow: Workflow) -> None:
-    review, version, scenario = make_review(workflow), make_version(), make_scenario()
+    review, version, scenario, change = make_review(workflow), make_version(), make_scenario(), make_change()
     item = Item.objects.create(item_id="I1", name="Red lantern")
     for role, page in (
         ("data scientist", add_to(RegisteredModel)),
         ("rule author", page_of(RuleSet.objects.get(), "edit")),
-        ("approver", page_of(version, "point_alias")),
+        ("data scientist", page_of(version, "point_alias")),
+        ("approver", page_of(change, "approve")),
         ("reviewer", page_of(review, "settle")),
         ("operator", page_of(scenario, "start_job")),
         ("operator", page_of(item, "switch")),
@@ -82,12 +83,13 @@ def test_each_role_may_do_its_job(with_role: Callable[[str], Client], workflow: 
 
 
 def test_no_role_does_anothers_job(with_role: Callable[[str], Client], workflow: Workflow) -> None:
-    review, version = make_review(workflow), make_version()
+    review, version, change = make_review(workflow), make_version(), make_change()
     auditor = with_role("auditor")
     assert auditor.get(page_of(review, "settle")).status_code == 403
     assert auditor.get(page_of(review)).status_code == 200
     assert with_role("rule author").get(page_of(version, "point_alias")).status_code == 403
-    assert with_role("data scientist").get(page_of(version, "point_alias")).status_code == 403
+    assert with_role("data scientist").get(page_of(change, "approve")).status_code == 403
+    assert with_role("data scientist").get(page_of(change)).status_code == 200
     reviewer = with_role("reviewer")
     assert reviewer.get(list_of(Decision)).status_code == 200
     assert reviewer.get(list_of(Review)).status_code == 200
