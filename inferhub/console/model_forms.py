@@ -15,7 +15,7 @@ from inferhub.registry.services import Provenance, register_version
 MOVE = "registry.change_alias"
 _APPROVAL_HELP = (
     "Four eyes: whoever moves an alias asks for it, and another person approves; a rollback stays possible at once. "
-    "Direct: an alias moves as soon as somebody who may moves it, for models whose mistakes are cheap."
+    "Direct: one person with the right to do so is enough, for models whose mistakes are cheap."
 )
 
 

@@ -151,8 +151,12 @@ _PROPERTIES = {
 }
 
 
+_ALWAYS_DIFFERENT = frozenset({"digest", "created_at", "created_by"})
+
+
 def _line(line: Line, title: str = "") -> tuple[Any, ...]:
-    mark = "" if line.is_same else html.badge("differs", state="pending")
+    is_plain = line.is_same or line.name in _ALWAYS_DIFFERENT
+    mark = "" if is_plain else html.badge("differs", state="pending")
     return title or html.code(line.name), _value(line.name, line.left), _value(line.name, line.right), mark
 
 

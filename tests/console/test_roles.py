@@ -1,9 +1,11 @@
 """What each role can do in the console."""
 
 from collections.abc import Callable
+from importlib import import_module
 
 import pytest
-from django.contrib.auth.models import Group
+from django.apps import apps
+from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
 from inferhub.accounts.models import ApiKey, User
@@ -49,6 +51,17 @@ def test_a_role_that_is_missing_is_made_again() -> None:
     Group.objects.get(name="auditor").delete()
     make_roles()
     assert Group.objects.get(name="auditor").permissions.exists()
+
+
+def test_roles_that_a_hub_has_already_learn_to_approve() -> None:
+    permission = Permission.objects.get(codename="approve_changerequest")
+    for group in Group.objects.all():
+        group.permissions.clear()
+    migration = import_module("inferhub.approvals.migrations.0004_roles_that_approve")
+    migration.grant(apps, None)
+    assert {group.name for group in permission.group_set.all()} == {"approver"}
+    seeing = Permission.objects.get(codename="view_changerequest").group_set.all()
+    assert {group.name for group in seeing} == set(ROLES) - {"reviewer"}
 
 
 @pytest.mark.parametrize("role", ROLES)

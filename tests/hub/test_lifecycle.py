@@ -137,7 +137,7 @@ def test_the_same_file_is_not_checked_twice_at_once(price_model: ModelVersion) -
         register_direct(name="price-model", task="regression", data=linear_model(3))
 
 
-def test_the_database_locks_a_version_that_an_alias_is_pointed_at(second: ModelVersion) -> None:
+def test_the_database_lets_no_alias_point_at_an_archived_version(second: ModelVersion) -> None:
     archive_version(version=second, actor=ACTOR, reason="old")
     with pytest.raises(IntegrityError, match="ready versions"), transaction.atomic():
         Alias.objects.filter(model=second.model).update(shadow_version=second)

@@ -45,8 +45,8 @@ class ChangeRequestAdmin(RecordAdmin):
     list_display = (
         "what",
         "current_state",
-        "requested_by",
-        time_column("requested_at", "Asked for"),
+        "asked_by",
+        time_column("requested_at", "Asked"),
         "decided_by",
         time_column("decided_at", "Decided"),
     )
@@ -59,6 +59,10 @@ class ChangeRequestAdmin(RecordAdmin):
     @admin.display(description="Change")
     def what(self, change: ChangeRequest) -> str:
         return _what(change)
+
+    @admin.display(description="Asked by", ordering="requested_by")
+    def asked_by(self, change: ChangeRequest) -> str:
+        return change.requested_by
 
     @admin.display(description="State", ordering="state")
     def current_state(self, change: ChangeRequest) -> SafeString:
@@ -80,8 +84,8 @@ class ChangeRequestAdmin(RecordAdmin):
                 ("Change", _what(change)),
                 ("State", self.current_state(change)),
                 ("Reason", change.reason),
-                ("Asked for by", change.requested_by),
-                ("Asked for", html.moment(change.requested_at)),
+                ("Asked by", change.requested_by),
+                ("Asked", html.moment(change.requested_at)),
                 *(() if change.state == ChangeState.PENDING else decided),
             ),
         )
