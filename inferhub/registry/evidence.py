@@ -4,11 +4,10 @@ from typing import Any
 
 from inferhub.errors import Conflict, InferhubError
 from inferhub.registry.gates import Candidate, Gate, judge, refuses
-from inferhub.registry.models import CHAMPION, Alias, ModelVersion, RegisteredModel
+from inferhub.registry.models import CHAMPION, Alias, ModelVersion, RegisteredModel, Tuning
 from inferhub.registry.storage import read_artifact
 from inferhub.runtime.golden import run_golden
 from inferhub.runtime.golden_file import read_golden
-from inferhub.runtime.pool import artifact_digest
 from inferhub.runtime.session import load_session
 from inferhub.runtime.signature import Signature
 
@@ -46,8 +45,16 @@ def candidate_of(version: ModelVersion, *, runs_golden: bool = False) -> Candida
 def run_us_of(version: ModelVersion) -> float | None:
     """The time of one run in microseconds: with the tuned settings where there are some, else as the check saw it."""
     tuning = version.tunings.order_by("-id").first()
-    found = (tuning.measured if tuning else {}).get("run_us", version.measured.get("run_us"))
-    return float(found) if isinstance(found, int | float) else None
+    found = None if tuning is None else _tuned_us(tuning)
+    found = version.measured.get("run_us") if found is None else found
+    return None if found is None else float(found)
+
+
+def _tuned_us(tuning: Tuning) -> float | None:
+    """The time of the smallest batch under the settings that were the best."""
+    chosen = [tuning.settings.get(name) for name in ("threads", "optimisation")]
+    runs = [run for run in tuning.measured["runs"] if [run["threads"], run["optimisation"]] == chosen]
+    return min(runs, key=lambda run: int(run["batch"]))["run_us"] if runs else None
 
 
 def _champion(model: RegisteredModel) -> Candidate | None:
@@ -58,11 +65,8 @@ def _champion(model: RegisteredModel) -> Candidate | None:
 def _golden_failure(version: ModelVersion) -> str:
     """How the golden rows fail now, in this process on this machine; empty where they do not."""
     try:
-        data = read_artifact(version.digest)
-        if artifact_digest(data) != version.digest:
-            return "Its golden rows could not be run: the stored artifact is not the one that was registered."
         rows = read_golden(version.golden, Signature.from_dict(version.signature))
-        report = run_golden(load_session(data), rows)
+        report = run_golden(load_session(read_artifact(version.digest)), rows)
     except InferhubError as exc:
         return f"Its golden rows could not be run: {exc}"
     if report.passed:

@@ -130,7 +130,10 @@ def test_the_check_measures_and_a_tuning_counts_more(price_model: ModelVersion) 
     assert second.measured["run_us"] > 0
     assert second.measured["load_ms"] > 0
     ask_for(second, max_latency_ms=1000)
-    Tuning.objects.create(version=second, settings={}, measured={"run_us": 2e6}, machine="m", created_by=ACTOR)
+    settings = {"threads": 1, "optimisation": "all"}
+    runs = [settings | {"batch": batch, "run_us": 2e6 * batch} for batch in (8, 1)]
+    runs.append({"threads": 2, "optimisation": "all", "batch": 1, "run_us": 1.0})
+    Tuning.objects.create(version=second, settings=settings, measured={"runs": runs}, machine="m", created_by=ACTOR)
     with pytest.raises(Conflict, match="One run takes 2e\\+03 ms"):
         move(second)
 
