@@ -88,6 +88,7 @@ _MODEL_VERSION = {
     "metrics": _OBJECT,
     "lineage": _OBJECT,
     "measured": _OBJECT,
+    "steps": _OBJECT,
     "model_card": _STRING,
     "notes": _STRING,
     "created_at": _TIME,

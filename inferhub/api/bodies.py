@@ -76,6 +76,7 @@ REGISTER: dict[str, Any] = {
         "certificate": {"type": "string", "description": "The parity report, a JSON object."},
         "metrics": {"type": "string", "description": "How well it does, a JSON object: name to number."},
         "lineage": {"type": "string", "description": "Data digest, code version, parameters, trainer: a JSON object."},
+        "steps": {"type": "string", "description": "Pre- and postprocess steps, a JSON object."},
         "model_card": {"type": "string", "description": "Markdown."},
     },
     "required": ["file", "task"],

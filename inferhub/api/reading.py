@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import Max, Prefetch, QuerySet
+from django.db.models import Max, Prefetch, Q, QuerySet
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -23,7 +23,7 @@ from inferhub.jobs.models import Job
 from inferhub.lib.describe import describe, listed, pointer
 from inferhub.recommendations.queries import find_stored
 from inferhub.registry.comparison import compare_versions
-from inferhub.registry.models import Alias, ModelVersion, RegisteredModel
+from inferhub.registry.models import Alias, ModelVersion, RegisteredModel, VersionState
 
 _CURSOR = [
     OpenApiParameter("cursor", str, description="From `next` or `previous` of a page."),
@@ -293,9 +293,8 @@ def find_model_version(name: str, number: int) -> ModelVersion:
 def _models() -> QuerySet[Any]:
     versions = ModelVersion.objects.only("number")
     aliases = Alias.objects.prefetch_related(Prefetch("version", versions))
-    return RegisteredModel.objects.annotate(latest_version=Max("versions__number")).prefetch_related(
-        Prefetch("aliases", aliases)
-    )
+    latest = Max("versions__number", filter=Q(versions__state=VersionState.READY))
+    return RegisteredModel.objects.annotate(latest_version=latest).prefetch_related(Prefetch("aliases", aliases))
 
 
 def show_model(model: Any) -> dict[str, Any]:
@@ -328,6 +327,7 @@ def show_model_version(version: ModelVersion) -> dict[str, Any]:
         "metrics": version.metrics,
         "lineage": version.lineage,
         "measured": version.measured,
+        "steps": version.steps,
         "model_card": version.model_card,
         "notes": version.notes,
         "created_at": version.created_at,

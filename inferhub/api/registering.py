@@ -35,7 +35,7 @@ from inferhub.runtime.golden_file import MOST_BYTES as MOST_GOLDEN_BYTES
 
 _FORM_BYTES = (1 << 20) + MOST_GOLDEN_BYTES  # what a form may hold beside the file
 _FILES = ("file", "golden")
-_DOCUMENTS = ("certificate", "metrics", "lineage")
+_DOCUMENTS = ("certificate", "metrics", "lineage", "steps")
 _TEXTS = ("task", "alias", "description", "approval", "model_card", "notes", *_DOCUMENTS)
 
 
@@ -66,6 +66,7 @@ class RegisterVersionView(ModelVersionsView):
                 certificate=form.json("certificate"),
                 metrics=form.json("metrics"),
                 lineage=form.json("lineage"),
+                steps=form.json("steps"),
                 model_card=form.text("model_card"),
                 notes=form.text("notes"),
             ),

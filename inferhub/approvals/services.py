@@ -4,7 +4,8 @@ What a change does is known by those who ask for it: they register each kind wit
 how it is carried out (`apply`). Approving carries it out at once, in the same transaction.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from inferhub.accounts.models import User
 from inferhub.accounts.services import person_behind
 from inferhub.approvals.models import ChangeRequest, ChangeState
 from inferhub.audit.services import record_event
-from inferhub.errors import Conflict, FieldError, InferhubError, InvalidInput, NotFound, NotPermitted
+from inferhub.errors import Conflict, FieldError, InvalidInput, NotFound, NotPermitted
 from inferhub.lib.snapshots import Snapshots
 
 APPROVE = "approvals.approve_changerequest"
@@ -100,17 +101,13 @@ def approve_change(*, change_id: int, actor: str, reason: str = "") -> ChangeReq
     Raises NotPermitted (not an approver, or the same person), Conflict (decided already, or what spoke for it speaks
     for it no more); a refused approval is in the audit log as well.
     """
-    try:
-        with transaction.atomic():
-            change = _locked_pending(change_id)
-            person = _other_person(change, actor, "approve")
-            evidence = _kinds[change.kind].check(change)
-            _decide(change, ChangeState.APPROVED, actor=actor, person=person, reason=reason)
-            _record("change.approved", change, actor, reason=reason, evidence=evidence)
-            _kinds[change.kind].apply(change, actor)
-    except (NotPermitted, Conflict) as exc:
-        _record_refusal(change_id, actor, exc)
-        raise
+    with _refusal_recorded("change.approval_refused", change_id, actor), transaction.atomic():
+        change = _locked_pending(change_id)
+        person = _other_person(change, actor, "approve")
+        evidence = _kinds[change.kind].check(change)
+        _decide(change, ChangeState.APPROVED, actor=actor, person=person, reason=reason)
+        _record("change.approved", change, actor, reason=reason, evidence=evidence)
+        _kinds[change.kind].apply(change, actor)
     Snapshots.forget_all()
     return find_change(change_id)
 
@@ -118,7 +115,7 @@ def approve_change(*, change_id: int, actor: str, reason: str = "") -> ChangeReq
 def reject_change(*, change_id: int, actor: str, reason: str) -> ChangeRequest:
     """Refuse a change that somebody else asked for. Raises InvalidInput (no reason), NotPermitted, Conflict."""
     _check_reason(reason)
-    with transaction.atomic():
+    with _refusal_recorded("change.rejection_refused", change_id, actor), transaction.atomic():
         change = _locked_pending(change_id)
         person = _other_person(change, actor, "reject")
         _decide(change, ChangeState.REJECTED, actor=actor, person=person, reason=reason)
@@ -128,7 +125,7 @@ def reject_change(*, change_id: int, actor: str, reason: str) -> ChangeRequest:
 
 def withdraw_change(*, change_id: int, actor: str, reason: str = "") -> ChangeRequest:
     """Take one's own request back. Raises NotPermitted (somebody else's), Conflict (decided already)."""
-    with transaction.atomic():
+    with _refusal_recorded("change.withdrawal_refused", change_id, actor), transaction.atomic():
         change = _locked_pending(change_id)
         person = person_behind(actor)
         if not _is_own(change, actor, person):
@@ -176,10 +173,15 @@ def _decide(change: ChangeRequest, state: ChangeState, *, actor: str, person: Us
         raise Conflict(f"The change request {change.pk} was decided meanwhile.")
 
 
-def _record_refusal(change_id: int, actor: str, error: InferhubError) -> None:
-    with transaction.atomic():
-        change = find_change(change_id)
-        _record("change.approval_refused", change, actor, why=str(error))
+@contextmanager
+def _refusal_recorded(action: str, change_id: int, actor: str) -> Iterator[None]:
+    """Put a decision that is refused into the audit log, after its transaction was undone."""
+    try:
+        yield
+    except (NotPermitted, Conflict) as exc:
+        with transaction.atomic():
+            _record(action, find_change(change_id), actor, why=str(exc))
+        raise
 
 
 def _record(action: str, change: ChangeRequest, actor: str, **details: Any) -> None:

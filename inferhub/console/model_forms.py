@@ -42,6 +42,9 @@ class NewVersionForm(ServiceForm):
     lineage = fields.JsonField(
         label="Lineage", required=False, rows=4, help_text="Where it comes from: data digest, code version, parameters."
     )
+    steps = fields.JsonField(
+        label="Steps", required=False, rows=4, help_text="Pre- and postprocess steps around the model."
+    )
     model_card = fields.prose("Model card", required=False, rows=6, max_length=100_000, help_text="Markdown.")
     alias = fields.slug(
         "Alias",
@@ -72,6 +75,7 @@ class NewVersionForm(ServiceForm):
                 metrics=words["metrics"] or {},
                 certificate=words["certificate"] or {},
                 lineage=words["lineage"] or {},
+                steps=words["steps"] or {},
                 model_card=words["model_card"],
                 notes=words["notes"],
             ),

@@ -23,7 +23,7 @@ from inferhub.demo.training import TrainedModel, train_models
 from inferhub.errors import Conflict
 from inferhub.recommendations.services import save_scenario
 from inferhub.registry.aliases import move_alias
-from inferhub.registry.models import CHAMPION, Approval, ModelVersion, RegisteredModel
+from inferhub.registry.models import CHAMPION, Approval, ModelVersion, RegisteredModel, VersionState
 from inferhub.registry.services import Provenance, register_version
 from inferhub.rulesets.services import save_rule_set
 
@@ -111,7 +111,8 @@ def _present_versions(data: Dataset) -> list[ModelVersion]:
 
 
 def _register(model: TrainedModel, data: Dataset) -> ModelVersion:
-    same = ModelVersion.objects.filter(model__name=model.name, digest=model.export.digest).first()
+    ready = ModelVersion.objects.filter(model__name=model.name, state=VersionState.READY)
+    same = ready.filter(digest=model.export.digest).first()
     if same is not None:  # trained before, and another model was put in its place meanwhile
         move_alias(version=same, alias=CHAMPION, actor=ACTOR, reason="the demo's data is this version's data")
         return same

@@ -27,11 +27,12 @@ class Upload:
 
 
 def read_upload(path: Path, *, notes: str = "", **papers: Path | None) -> Upload:
-    """A model file, or a folder with model.onnx (or model.txt of LightGBM) and its papers, which may all be missing:
-    signature.json (for the task), metrics.json, certificate.json, lineage.json, model_card.md, golden.json or .npz.
+    """A model file, or a folder with model.onnx (or model.txt of LightGBM) and its papers.
 
-    `papers` are files by name (metrics, certificate, lineage, model_card, golden) that go before those of the folder.
-    Raises InvalidInput that names the file, OSError where one cannot be read.
+    The papers may all be missing: signature.json (for the task), metrics.json, certificate.json, lineage.json,
+    steps.json, model_card.md, golden.json or golden.npz. `papers` are files by name (metrics, certificate, lineage,
+    steps, model_card, golden) that go before those of the folder. Raises InvalidInput that names the file, OSError
+    where one cannot be read.
     """
     folder = path if path.is_dir() else None
     model = _first(folder, _MODELS) if folder else path
@@ -39,7 +40,7 @@ def read_upload(path: Path, *, notes: str = "", **papers: Path | None) -> Upload
         raise InvalidInput(errors=[FieldError(pointer=str(path), expected=" or ".join(_MODELS), got="neither")])
     found = {
         name: papers.get(name) or (_first(folder, (f"{name}.json",)) if folder else None)
-        for name in ("metrics", "certificate", "lineage")
+        for name in ("metrics", "certificate", "lineage", "steps")
     }
     card = papers.get("model_card") or (_first(folder, (_CARD,)) if folder else None)
     golden = papers.get("golden") or (_first(folder, _GOLDEN) if folder else None)

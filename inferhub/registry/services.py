@@ -21,7 +21,7 @@ from inferhub.registry.lifecycle import reject_version
 from inferhub.registry.models import CHAMPION, Approval, ModelVersion, RegisteredModel, Task, VersionState
 from inferhub.registry.policies import check_about, check_policy
 from inferhub.registry.storage import read_artifact, write_artifact
-from inferhub.runtime.check import ModelReport, check_model
+from inferhub.runtime.check import ModelReport, check_model, in_turn
 from inferhub.runtime.pool import artifact_digest
 
 _MOST_CARD = 100_000
@@ -29,11 +29,15 @@ _MOST_CARD = 100_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Provenance:
-    """What a version carries beside its artifact; all of it optional. `model_card` is Markdown."""
+    """What a version carries beside its artifact; all of it optional.
+
+    `steps` are declared pre- and postprocess steps, `model_card` is Markdown.
+    """
 
     certificate: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     lineage: Mapping[str, Any] = field(default_factory=dict)
+    steps: Mapping[str, Any] = field(default_factory=dict)
     model_card: str = ""
     notes: str = ""
 
@@ -60,20 +64,22 @@ def register_version(  # noqa: PLR0913 - each is a field of the form
 
     Raises InvalidInput (name, task, alias, approval), TooLarge, InvalidModel (with what is wrong where) and Conflict
     (the same artifact is a version already, the model is another than described, or the alias did not move: the
-    version is registered then).
+    version is registered then), Unavailable (too many checks at once).
     """
     provenance = provenance or Provenance()
     _check_words(name=name, task=task, alias=alias, card=provenance.model_card)
     check_about(description=description)
     check_policy(approval=approval or None)
     _check_size(data)
-    version = _begin(RegisteredModel(name=name, task=task, description=description, approval=approval), data, actor)
-    try:
-        report = _inspect(data, golden)
-        _finish(version, report, data, provenance, actor)
-    except (InvalidInput, TooLarge, Unavailable, Conflict) as exc:
-        reject_version(version=version, why=str(exc), actor=actor)
-        raise
+    described = RegisteredModel(name=name, task=task, description=description, approval=approval)
+    with in_turn():  # first of all: who is sent away for now leaves nothing behind
+        version = _begin(described, data, actor)
+        try:
+            report = _inspect(data, golden)
+            _finish(version, report, data, provenance, actor)
+        except (InvalidInput, TooLarge, Unavailable, Conflict) as exc:
+            reject_version(version=version, why=str(exc), actor=actor)
+            raise
     if alias:
         _place(version, alias, actor)
     Snapshots.forget_all()
@@ -182,6 +188,7 @@ def _finish(version: ModelVersion, report: ModelReport, data: bytes, provenance:
         "golden": dict(report.golden or {}),
         "metrics": dict(provenance.metrics),
         "lineage": dict(provenance.lineage),
+        "steps": dict(provenance.steps),
         "model_card": provenance.model_card,
         "notes": provenance.notes,
     }

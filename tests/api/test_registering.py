@@ -63,7 +63,7 @@ def test_a_file_that_is_no_model_is_refused_with_the_reason(api: Api, data: byte
 
 
 def test_an_upload_beside_others_is_asked_to_come_again(api: Api) -> None:
-    with check._one_at_a_time(), check._one_of_few():
+    with check.in_turn(), check._one_of_few():
         answer = _upload(api, linear_model(9.5))
     assert (answer.status_code, answer["Retry-After"]) == (503, "1")
     assert not ModelVersion.objects.exists()

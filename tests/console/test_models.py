@@ -52,7 +52,7 @@ def test_golden_rows_that_do_not_come_out_are_refused_at_their_field(console: Cl
     words = {"name": "order-value", "task": "regression", "alias": ""}
     response = post(console, add_to(RegisteredModel), **words, file=upload(), golden=golden)
     assert "row 0 of output" in str(response.context["form"].errors["golden"])
-    assert not ModelVersion.objects.exists()
+    assert ModelVersion.objects.get().state == "rejected"
 
 
 def test_a_bad_name_is_refused_at_the_name_field(console: Client) -> None:

@@ -151,6 +151,7 @@ def test_a_request_is_decided_once(asked: ChangeRequest, ben: str) -> None:
 def test_what_was_withdrawn_cannot_be_approved(asked: ChangeRequest, ann: str, ben: str) -> None:
     with pytest.raises(NotPermitted, match="Only user:ann can withdraw"):
         withdraw_change(change_id=asked.pk, actor=ben)
+    assert [event.actor for event in events("change.withdrawal_refused")] == ["user:ben"]
     withdraw_change(change_id=asked.pk, actor=ann, reason="a mistake")
     with pytest.raises(Conflict, match="withdrawn already"):
         approve_change(change_id=asked.pk, actor=ben)

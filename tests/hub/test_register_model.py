@@ -18,6 +18,7 @@ PAPERS = {
     "metrics.json": '{"rmse": 1.5}',
     "certificate.json": '{"rows": 3}',
     "lineage.json": '{"data_digest": "abc"}',
+    "steps.json": '{"postprocess": []}',
     "model_card.md": "# Prices",
     "golden.json": '{"inputs": {"price": [[1]]}, "outputs": {"value": [[3]]}}',
 }
@@ -45,6 +46,7 @@ def test_a_folder_is_registered_with_all_of_its_papers(folder: Path) -> None:
     assert "alias    champion" in said
     assert (version.model.task, version.metrics, version.certificate) == ("regression", {"rmse": 1.5}, {"rows": 3})
     assert (version.lineage, version.model_card) == ({"data_digest": "abc"}, "# Prices")
+    assert version.steps == {"postprocess": []}
     assert version.golden["outputs"] == {"value": [[3.0]]}
 
 

@@ -78,8 +78,8 @@ def test_the_command_takes_golden_rows(tmp_path: Path, capsys: pytest.CaptureFix
             nullcontext() if is_right else pytest.raises(CommandError, match=r"row 0 of output 'value': expected 5\.0")
         ):
             call_command("register_model", "own", str(model), "--task", "regression", "--golden", str(golden))
-    assert "own version 1" in capsys.readouterr().out
-    assert ModelVersion.objects.get().golden["outputs"] == {"value": [[3.0]]}
+    assert "own version 2" in capsys.readouterr().out
+    assert ModelVersion.objects.get(state="ready").golden["outputs"] == {"value": [[3.0]]}
 
 
 @pytest.fixture

@@ -167,6 +167,7 @@ class ModelVersionAdmin(RecordAdmin):
             document("Metrics", found.metrics, "No metrics were given at registration."),
             document("Measured by the check", found.measured, "Nothing was measured."),
             document("Certificate", found.certificate, "No certificate: nobody compared this file with its source."),
+            document("Steps", found.steps, "No steps: rows go to the model as they come."),
             document("Lineage", found.lineage, "Nothing is recorded of the data and the code."),
             *beside,
         )

@@ -15,6 +15,7 @@ _PAPERS = {
     "certificate": "parity report of the export, a JSON file",
     "metrics": "how well it does, a JSON file",
     "lineage": "data digest, code version, parameters: a JSON file",
+    "steps": "pre- and postprocess steps, a JSON file",
     "model-card": "a Markdown file",
     "golden": "golden rows that must come out as they say, JSON or .npz",
 }
