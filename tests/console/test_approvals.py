@@ -152,6 +152,13 @@ def test_a_policy_is_changed_at_once_or_by_another_person(console: Client, appro
     assert (model.approval, model.gates) == ("direct", {})
 
 
+@pytest.mark.parametrize("name", ["\\u0000", "\\ud800", '", "tolerance": 1e999, "x": "'])
+def test_what_the_database_cannot_hold_is_refused_at_the_field(console: Client, name: str) -> None:
+    gates = f'{{"metrics": [{{"name": "{name}", "better": "lower"}}]}}'
+    page = post(console, page_of(make_version("plain").model, "set_policy"), approval="direct", gates=gates, reason="x")
+    assert "gates" in page.context["form"].errors
+
+
 def test_a_model_is_described_owned_and_tagged(console: Client) -> None:
     model = make_version("plain").model
     text = text_of(post(console, page_of(model, "edit"), description="New.", owner="pricing", tags="shop, eu"))
