@@ -76,7 +76,7 @@ class Command(BaseCommand):
         change = pending_move(version)
         if change is not None:
             self.stdout.write(f"  alias    {alias} waits for a person's approval: change request {change.pk}")
-            self.stdout.write("           (in the console under Approvals; --approval direct is for new models)")
+            self.stdout.write("           (in the console, Approvals; new models need none with --approval direct)")
         elif alias:
             self.stdout.write(f"  alias    {alias}")
 
