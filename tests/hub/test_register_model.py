@@ -54,7 +54,7 @@ def test_where_nothing_is_said_the_alias_waits_and_the_command_says_where(folder
     said = run("register_model", "prices", folder)
     change = ChangeRequest.objects.get()
     assert f"champion waits for a person's approval: change request {change.pk}" in said
-    assert "under Approvals" in said
+    assert "in the console, Approvals" in said
     assert (change.requested_by, Alias.objects.count()) == ("cli:cli", 0)
 
 
