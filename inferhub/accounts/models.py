@@ -20,7 +20,7 @@ class Scope(models.TextChoices):
     READ = "read", "Read models, workflows, decisions and jobs"
     REGISTER = "register", "Register model versions and move aliases"
     RUN_JOBS = "run-jobs", "Start jobs"
-    APPROVE = "approve", "Approve, in the name of the key's owner, what others ask for"
+    APPROVE = "approve", "Approve for the key's owner what others ask for"
 
 
 class ApiKey(models.Model):
