@@ -111,7 +111,8 @@ def _served(folder: Path) -> Iterator[Hub]:
         _wait(hub, process)
         model = folder / "model.txt"
         _train().save_model(model)
-        _run([*command, "register-model", "trees", str(model), "--task", "classification"], environment)
+        words = ("trees", str(model), "--task", "classification", "--approval", "direct")
+        _run([*command, "register-model", *words], environment)
         key = _run([*command, "create-api-key", "bench", "--scope", "predict", "--scope", "register"], environment)
         yield Hub(address=hub.address, key=key.split()[-1])
     finally:

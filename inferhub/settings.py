@@ -190,6 +190,11 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 10.0},
     },
     "sweep-jobs": {"task": "inferhub.jobs.tasks.sweep_jobs", "schedule": 5.0, "options": {"expires": 10.0}},
+    "sweep-validations": {
+        "task": "inferhub.registry.tasks.sweep_validations",
+        "schedule": 30.0,
+        "options": {"expires": 60.0},
+    },
     "forget-old-work": {"task": "inferhub.jobs.tasks.forget_old_work", "schedule": 3600.0},
 }
 

@@ -77,11 +77,14 @@ class Api:
         return self._checked(self._client.post(address, data, content_type=kind, headers=self._headers(headers)))
 
     def put(self, path: str, body: Any) -> Any:
-        address = f"/api/v1/{path}"
-        data = orjson.dumps(body)
-        return self._checked(
-            self._client.put(address, data, content_type="application/json", headers=self._headers({}))
-        )
+        return self._send("PUT", path, body)
+
+    def patch(self, path: str, body: Any) -> Any:
+        return self._send("PATCH", path, body)
+
+    def _send(self, method: str, path: str, body: Any) -> Any:
+        data, headers = orjson.dumps(body), self._headers({})
+        return self._checked(self._client.generic(method, f"/api/v1/{path}", data, "application/json", headers=headers))
 
     def _headers(self, headers: dict[str, str]) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.secret}"} | {key.replace("_", "-"): v for key, v in headers.items()}
@@ -89,6 +92,11 @@ class Api:
     def _checked(self, response: Any) -> Any:
         assert response.status_code != 500, response.content
         return response
+
+
+def register_direct(**words: Any) -> ModelVersion:
+    """Register a version of a model whose aliases move at once."""
+    return register_version(**{"approval": "direct", "actor": ACTOR} | words)
 
 
 @pytest.fixture(autouse=True)
@@ -125,13 +133,13 @@ def receiver() -> Iterator[WebhookReceiver]:
 
 @pytest.fixture
 def price_model(db: None) -> ModelVersion:
-    return register_version(name="price-model", task="regression", data=linear_model(), alias="champion", actor=ACTOR)
+    return register_direct(name="price-model", task="regression", data=linear_model(), alias="champion")
 
 
 @pytest.fixture
 def scenario(db: None) -> str:
     """`home-page`, and three customers: ann bought a and b, ben bought c, cid bought d."""
-    register_version(name="items", task="recommendation", data=fixed_recommender(), alias="champion", actor=ACTOR)
+    register_direct(name="items", task="recommendation", data=fixed_recommender(), alias="champion")
     start = datetime(2026, 1, 1, tzinfo=UTC)
     bought = [("ann", "a"), ("ann", "b"), ("ben", "c"), ("cid", "d")]
     rows = ((user, item, "purchase", 1.0, start + timedelta(days=day)) for day, (user, item) in enumerate(bought))

@@ -20,6 +20,7 @@ class Scope(models.TextChoices):
     READ = "read", "Read models, workflows, decisions and jobs"
     REGISTER = "register", "Register model versions and move aliases"
     RUN_JOBS = "run-jobs", "Start jobs"
+    APPROVE = "approve", "Approve for the key's owner what others ask for"
 
 
 class ApiKey(models.Model):
@@ -31,6 +32,14 @@ class ApiKey(models.Model):
     scopes = ArrayField(models.CharField(max_length=20, choices=Scope.choices), help_text="What the key may do.")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     created_by = models.CharField(max_length=200, editable=False)
+    owner = models.ForeignKey(
+        User,
+        on_delete=models.PROTECT,
+        null=True,
+        editable=False,
+        related_name="api_keys",
+        help_text="The person who made it, and who therefore cannot approve what it asks for.",
+    )
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
     revoked_at = models.DateTimeField(null=True, editable=False)
     last_used_at = models.DateTimeField(null=True, editable=False)

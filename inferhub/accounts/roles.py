@@ -25,13 +25,18 @@ _SEE_SCHEDULES = (
     "django_celery_beat.view_crontabschedule",
     "django_celery_beat.view_intervalschedule",
 )
-_SEE_WORK = (*_SEE_MODELS, *_SEE_RULES, *_SEE_WORKFLOWS, *_SEE_DECISIONS, *_SEE_RECOMMENDATIONS)
+_SEE_CHANGES = ("approvals.view_changerequest",)
+_SEE_WORK = (*_SEE_CHANGES, *_SEE_MODELS, *_SEE_RULES, *_SEE_WORKFLOWS, *_SEE_DECISIONS, *_SEE_RECOMMENDATIONS)
 
 ROLES: Mapping[str, tuple[str, ...]] = {
     "data scientist": (
         *_SEE_WORK,
         "registry.add_registeredmodel",
+        "registry.change_registeredmodel",
         "registry.add_modelversion",
+        "registry.change_modelversion",
+        "registry.change_alias",
+        "approvals.add_changerequest",
         "recommendations.add_scenario",
         "recommendations.change_scenario",
         "jobs.run_job",
@@ -44,7 +49,13 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "decisions.change_workflow",
         "decisions.add_decision",
     ),
-    "approver": (*_SEE_WORK, "registry.change_alias", "audit.view_auditevent"),
+    "approver": (
+        *_SEE_WORK,
+        "registry.change_alias",
+        "approvals.add_changerequest",
+        "approvals.approve_changerequest",
+        "audit.view_auditevent",
+    ),
     "reviewer": (*_SEE_WORKFLOWS, *_SEE_RULES, *_SEE_DECISIONS, "decisions.settle_review"),
     "operator": (
         *_SEE_WORK,

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from inferhub.accounts.models import ApiKey, Scope
+from inferhub.accounts.models import ApiKey, Scope, User
 from inferhub.audit.services import record_event
 from inferhub.errors import Conflict, FieldError, InvalidInput
 from inferhub.lib.snapshots import Snapshots
@@ -42,7 +42,11 @@ class Caller:
 def create_api_key(
     *, name: str, scopes: Sequence[str], actor: str, expires_at: datetime | None = None
 ) -> tuple[ApiKey, str]:
-    """Make a key; the second value is the whole secret, to be shown once. Raises InvalidInput."""
+    """Make a key; the second value is the whole secret, to be shown once. Raises InvalidInput.
+
+    It belongs to the person who makes it, and to nobody else: whoever sees a secret could otherwise act, and approve,
+    in another's name. A key made by a command belongs to nobody.
+    """
     unknown = sorted(set(scopes) - set(Scope.values))
     if unknown or not scopes:
         expected = f"one or more of {', '.join(Scope.values)}"
@@ -56,6 +60,7 @@ def create_api_key(
             digest=_digest(secret),
             scopes=sorted(set(scopes)),
             created_by=actor,
+            owner=person_behind(actor),
             expires_at=expires_at,
         )
         record_event(
@@ -70,6 +75,15 @@ def revoke_api_key(*, key: ApiKey, actor: str) -> None:
         if not ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()):
             raise Conflict(f"The API key {key.prefix} is revoked already.")
         record_event("api_key.revoked", actor=actor, subject=f"api-key:{key.prefix}", details={"name": key.name})
+
+
+def person_behind(actor: str) -> User | None:
+    """The person who acts: signed in, or as the owner of an API key. None for commands and for the system itself."""
+    kind, _, name = actor.partition(":")
+    if kind == "user":
+        return User.objects.filter(username=name).first()
+    key = ApiKey.objects.select_related("owner").filter(prefix=name).first() if kind == "api-key" else None
+    return key.owner if key else None
 
 
 def find_caller(secret: str) -> Caller | None:

@@ -61,24 +61,77 @@ DEFERRED = _object(
     answer={"type": ["object", "null"]},
     problem={"type": ["object", "null"]},
 )
+_STRINGS = {"type": "array", "items": _STRING}
 MODEL = _object(
-    name=_STRING, task=_STRING, description=_STRING, aliases=_OBJECT, latest_version=_COUNT, created_at=_TIME
-)
-MODEL_VERSION = _object(
-    model=_STRING,
-    version=_COUNT,
-    digest=_STRING,
-    size=_COUNT,
-    signature=_OBJECT,
-    labels={"type": "array"},
-    aliases={"type": "array", "items": _STRING},
-    certificate=_OBJECT,
-    metrics=_OBJECT,
-    lineage=_OBJECT,
-    notes=_STRING,
+    name=_STRING,
+    task=_STRING,
+    description=_STRING,
+    owner=_STRING,
+    tags=_STRINGS,
+    approval={"enum": ["four-eyes", "direct"]},
+    gates=_OBJECT,
+    aliases=_OBJECT,
+    latest_version=_COUNT,
     created_at=_TIME,
-    created_by=_STRING,
 )
+_MODEL_VERSION = {
+    "model": _STRING,
+    "version": _COUNT,
+    "state": {"enum": ["validating", "ready", "rejected", "archived"]},
+    "state_reason": _STRING,
+    "digest": _STRING,
+    "size": _COUNT,
+    "signature": _OBJECT,
+    "labels": {"type": "array"},
+    "aliases": _STRINGS,
+    "certificate": _OBJECT,
+    "metrics": _OBJECT,
+    "lineage": _OBJECT,
+    "measured": _OBJECT,
+    "steps": _OBJECT,
+    "model_card": _STRING,
+    "notes": _STRING,
+    "created_at": _TIME,
+    "created_by": _STRING,
+}
+MODEL_VERSION = _object(**_MODEL_VERSION)
+_CHANGE_ADDRESS = _STRING_OR_NULL | {"description": "The change request that the alias waits for."}
+REGISTERED_VERSION = _object(**_MODEL_VERSION, change=_CHANGE_ADDRESS)
+_VERSION_OR_NULL = {"type": ["integer", "null"]}
+ALIAS = _object(
+    model=_STRING,
+    alias=_STRING,
+    version=_COUNT,
+    previous_version=_VERSION_OR_NULL | {"description": "Where a rollback leads."},
+    canary_version=_VERSION_OR_NULL,
+    canary_percent=_COUNT,
+    shadow_version=_VERSION_OR_NULL,
+    change=_VERSION_OR_NULL | {"description": "The change request that allowed the last move."},
+    moved_at=_TIME,
+)
+_CHANGE = {
+    "id": _COUNT,
+    "kind": _STRING,
+    "subject": _STRING,
+    "payload": _OBJECT,
+    "reason": _STRING,
+    "evidence": _OBJECT | {"description": "What spoke for it when it was asked for: the gates."},
+    "requested_by": _STRING,
+    "requested_at": _TIME,
+    "state": {"enum": ["pending", "approved", "rejected", "withdrawn"]},
+    "decided_by": _STRING,
+    "decided_at": _TIME_OR_NULL,
+    "decision_reason": _STRING,
+    "applied_at": _TIME_OR_NULL,
+}
+CHANGE = _object(**_CHANGE)
+_NOW = {
+    "type": ["object", "null"],
+    "description": "What speaks for a pending one at this moment, or why it cannot be carried out (`refused`).",
+}
+CHANGE_NOW = _object(**_CHANGE, now=_NOW)
+_LINES = {"type": "array", "items": _object(name=_STRING, left={}, right={}, is_same={"type": "boolean"})}
+COMPARISON = _object(left=_COUNT, right=_COUNT, properties=_LINES, tensors=_LINES, metrics=_LINES)
 WORKFLOW = _object(name=_STRING, description=_STRING, version=_COUNT, rule_set=_STRING, definition=_OBJECT)
 JOB = _object(
     job_id=_STRING,

@@ -5,7 +5,8 @@ from typing import Any
 from inferhub.lib.schema import Schema
 from inferhub.lib.slug import SLUG_PATTERN
 from inferhub.recommendations.services import HISTORY_LIMIT, MOST_ITEMS
-from inferhub.registry.models import Task
+from inferhub.registry.gates import DOCUMENT as GATES
+from inferhub.registry.models import Approval, Task
 
 _SLUG = {"type": "string", "pattern": SLUG_PATTERN}
 _ITEM_IDS = {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 100}, "maxItems": HISTORY_LIMIT}
@@ -67,18 +68,51 @@ REGISTER: dict[str, Any] = {
         "alias": _SLUG | {"description": "Alias to point at the new version, such as champion."},
         "description": {"type": "string", "description": "What the model is for (taken for a new model)."},
         "notes": {"type": "string", "description": "What is new in this version."},
+        "approval": {
+            "type": "string",
+            "enum": Approval.values,
+            "description": "How the aliases of a new model move; four-eyes where nothing is said.",
+        },
         "certificate": {"type": "string", "description": "The parity report, a JSON object."},
+        "metrics": {"type": "string", "description": "How well it does, a JSON object: name to number."},
+        "lineage": {"type": "string", "description": "Data digest, code version, parameters, trainer: a JSON object."},
+        "steps": {"type": "string", "description": "Pre- and postprocess steps, a JSON object."},
+        "model_card": {"type": "string", "description": "Markdown."},
     },
     "required": ["file", "task"],
     "additionalProperties": False,
 }
-MOVE_ALIAS: dict[str, Any] = {
+_VERSION = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}
+_VERSION_OR_NULL = _VERSION | {"type": ["integer", "null"], "description": "null: none any more."}
+_REASON = {"type": "string", "minLength": 1, "maxLength": 1000, "pattern": r"\S"}
+
+
+def _with_reason(required: tuple[str, ...] = (), **properties: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties | {"reason": _REASON},
+        "required": [*required, "reason"],
+        "additionalProperties": False,
+    }
+
+
+MOVE_ALIAS = _with_reason(("version",), version=_VERSION)
+ROLL_BACK = _with_reason(from_version=_VERSION | {"description": "The version that must be in place: else 409."})
+SET_CANARY = _with_reason(
+    ("version",), version=_VERSION_OR_NULL, percent={"type": "integer", "minimum": 1, "maximum": 99}
+)
+SET_SHADOW = _with_reason(("version",), version=_VERSION_OR_NULL)
+SET_POLICY = _with_reason(approval={"enum": Approval.values}, gates=GATES) | {"minProperties": 2}
+GIVE_REASON = _with_reason()
+MAY_GIVE_REASON = GIVE_REASON | {"required": []}
+EDIT_MODEL: dict[str, Any] = {
     "type": "object",
     "properties": {
-        "version": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
-        "reason": {"type": "string", "minLength": 1, "maxLength": 1000, "pattern": r"\S"},
+        "description": {"type": "string", "maxLength": 5000},
+        "owner": {"type": "string", "maxLength": 200, "description": "The person or team that answers for it."},
+        "tags": {"type": "array", "items": _SLUG, "maxItems": 20},
     },
-    "required": ["version", "reason"],
+    "minProperties": 1,
     "additionalProperties": False,
 }
 START_JOB: dict[str, Any] = {
@@ -95,4 +129,11 @@ PREDICT_BODY = Schema(PREDICT)
 RECOMMEND_BODY = Schema(RECOMMEND)
 DECIDE_BODY = Schema(DECIDE)
 MOVE_ALIAS_BODY = Schema(MOVE_ALIAS)
+ROLL_BACK_BODY = Schema(ROLL_BACK)
+SET_CANARY_BODY = Schema(SET_CANARY)
+SET_SHADOW_BODY = Schema(SET_SHADOW)
+SET_POLICY_BODY = Schema(SET_POLICY)
+GIVE_REASON_BODY = Schema(GIVE_REASON)
+MAY_GIVE_REASON_BODY = Schema(MAY_GIVE_REASON)
+EDIT_MODEL_BODY = Schema(EDIT_MODEL)
 START_JOB_BODY = Schema(START_JOB)

@@ -1,9 +1,9 @@
-"""Read models, workflows, decisions, stored recommendations and jobs; start jobs."""
+"""Read models, change requests, workflows, decisions, stored recommendations and jobs; start jobs."""
 
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import Max, Prefetch, QuerySet
+from django.db.models import Max, Prefetch, Q, QuerySet
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,6 +13,8 @@ from inferhub.accounts.models import Scope
 from inferhub.api import answers, bodies
 from inferhub.api.authentication import caller_of
 from inferhub.api.pagination import NewestFirst
+from inferhub.approvals.models import ChangeRequest, ChangeState
+from inferhub.approvals.services import find_change, review_change
 from inferhub.decisions.models import Workflow
 from inferhub.errors import FieldError, InvalidInput, NotFound
 from inferhub.jobs.bulk import start_bulk_job
@@ -20,7 +22,8 @@ from inferhub.jobs.calls import decision_answer, decisions_with_names
 from inferhub.jobs.models import Job
 from inferhub.lib.describe import describe, listed, pointer
 from inferhub.recommendations.queries import find_stored
-from inferhub.registry.models import Alias, ModelVersion, RegisteredModel
+from inferhub.registry.comparison import compare_versions
+from inferhub.registry.models import Alias, ModelVersion, RegisteredModel, VersionState
 
 _CURSOR = [
     OpenApiParameter("cursor", str, description="From `next` or `previous` of a page."),
@@ -57,7 +60,7 @@ class ModelsView(APIView):
         responses=_page_answers(answers.MODEL),
     )
     def get(self, request: Request) -> Response:
-        return _page(self, _models(), _model)
+        return _page(self, _models(), show_model)
 
 
 class ModelView(APIView):
@@ -65,7 +68,7 @@ class ModelView(APIView):
 
     @extend_schema(operation_id="read_model", summary="Read a registered model", responses=_answers(answers.MODEL))
     def get(self, request: Request, name: str) -> Response:
-        return Response(_model(_find_model(name)))
+        return Response(show_model(find_model(name)))
 
 
 class ModelVersionsView(APIView):
@@ -78,7 +81,7 @@ class ModelVersionsView(APIView):
         responses=_page_answers(answers.MODEL_VERSION),
     )
     def get(self, request: Request, name: str) -> Response:
-        versions = _find_model(name).versions.select_related("model").prefetch_related("aliases")
+        versions = find_model(name).versions.select_related("model").prefetch_related("aliases")
         return _page(self, versions, show_model_version)
 
 
@@ -92,6 +95,63 @@ class ModelVersionView(APIView):
     )
     def get(self, request: Request, name: str, number: int) -> Response:
         return Response(show_model_version(find_model_version(name, number)))
+
+
+class ComparisonView(APIView):
+    scope = Scope.READ
+
+    @extend_schema(
+        operation_id="compare_model_versions",
+        summary="Compare two versions of a model",
+        responses=_answers(answers.COMPARISON),
+    )
+    def get(self, request: Request, name: str, number: int, other: int) -> Response:
+        found = compare_versions(find_model_version(name, number), find_model_version(name, other))
+        lines = {
+            part: [
+                {"name": x.name, "left": x.left, "right": x.right, "is_same": x.is_same} for x in getattr(found, part)
+            ]
+            for part in ("properties", "tensors", "metrics")
+        }
+        return Response({"left": found.left, "right": found.right} | lines)
+
+
+class ChangesView(APIView):
+    scope = Scope.READ
+
+    @extend_schema(
+        operation_id="list_changes",
+        summary="List the change requests",
+        parameters=[
+            *_CURSOR,
+            OpenApiParameter("state", {"enum": ChangeState.values}, description="Only those in this state."),
+            OpenApiParameter("kind", str, description="Only those of this kind, such as alias.move."),
+            OpenApiParameter("subject", str, description="Only those about this, such as model:price@champion."),
+        ],
+        responses=_page_answers(answers.CHANGE),
+    )
+    def get(self, request: Request) -> Response:
+        filters = ("state", "kind", "subject")
+        given = {key: request.query_params.get(key, "").replace("\x00", "") for key in filters}
+        wanted = {key: value for key, value in given.items() if value}
+        state = request.query_params.get("state")
+        if state is not None and state not in ChangeState.values:
+            expected = f"one of {listed(ChangeState.values)}"
+            raise InvalidInput(errors=[FieldError(pointer="/state", expected=expected, got=describe(state))])
+        return _page(self, ChangeRequest.objects.filter(**wanted), show_change, filters=filters)
+
+
+class ChangeView(APIView):
+    scope = Scope.READ
+
+    @extend_schema(
+        operation_id="read_change",
+        summary="Read a change request, and what speaks for it now",
+        responses=_answers(answers.CHANGE_NOW),
+    )
+    def get(self, request: Request, change_id: int) -> Response:
+        change = find_change(change_id)
+        return Response(show_change(change) | {"now": review_change(change)})
 
 
 class WorkflowsView(APIView):
@@ -213,7 +273,8 @@ class JobView(APIView):
         return Response(_job(job))
 
 
-def _find_model(name: str) -> RegisteredModel:
+def find_model(name: str) -> RegisteredModel:
+    """Raises NotFound."""
     model: RegisteredModel | None = _models().filter(name=name).first()
     if model is None:
         raise NotFound(f"There is no registered model '{name}'.")
@@ -232,16 +293,19 @@ def find_model_version(name: str, number: int) -> ModelVersion:
 def _models() -> QuerySet[Any]:
     versions = ModelVersion.objects.only("number")
     aliases = Alias.objects.prefetch_related(Prefetch("version", versions))
-    return RegisteredModel.objects.annotate(latest_version=Max("versions__number")).prefetch_related(
-        Prefetch("aliases", aliases)
-    )
+    latest = Max("versions__number", filter=Q(versions__state=VersionState.READY))
+    return RegisteredModel.objects.annotate(latest_version=latest).prefetch_related(Prefetch("aliases", aliases))
 
 
-def _model(model: Any) -> dict[str, Any]:
+def show_model(model: Any) -> dict[str, Any]:
     return {
         "name": model.name,
         "task": model.task,
         "description": model.description,
+        "owner": model.owner,
+        "tags": model.tags,
+        "approval": model.approval,
+        "gates": model.gates,
         "aliases": {alias.name: alias.version.number for alias in model.aliases.all()},
         "latest_version": model.latest_version or 0,
         "created_at": model.created_at,
@@ -252,6 +316,8 @@ def show_model_version(version: ModelVersion) -> dict[str, Any]:
     return {
         "model": version.model.name,
         "version": version.number,
+        "state": version.state,
+        "state_reason": version.state_reason,
         "digest": version.digest,
         "size": version.size,
         "signature": version.signature,
@@ -260,9 +326,30 @@ def show_model_version(version: ModelVersion) -> dict[str, Any]:
         "certificate": version.certificate,
         "metrics": version.metrics,
         "lineage": version.lineage,
+        "measured": version.measured,
+        "steps": version.steps,
+        "model_card": version.model_card,
         "notes": version.notes,
         "created_at": version.created_at,
         "created_by": version.created_by,
+    }
+
+
+def show_change(change: ChangeRequest) -> dict[str, Any]:
+    return {
+        "id": change.pk,
+        "kind": change.kind,
+        "subject": change.subject,
+        "payload": change.payload,
+        "reason": change.reason,
+        "evidence": change.evidence,
+        "requested_by": change.requested_by,
+        "requested_at": change.requested_at,
+        "state": change.state,
+        "decided_by": change.decided_by,
+        "decided_at": change.decided_at,
+        "decision_reason": change.decision_reason,
+        "applied_at": change.applied_at,
     }
 
 

@@ -1,4 +1,4 @@
-"""Register a version by upload, fetch its artifact, move an alias."""
+"""Register a version by upload, fetch its artifact, put it away; say what a model is, and how its aliases move."""
 
 import base64
 from typing import Any
@@ -14,16 +14,29 @@ from rest_framework.views import APIView
 
 from inferhub.accounts.models import Scope
 from inferhub.api import answers, bodies
+from inferhub.api.approvals import WAITS, change_address, waiting
 from inferhub.api.authentication import caller_of
-from inferhub.api.reading import ModelVersionsView, find_model_version, show_model_version
+from inferhub.api.reading import (
+    ModelVersionsView,
+    ModelView,
+    find_model,
+    find_model_version,
+    show_model,
+    show_model_version,
+)
+from inferhub.approvals.models import ChangeRequest
 from inferhub.errors import FieldError, InvalidInput, TooLarge
 from inferhub.lib.describe import describe
-from inferhub.registry.services import Provenance, fetch_artifact, move_alias, register_version
+from inferhub.registry.lifecycle import archive_version, unarchive_version
+from inferhub.registry.policies import edit_model, set_policy
+from inferhub.registry.queries import pending_move
+from inferhub.registry.services import Provenance, fetch_artifact, register_version
 from inferhub.runtime.golden_file import MOST_BYTES as MOST_GOLDEN_BYTES
 
 _FORM_BYTES = (1 << 20) + MOST_GOLDEN_BYTES  # what a form may hold beside the file
 _FILES = ("file", "golden")
-_TEXTS = ("task", "alias", "description", "notes", "certificate")
+_DOCUMENTS = ("certificate", "metrics", "lineage", "steps")
+_TEXTS = ("task", "alias", "description", "approval", "model_card", "notes", *_DOCUMENTS)
 
 
 class RegisterVersionView(ModelVersionsView):
@@ -36,7 +49,7 @@ class RegisterVersionView(ModelVersionsView):
         operation_id="register_model_version",
         summary="Register an ONNX file, or a text model of LightGBM, as the next version of a model",
         request={"multipart/form-data": bodies.REGISTER},
-        responses={201: OpenApiResponse(answers.MODEL_VERSION, description="The version.")},
+        responses={201: OpenApiResponse(answers.REGISTERED_VERSION, description="The version.")},
     )
     def post(self, request: Request, name: str) -> Response:
         _check_length(request)
@@ -48,11 +61,21 @@ class RegisterVersionView(ModelVersionsView):
             golden=form.optional_file("golden"),
             alias=form.text("alias"),
             description=form.text("description"),
-            provenance=Provenance(certificate=form.json("certificate"), notes=form.text("notes")),
+            approval=form.text("approval"),
+            provenance=Provenance(
+                certificate=form.json("certificate"),
+                metrics=form.json("metrics"),
+                lineage=form.json("lineage"),
+                steps=form.json("steps"),
+                model_card=form.text("model_card"),
+                notes=form.text("notes"),
+            ),
             actor=caller_of(request).actor,
         )
+        change = pending_move(version)
+        shown = show_model_version(version) | {"change": change_address(request, change) if change else None}
         address = request.build_absolute_uri(f"/api/v1/models/{name}/versions/{version.number}")
-        return Response(show_model_version(version), status=201, headers={"Location": address})
+        return Response(shown, status=201, headers={"Location": address})
 
 
 class ArtifactView(APIView):
@@ -75,21 +98,77 @@ class ArtifactView(APIView):
         return response
 
 
-class AliasView(APIView):
+class ArchiveView(APIView):
     scope = Scope.REGISTER
 
     @extend_schema(
-        operation_id="move_alias",
-        summary="Point an alias of a model at a version",
-        request={"application/json": bodies.MOVE_ALIAS},
-        responses={200: OpenApiResponse(answers.MODEL_VERSION, description="The version that the alias means now.")},
+        operation_id="archive_model_version",
+        summary="Put a version away: it is kept, and serves no more",
+        request={"application/json": bodies.GIVE_REASON},
+        responses={200: OpenApiResponse(answers.MODEL_VERSION, description="The version.")},
     )
-    def put(self, request: Request, name: str, alias: str) -> Response:
+    def post(self, request: Request, name: str, number: int) -> Response:
         body: Any = request.data
-        bodies.MOVE_ALIAS_BODY.check(body)
-        version = find_model_version(name, body["version"])
-        move_alias(version=version, alias=alias, actor=caller_of(request).actor, reason=body["reason"])
-        return Response(show_model_version(find_model_version(name, body["version"])))
+        bodies.GIVE_REASON_BODY.check(body)
+        version = find_model_version(name, number)
+        archive_version(version=version, actor=caller_of(request).actor, reason=body["reason"])
+        return Response(show_model_version(version))
+
+
+class UnarchiveView(APIView):
+    scope = Scope.REGISTER
+
+    @extend_schema(
+        operation_id="unarchive_model_version",
+        summary="Make an archived version ready again",
+        request={"application/json": bodies.GIVE_REASON},
+        responses={200: OpenApiResponse(answers.MODEL_VERSION, description="The version.")},
+    )
+    def post(self, request: Request, name: str, number: int) -> Response:
+        body: Any = request.data
+        bodies.GIVE_REASON_BODY.check(body)
+        version = find_model_version(name, number)
+        unarchive_version(version=version, actor=caller_of(request).actor, reason=body["reason"])
+        return Response(show_model_version(version))
+
+
+class EditModelView(ModelView):
+    """A model, of which the description, the owner and the tags may change."""
+
+    scopes = {"PATCH": Scope.REGISTER}
+
+    @extend_schema(
+        operation_id="edit_model",
+        summary="Change the description, the owner or the tags of a model",
+        request={"application/json": bodies.EDIT_MODEL},
+        responses={200: OpenApiResponse(answers.MODEL, description="The model.")},
+    )
+    def patch(self, request: Request, name: str) -> Response:
+        body: Any = request.data
+        bodies.EDIT_MODEL_BODY.check(body)
+        edit_model(model=find_model(name), actor=caller_of(request).actor, **body)
+        return Response(show_model(find_model(name)))
+
+
+class PolicyView(APIView):
+    scope = Scope.REGISTER
+
+    @extend_schema(
+        operation_id="set_model_policy",
+        summary="Change how the aliases of a model move: by four eyes or directly, and past which gates",
+        request={"application/json": bodies.SET_POLICY},
+        responses={
+            200: OpenApiResponse(answers.MODEL, description="The model, whose policy is this now."),
+            202: WAITS,
+        },
+    )
+    def put(self, request: Request, name: str) -> Response:
+        body: Any = request.data
+        bodies.SET_POLICY_BODY.check(body)
+        outcome = set_policy(model=find_model(name), actor=caller_of(request).actor, **body)
+        if isinstance(outcome, ChangeRequest):
+            return waiting(request, outcome)
+        return Response(show_model(find_model(name)))
 
 
 class _Form:

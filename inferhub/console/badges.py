@@ -2,9 +2,14 @@
 
 from django.http import HttpRequest
 
+from inferhub.approvals.models import ChangeRequest, ChangeState
 from inferhub.decisions.models import Action, ActionState, Review
 
 _MOST = 100
+
+
+def pending_changes(request: HttpRequest) -> str:
+    return _short(ChangeRequest.objects.filter(state=ChangeState.PENDING).order_by()[:_MOST].count())
 
 
 def open_reviews(request: HttpRequest) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from inferhub.accounts.models import ApiKey
+from inferhub.approvals.models import ChangeRequest, ChangeState
 from inferhub.console import html
 from inferhub.console.sections import Section, Table
 from inferhub.decisions.models import Action, ActionState, Decision, Review, Workflow
@@ -51,6 +52,10 @@ def add_dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, An
 def _numbers(request: HttpRequest) -> list[Number]:
     may = request.user.has_perm
     found = []
+    if may("approvals.view_changerequest"):
+        pending = ChangeRequest.objects.filter(state=ChangeState.PENDING)
+        url = html.list_url(ChangeRequest) + "?state__exact=pending"
+        found.append(_number("Waiting for approval", pending, url, "Nothing waits."))
     if may("decisions.view_review"):
         waiting = Review.objects.filter(verdict="")
         found.append(_number("Open reviews", waiting, html.list_url(Review) + "?state=open", "Nothing waits."))

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import orjson
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -70,6 +71,7 @@ class JsonField(forms.CharField):
             raise ValidationError("The JSON is nested too deeply.") from exc
         if not isinstance(parsed, dict):
             raise ValidationError("Expected a JSON object: { ... }.")
+        _check_storable(written)
         return parsed
 
     def run_validators(self, value: Any) -> None:
@@ -102,6 +104,16 @@ def golden_rows(label: str, **options: Any) -> forms.FileField:
 def _check_slug(value: str) -> None:
     if not is_slug(value):
         raise ValidationError(f"Expected {SLUG_EXPECTED}.")
+
+
+def _check_storable(written: str) -> None:
+    """JSON that PostgreSQL can hold: no NUL, no halves of characters, no numbers beyond a double."""
+    try:
+        orjson.loads(written)
+    except orjson.JSONDecodeError as exc:
+        raise ValidationError(f"Line {exc.lineno}, column {exc.colno}: {exc.msg}.") from exc
+    if "\\u0000" in written:
+        raise ValidationError("The character U+0000 cannot be kept.")
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -35,12 +35,20 @@ _KINDS = {
     "expired": "danger",
     "review": "warning",
     "matched": "success",
+    "ready": "success",
+    "passed": "success",
+    "validating": "info",
 }
 
 
 def badge(text: str, *, state: str = "") -> SafeString:
     """A coloured word; `state` (the text itself by default) picks the colour, an unknown one is grey."""
     return format_html('<span class="ih-badge ih-{}">{}</span>', _KINDS.get(state or text, "plain"), text)
+
+
+def alarm(text: str) -> SafeString:
+    """A sentence that must not be overlooked."""
+    return format_html('<span class="ih-alarm">{}</span>', text)
 
 
 def link_to(found: Model, text: str = "") -> SafeString:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from django.utils.safestring import SafeString
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
@@ -37,4 +39,13 @@ class Text:
     is_folded: bool = False
 
 
-Section = Facts | Table | Text
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prose:
+    """Formatted text; `html` comes from `inferhub.console.markdown`."""
+
+    template: ClassVar[str] = "console/sections/prose.html"
+    title: str
+    html: SafeString
+
+
+Section = Facts | Table | Text | Prose

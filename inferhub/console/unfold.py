@@ -71,6 +71,12 @@ UNFOLD: dict[str, Any] = {
                 "title": "Work",
                 "separator": True,
                 "items": [
+                    _page(
+                        "Approvals",
+                        "how_to_reg",
+                        "approvals.changerequest",
+                        badge="inferhub.console.badges.pending_changes",
+                    ),
                     _page("Reviews", "rate_review", "decisions.review", badge="inferhub.console.badges.open_reviews"),
                     _page("Decisions", "call_split", "decisions.decision"),
                     _page("Actions", "bolt", "decisions.action", badge="inferhub.console.badges.dead_letters"),

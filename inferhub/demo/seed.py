@@ -22,8 +22,9 @@ from inferhub.demo.dataset import Dataset
 from inferhub.demo.training import TrainedModel, train_models
 from inferhub.errors import Conflict
 from inferhub.recommendations.services import save_scenario
-from inferhub.registry.models import ModelVersion, RegisteredModel
-from inferhub.registry.services import CHAMPION, Provenance, move_alias, register_version
+from inferhub.registry.aliases import move_alias
+from inferhub.registry.models import CHAMPION, Approval, ModelVersion, RegisteredModel, VersionState
+from inferhub.registry.services import Provenance, register_version
 from inferhub.rulesets.services import save_rule_set
 
 Report = Callable[[str], None]
@@ -110,7 +111,8 @@ def _present_versions(data: Dataset) -> list[ModelVersion]:
 
 
 def _register(model: TrainedModel, data: Dataset) -> ModelVersion:
-    same = ModelVersion.objects.filter(model__name=model.name, digest=model.export.digest).first()
+    ready = ModelVersion.objects.filter(model__name=model.name, state=VersionState.READY)
+    same = ready.filter(digest=model.export.digest).first()
     if same is not None:  # trained before, and another model was put in its place meanwhile
         move_alias(version=same, alias=CHAMPION, actor=ACTOR, reason="the demo's data is this version's data")
         return same
@@ -120,6 +122,7 @@ def _register(model: TrainedModel, data: Dataset) -> ModelVersion:
         data=model.export.onnx_bytes,
         alias=CHAMPION,
         description=model.description,
+        approval=Approval.DIRECT,  # there is one person in a demo
         provenance=Provenance(
             certificate=model.certificate,
             metrics=model.metrics,

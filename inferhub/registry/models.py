@@ -7,6 +7,9 @@ from django.db.models.functions import Now
 
 from inferhub.approvals.models import ChangeRequest
 
+CHAMPION = "champion"
+"""The alias that a request means where it names none."""
+
 
 class Task(models.TextChoices):
     CLASSIFICATION = "classification", "Classification"

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from inferhub.errors import NotFound
+from inferhub.approvals.models import ChangeRequest, ChangeState
+from inferhub.errors import Conflict, NotFound
 from inferhub.lib.snapshots import Snapshots
-from inferhub.registry.models import Alias, ModelVersion
+from inferhub.registry.models import Alias, ModelVersion, VersionState
 from inferhub.runtime.signature import Signature
 
 
@@ -22,7 +23,10 @@ class VersionPlan:
 
 
 def find_version(model: str, *, alias: str = "champion", number: int | None = None) -> VersionPlan:
-    """The version that `alias` (or, where given, `number`) of `model` means now. Raises NotFound."""
+    """The version that `alias` (or, where given, `number`) of `model` means now.
+
+    Raises NotFound, and Conflict where the version is not ready.
+    """
     version_id = _version_ids.get((model, alias if number is None else "", number))
     return _plans.get(version_id)
 
@@ -37,10 +41,16 @@ def find_champions() -> list[VersionPlan]:
     return [_plans.get(version_id) for version_id in ids]
 
 
+def pending_move(version: ModelVersion) -> ChangeRequest | None:
+    """The newest change request by which an alias waits to be pointed at `version`."""
+    pending = ChangeRequest.objects.filter(kind="alias.move", state=ChangeState.PENDING)
+    return pending.filter(payload__version_id=version.pk).order_by("-id").first()
+
+
 def _read_version_id(key: tuple[str, str, int | None]) -> int:
     model, alias, number = key
     if number is not None:
-        found = ModelVersion.objects.filter(model__name=model, number=number).values_list("pk", flat=True).first()
+        found = _ready_id(model, number)
         what = f"no version {number}"
     else:
         found = Alias.objects.filter(model__name=model, name=alias).values_list("version_id", flat=True).first()
@@ -50,6 +60,18 @@ def _read_version_id(key: tuple[str, str, int | None]) -> int:
     if ModelVersion.objects.filter(model__name=model).exists():
         raise NotFound(f"The model '{model}' has {what}.")
     raise NotFound(f"There is no registered model '{model}'.")
+
+
+def _ready_id(model: str, number: int) -> int | None:
+    version = (
+        ModelVersion.objects.filter(model__name=model, number=number).values("pk", "state", "state_reason").first()
+    )
+    if version is None:
+        return None
+    if version["state"] != VersionState.READY:
+        why = f": {version['state_reason']}" if version["state_reason"] else ""
+        raise Conflict(f"Version {number} of the model '{model}' is {version['state']} and is not served{why}")
+    return int(version["pk"])
 
 
 def _read_plan(version_id: int) -> VersionPlan:

@@ -8,6 +8,7 @@ standard output, and `model.onnx` where the model was rewritten.
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from inferhub.runtime.graph import (
     whole_file_refusal,
 )
 from inferhub.runtime.lightgbm_text import is_lightgbm_text, scan_lightgbm_text
+from inferhub.runtime.measuring import measure
 from inferhub.runtime.metadata import read_labels, read_task
 from inferhub.runtime.operators import ALLOWED_OPERATORS, operator_name, widened
 from inferhub.runtime.scan import scan_model
@@ -36,6 +38,7 @@ from inferhub.runtime.signature import Feeds, Signature, TensorSpec
 REWRITTEN = "model.onnx"
 
 _UNKNOWN_CATEGORY = "Unknown Category"  # OneHotEncoder's complaint, right for any value that it was not trained on
+_RAN = "ran"
 _TRIAL_ROWS = 2
 _FREE_DIM = 3
 _MOST_TRIAL_ELEMENTS = 2**24
@@ -81,7 +84,9 @@ def inspect(
     declared, metadata = model_signature(model), read_metadata(model)
     labels = read_labels(metadata)
     final_bytes = model.SerializeToString() if is_rewritten else onnx_bytes
+    started = time.perf_counter()
     loaded = _load(final_bytes, declared)
+    load_ms = round((time.perf_counter() - started) * 1000, 3)
     rows = parse_golden(golden, loaded.signature) if golden else None
     trial = _try_out(loaded) if rows is None else _prove(loaded, rows)
     report = {
@@ -91,6 +96,7 @@ def inspect(
         "operators": sorted({operator_name(node.domain, node.op_type) for node in model.graph.node}),
         "trial": trial,
         "memory_bytes": estimate_memory(model),
+        "measured": {"load_ms": load_ms} | (_measured(loaded, rows) if trial == _RAN else {}),
         "golden": None if rows is None else rows.to_dict(),
     }
     return report, final_bytes if is_rewritten else None
@@ -141,7 +147,7 @@ def _try_out(loaded: LoadedModel) -> str:
         if free and isinstance(failure, InvalidModel):
             return f"not run: {', '.join(free)} has free dimensions"
         raise failure from None
-    return "ran"
+    return _RAN
 
 
 def _prove(loaded: LoadedModel, golden: GoldenRows) -> str:
@@ -150,7 +156,13 @@ def _prove(loaded: LoadedModel, golden: GoldenRows) -> str:
         refuse_mismatches(run_golden(loaded, golden))
     except ModelFailed as exc:
         raise _failure(exc, "a model that runs on its golden rows") from None
-    return "ran"
+    return _RAN
+
+
+def _measured(loaded: LoadedModel, golden: GoldenRows | None) -> dict[str, Any]:
+    feeds = golden.inputs if golden else _made_up_feeds(loaded.signature)
+    rows = max((len(array) for array in feeds.values() if array.ndim), default=1)
+    return measure(loaded, feeds) | {"rows": rows}
 
 
 def _failure(exc: ModelFailed, expected: str) -> InvalidModel | MemoryError:

@@ -5,9 +5,8 @@ from kombu.exceptions import OperationalError
 from inferhub.api import health
 from inferhub.inference import services
 from inferhub.registry.models import ModelVersion
-from inferhub.registry.services import register_version
 from inferhub.registry.storage import artifact_storage
-from tests.hub_fixtures import ACTOR
+from tests.hub_fixtures import register_direct
 from tests.models import linear_model
 
 pytestmark = pytest.mark.django_db
@@ -29,7 +28,7 @@ def test_a_hub_with_everything_in_place_is_ready(price_model: ModelVersion) -> N
 
 def test_a_missing_artifact_is_named() -> None:
     # A file of its own: tests that run beside this one share the folder.
-    lost = register_version(name="lost", task="regression", data=linear_model(7.25), alias="champion", actor=ACTOR)
+    lost = register_direct(name="lost", task="regression", data=linear_model(7.25), alias="champion")
     services._pool.discard(lost.digest)
     artifact_storage().delete(f"{lost.digest[:2]}/{lost.digest}.onnx")
     answer = Client().get("/readyz")

@@ -27,7 +27,7 @@ def _upload(api: Api, data: bytes | None = None, name: str = "price-model", **fi
 
 
 def test_an_uploaded_file_becomes_a_version_that_predicts(api: Api) -> None:
-    made = _upload(api, alias="champion", notes="first", certificate='{"rows": 3}')
+    made = _upload(api, alias="champion", approval="direct", notes="first", certificate='{"rows": 3}')
     assert made.status_code == 201
     assert made["Location"].endswith("/api/v1/models/price-model/versions/1")
     assert (made.json()["aliases"], made.json()["certificate"]) == (["champion"], {"rows": 3})
@@ -63,7 +63,7 @@ def test_a_file_that_is_no_model_is_refused_with_the_reason(api: Api, data: byte
 
 
 def test_an_upload_beside_others_is_asked_to_come_again(api: Api) -> None:
-    with check._one_at_a_time(), check._one_of_few():
+    with check.in_turn(), check._one_of_few():
         answer = _upload(api, linear_model(9.5))
     assert (answer.status_code, answer["Retry-After"]) == (503, "1")
     assert not ModelVersion.objects.exists()
@@ -137,7 +137,7 @@ def test_an_artifact_comes_back_as_it_was_sent_and_the_download_is_audited(api: 
 
 
 def test_an_alias_moves_with_a_reason_and_back_again(api: Api) -> None:
-    _upload(api, alias="champion")
+    _upload(api, alias="champion", approval="direct")
     _upload(api, linear_model(3))
     for number in (2, 1):
         moved = api.put("models/price-model/aliases/champion", {"version": number, "reason": "better"})

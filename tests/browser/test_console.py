@@ -34,13 +34,14 @@ def test_a_model_is_registered_by_upload_and_its_champion_moved(console: Page, t
     console.get_by_label("Name").fill("order-value")
     console.get_by_label("Task").select_option("regression")
     console.get_by_label("Description").fill("What an order will be worth.")
-    console.locator("input[type=file]").set_input_files(tmp_path / "2.onnx")
+    console.get_by_label("How its aliases move").select_option("direct")
+    console.locator("#id_file").set_input_files(tmp_path / "2.onnx")
     console.get_by_role("button", name="Check and register").click()
     expect(console.get_by_text("order-value version 1 is registered.")).to_be_visible()
 
     console.get_by_role("link", name="order-value", exact=True).first.click()
     console.get_by_role("link", name="New version").click()
-    console.locator("input[type=file]").set_input_files(tmp_path / "3.onnx")
+    console.locator("#id_file").set_input_files(tmp_path / "3.onnx")
     console.get_by_role("button", name="Check and register").click()
     expect(console.get_by_text("order-value version 2 is registered.")).to_be_visible()
 
@@ -48,7 +49,7 @@ def test_a_model_is_registered_by_upload_and_its_champion_moved(console: Page, t
 
     console.get_by_role("link", name="order-value@champion").click()
     console.get_by_role("link", name="Move").click()
-    console.get_by_label("New version").select_option(label="order-value version 2")
+    console.get_by_label("Version", exact=False).select_option(label="order-value version 2")
     console.get_by_label("Reason").fill("Better on the holdout.")
     console.get_by_role("button", name="Move the alias").click()
     expect(console.get_by_text("order-value@champion now points at version 2.")).to_be_visible()

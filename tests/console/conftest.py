@@ -10,11 +10,14 @@ from django.utils import timezone
 from onnx import TensorProto, helper
 
 from inferhub.accounts.models import User
+from inferhub.approvals.models import ChangeRequest
 from inferhub.decisions.models import Action, Decision, Review, Workflow
 from inferhub.decisions.services import save_workflow
 from inferhub.lib.ids import uuid7
 from inferhub.recommendations.models import Scenario
+from inferhub.registry.aliases import move_alias
 from inferhub.registry.models import ModelVersion, RegisteredModel, Task
+from inferhub.registry.policies import set_policy
 from inferhub.rulesets.models import RuleSet
 from inferhub.rulesets.services import save_rule_set
 
@@ -163,6 +166,19 @@ def make_version(name: str = "doubler", *, task: str = Task.REGRESSION, **change
         "created_by": ACTOR,
     }
     return ModelVersion.objects.create(**values | changes)
+
+
+def make_change(name: str = "guarded", *, actor: str = ACTOR, reason: str = "better") -> ChangeRequest:
+    """Somebody asks for version 2 of a model whose champion is version 1 and whose aliases take four eyes."""
+    first = make_version(name, metrics={"rmse": 2.0})
+    if not first.model.aliases.exists():
+        move_alias(version=first, alias="champion", actor=ACTOR, reason="first")
+    gates = {"metrics": [{"name": "rmse", "better": "lower"}], "on_failure": "warn"}
+    set_policy(model=first.model, approval="four-eyes", gates=gates, actor=ACTOR, reason="it matters")
+    second = make_version(name, metrics={"rmse": 1.5}, digest=f"{name}-2")
+    change = move_alias(version=second, alias="champion", actor=actor, reason=reason)
+    assert isinstance(change, ChangeRequest)
+    return change
 
 
 def make_scenario(name: str = "home-page") -> Scenario:

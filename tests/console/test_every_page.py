@@ -13,6 +13,7 @@ from django_celery_beat.models import CrontabSchedule, IntervalSchedule, Periodi
 
 from inferhub.accounts.models import ApiKey, User
 from inferhub.accounts.services import create_api_key
+from inferhub.approvals.models import ChangeRequest
 from inferhub.audit.models import AuditEvent
 from inferhub.catalog.models import Event, Item
 from inferhub.console.base import RecordAdmin
@@ -21,8 +22,9 @@ from inferhub.decisions.models import Action, Decision, Review, WebhookEndpoint,
 from inferhub.decisions.services import save_workflow
 from inferhub.jobs.models import DeferredCall, Job, State
 from inferhub.recommendations.models import Scenario
+from inferhub.registry.aliases import move_alias
 from inferhub.registry.models import Alias, ModelVersion, RegisteredModel
-from inferhub.registry.services import move_alias
+from inferhub.registry.policies import set_policy
 from inferhub.rulesets.models import RuleSet, RuleSetVersion
 from inferhub.rulesets.services import save_rule_set
 from tests.console.conftest import (
@@ -39,6 +41,9 @@ from tests.console.pages import add_to, external_addresses, list_of, page_of, re
 
 pytestmark = pytest.mark.django_db
 every_model = pytest.mark.parametrize("model", registered_models(), ids=lambda model: model._meta.label)
+
+
+_HOSTILE_CARD = f"{HOSTILE}\n\n[x](javascript:alert(1)) ![x](//example.org/x.png) <img src=x onerror=alert(1)>"
 
 
 def fill(suffix: str) -> None:
@@ -58,9 +63,15 @@ def fill(suffix: str) -> None:
     make_action(review.decision, state="dead", endpoint=HOSTILE)
     scenario = make_scenario(f"scene-{suffix}")
     Scenario.objects.filter(pk=scenario.pk).update(description=HOSTILE)
-    model = make_version(f"model-{suffix}", notes=HOSTILE, metrics={HOSTILE: HOSTILE}, labels=[HOSTILE])
-    RegisteredModel.objects.filter(pk=model.model_id).update(description=HOSTILE)
+    hostile = {"notes": HOSTILE, "metrics": {HOSTILE: HOSTILE}, "labels": [HOSTILE], "model_card": _HOSTILE_CARD}
+    model = make_version(f"model-{suffix}", **hostile, certificate={HOSTILE: HOSTILE}, state_reason=HOSTILE)
+    RegisteredModel.objects.filter(pk=model.model_id).update(description=HOSTILE, owner=HOSTILE)
     move_alias(version=model, alias="champion", actor=HOSTILE, reason=HOSTILE)
+    make_version(f"model-{suffix}", digest=suffix, **hostile)
+    gates = {"metrics": [{"name": HOSTILE, "better": "lower"}], "on_failure": "warn"}
+    set_policy(model=model.model, approval="four-eyes", gates=gates, actor=HOSTILE, reason=HOSTILE)
+    waiting = make_version(f"model-{suffix}", digest=f"{suffix}w", **hostile)
+    move_alias(version=waiting, alias="champion", actor=HOSTILE, reason=HOSTILE)
     Job.objects.create(scenario=scenario, state=State.FAILED, problem=HOSTILE, requested_by=HOSTILE)
     DeferredCall.objects.create(kind="predict", target=HOSTILE, body={HOSTILE: HOSTILE}, actor=HOSTILE)
     Item.objects.create(item_id=HOSTILE + suffix, name=HOSTILE, category=HOSTILE)
@@ -81,6 +92,7 @@ RECORDS: tuple[type[Model], ...] = (
     Alias,
     ApiKey,
     AuditEvent,
+    ChangeRequest,
     CrontabSchedule,
     Decision,
     DeferredCall,

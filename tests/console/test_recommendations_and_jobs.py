@@ -12,8 +12,8 @@ from inferhub.audit.models import AuditEvent
 from inferhub.catalog.models import Event, Item
 from inferhub.jobs.models import Job, State
 from inferhub.recommendations.models import Generation, Recommendation, Scenario
+from inferhub.registry.aliases import move_alias
 from inferhub.registry.models import Task
-from inferhub.registry.services import move_alias
 from tests.console.conftest import ACTOR, make_scenario, make_version
 from tests.console.pages import add_to, list_of, page_of, post, text_of
 

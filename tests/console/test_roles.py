@@ -1,9 +1,11 @@
 """What each role can do in the console."""
 
 from collections.abc import Callable
+from importlib import import_module
 
 import pytest
-from django.contrib.auth.models import Group
+from django.apps import apps
+from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
 from inferhub.accounts.models import ApiKey, User
@@ -14,7 +16,7 @@ from inferhub.decisions.models import Decision, Review, Workflow
 from inferhub.recommendations.models import Scenario
 from inferhub.registry.models import RegisteredModel
 from inferhub.rulesets.models import RuleSet
-from tests.console.conftest import make_review, make_scenario, make_version
+from tests.console.conftest import make_change, make_review, make_scenario, make_version
 from tests.console.pages import add_to, list_of, page_of
 
 pytestmark = pytest.mark.django_db
@@ -51,6 +53,17 @@ def test_a_role_that_is_missing_is_made_again() -> None:
     assert Group.objects.get(name="auditor").permissions.exists()
 
 
+def test_roles_that_a_hub_has_already_learn_to_approve() -> None:
+    permission = Permission.objects.get(codename="approve_changerequest")
+    for group in Group.objects.all():
+        group.permissions.clear()
+    migration = import_module("inferhub.approvals.migrations.0004_roles_that_approve")
+    migration.grant(apps, None)
+    assert {group.name for group in permission.group_set.all()} == {"approver"}
+    seeing = Permission.objects.get(codename="view_changerequest").group_set.all()
+    assert {group.name for group in seeing} == set(ROLES) - {"reviewer"}
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_nobody_but_an_administrator_hands_out_roles(with_role: Callable[[str], Client], role: str) -> None:
     client = with_role(role)
@@ -66,12 +79,13 @@ def test_every_role_has_a_home_page_with_something_on_it(with_role: Callable[[st
 
 
 def test_each_role_may_do_its_job(with_role: Callable[[str], Client], workflow: Workflow) -> None:
-    review, version, scenario = make_review(workflow), make_version(), make_scenario()
+    review, version, scenario, change = make_review(workflow), make_version(), make_scenario(), make_change()
     item = Item.objects.create(item_id="I1", name="Red lantern")
     for role, page in (
         ("data scientist", add_to(RegisteredModel)),
         ("rule author", page_of(RuleSet.objects.get(), "edit")),
-        ("approver", page_of(version, "point_alias")),
+        ("data scientist", page_of(version, "point_alias")),
+        ("approver", page_of(change, "approve")),
         ("reviewer", page_of(review, "settle")),
         ("operator", page_of(scenario, "start_job")),
         ("operator", page_of(item, "switch")),
@@ -82,12 +96,13 @@ def test_each_role_may_do_its_job(with_role: Callable[[str], Client], workflow: 
 
 
 def test_no_role_does_anothers_job(with_role: Callable[[str], Client], workflow: Workflow) -> None:
-    review, version = make_review(workflow), make_version()
+    review, version, change = make_review(workflow), make_version(), make_change()
     auditor = with_role("auditor")
     assert auditor.get(page_of(review, "settle")).status_code == 403
     assert auditor.get(page_of(review)).status_code == 200
     assert with_role("rule author").get(page_of(version, "point_alias")).status_code == 403
-    assert with_role("data scientist").get(page_of(version, "point_alias")).status_code == 403
+    assert with_role("data scientist").get(page_of(change, "approve")).status_code == 403
+    assert with_role("data scientist").get(page_of(change)).status_code == 200
     reviewer = with_role("reviewer")
     assert reviewer.get(list_of(Decision)).status_code == 200
     assert reviewer.get(list_of(Review)).status_code == 200

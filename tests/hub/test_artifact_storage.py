@@ -17,10 +17,9 @@ from inferhub.inference.services import predict
 from inferhub.lib.config import BadSetting, read_config
 from inferhub.registry import storage
 from inferhub.registry.s3 import S3ArtifactStorage
-from inferhub.registry.services import register_version
 from inferhub.registry.storage import artifact_storage, read_artifact, write_artifact
 from inferhub.runtime.pool import ArtifactChanged
-from tests.hub_fixtures import ACTOR
+from tests.hub_fixtures import register_direct
 from tests.models import linear_model
 
 pytestmark = pytest.mark.django_db
@@ -147,7 +146,7 @@ def test_a_store_that_fails_is_unavailable(store: Store) -> None:
 
 
 def test_a_model_is_registered_in_a_store_and_served_from_it(store: Store) -> None:
-    version = register_version(name="own", task="regression", data=linear_model(7.25), alias="champion", actor=ACTOR)
+    version = register_direct(name="own", task="regression", data=linear_model(7.25), alias="champion")
     assert list(store.objects) == [f"/models/hub/{version.digest[:2]}/{version.digest}.onnx"]
     assert predict(model="own", rows=[{"price": 4}]).rows == [{"value": 30.0}]
 

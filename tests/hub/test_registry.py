@@ -10,10 +10,11 @@ from inferhub.audit.models import AuditEvent
 from inferhub.errors import Conflict, InvalidInput, InvalidModel, ModelFailed
 from inferhub.inference import services
 from inferhub.inference.services import predict
+from inferhub.registry.aliases import move_alias
 from inferhub.registry.models import Alias, ModelVersion
-from inferhub.registry.services import move_alias, register_version
+from inferhub.registry.services import register_version
 from inferhub.registry.storage import artifact_storage, read_artifact, write_artifact
-from tests.hub_fixtures import ACTOR
+from tests.hub_fixtures import ACTOR, register_direct
 from tests.models import linear_model
 
 pytestmark = pytest.mark.django_db
@@ -50,11 +51,14 @@ def test_a_name_that_cannot_stand_in_an_address_is_refused(name: str) -> None:
     assert [error.pointer for error in caught.value.errors] == ["/name"]
 
 
-def test_a_refused_file_leaves_an_audit_event_and_nothing_else() -> None:
+def test_a_refused_file_leaves_an_audit_event_and_a_rejected_version_without_a_file() -> None:
     with pytest.raises(InvalidModel):
         register_version(name="broken", task="regression", data=b"not a model", actor=ACTOR)
-    assert AuditEvent.objects.get().action == "model_version.refused"
-    assert not ModelVersion.objects.exists()
+    refused = AuditEvent.objects.get(action="model_version.refused")
+    version = ModelVersion.objects.get()
+    assert (version.state, version.state_reason) == ("rejected", refused.details["why"])
+    assert refused.details["digest"] == version.source_digest == hashlib.sha256(b"not a model").hexdigest()
+    assert not artifact_storage().exists(f"{version.digest[:2]}/{version.digest}.onnx")
 
 
 def test_a_moved_alias_serves_the_other_version_and_is_audited(price_model: ModelVersion) -> None:
@@ -74,14 +78,14 @@ def test_the_command_takes_golden_rows(tmp_path: Path, capsys: pytest.CaptureFix
             nullcontext() if is_right else pytest.raises(CommandError, match=r"row 0 of output 'value': expected 5\.0")
         ):
             call_command("register_model", "own", str(model), "--task", "regression", "--golden", str(golden))
-    assert "own version 1" in capsys.readouterr().out
-    assert ModelVersion.objects.get().golden["outputs"] == {"value": [[3.0]]}
+    assert "own version 2" in capsys.readouterr().out
+    assert ModelVersion.objects.get(state="ready").golden["outputs"] == {"value": [[3.0]]}
 
 
 @pytest.fixture
 def own_model() -> ModelVersion:
     """A file of its own for a test that damages it: tests that run beside this one share the folder."""
-    return register_version(name="own", task="regression", data=linear_model(5.5), alias="champion", actor=ACTOR)
+    return register_direct(name="own", task="regression", data=linear_model(5.5), alias="champion")
 
 
 def test_a_changed_artifact_is_not_served_until_it_is_whole_again(own_model: ModelVersion) -> None:

@@ -1,5 +1,6 @@
 """What the database refuses of versions, aliases and approvals, whoever writes."""
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -136,6 +137,35 @@ def test_an_archived_version_is_pointed_at_by_no_alias(second: ModelVersion) -> 
     ModelVersion.objects.filter(pk=second.pk).update(state="archived", state_reason="old")
     with pytest.raises(IntegrityError, match="ready versions of its own model"):
         _move(second, None)
+
+
+def _is_somebody_waiting() -> bool:
+    return (
+        _sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
+        > 0
+    )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_version_is_not_archived_while_an_alias_is_being_pointed_at_it(second: ModelVersion) -> None:
+    refusals: list[str] = []
+
+    def archive() -> None:
+        try:
+            _sql("UPDATE registry_modelversion SET state = 'archived', state_reason = 'x' WHERE id = %s", second.pk)
+        except IntegrityError as exc:
+            refusals.append(str(exc))
+        finally:
+            connection.close()
+
+    other = threading.Thread(target=archive)
+    with transaction.atomic():
+        _sql("UPDATE registry_alias SET shadow_version_id = %s WHERE model_id = %s", second.pk, second.model_id)
+        other.start()
+        while not _is_somebody_waiting() and other.is_alive():
+            other.join(0.02)
+    other.join()
+    assert "cannot be archived" in "".join(refusals)
 
 
 @pytest.mark.parametrize("change", ["digest = 'x'", "signature = '{}'", "state = 'validating'", "notes = 'x'"])

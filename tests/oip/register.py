@@ -16,6 +16,7 @@ from inferhub.registry import services  # noqa: E402
 from inferhub.runtime.check import ModelReport  # noqa: E402
 from inferhub.runtime.pool import artifact_digest  # noqa: E402
 from inferhub.runtime.session import load_session  # noqa: E402
+from tests.hub_fixtures import register_direct  # noqa: E402
 from tests.oip.graphs import DATATYPES, identity, pair  # noqa: E402
 
 
@@ -43,10 +44,8 @@ def register_all() -> None:
         for datatype in DATATYPES:
             for note, alias in (("first", "challenger"), ("second", "champion")):
                 data = identity(datatype, note)
-                services.register_version(
-                    name=datatype.lower(), task="other", data=data, alias=alias, actor="user:tester"
-                )
-        services.register_version(name="pair", task="other", data=pair(), alias="champion", actor="user:tester")
+                register_direct(name=datatype.lower(), task="other", data=data, alias=alias)
+        register_direct(name="pair", task="other", data=pair(), alias="champion")
 
 
 if __name__ == "__main__":

@@ -21,9 +21,8 @@ from inferhub.errors import TooLarge
 from inferhub.inference import services
 from inferhub.inference.services import unload
 from inferhub.registry.models import ModelVersion
-from inferhub.registry.services import register_version
 from inferhub.registry.storage import artifact_storage
-from tests.hub_fixtures import ACTOR
+from tests.hub_fixtures import ACTOR, register_direct
 from tests.oip.graphs import logarithm, pair
 
 pytestmark = pytest.mark.django_db
@@ -58,7 +57,7 @@ class Oip:
 
 @pytest.fixture
 def model(db: None) -> ModelVersion:
-    return register_version(name="pair", task="other", data=pair(), alias="champion", actor=ACTOR)
+    return register_direct(name="pair", task="other", data=pair(), alias="champion")
 
 
 @pytest.fixture
@@ -391,7 +390,7 @@ def test_a_missing_artifact_is_unavailable_and_not_ready(oip: Oip, model: ModelV
 
 
 def test_a_model_that_answers_nan_failed(oip: Oip) -> None:
-    register_version(name="log", task="other", data=logarithm(), alias="champion", actor=ACTOR)
+    register_direct(name="log", task="other", data=logarithm(), alias="champion")
     body = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [2], "data": [1.0, -1.0]}]}
     check_error(oip.post("/v2/models/log/infer", body), 502, "Output 'y' is NaN or infinite")
 

@@ -12,10 +12,7 @@ import pytest
 
 from inferhub.errors import Unavailable
 from inferhub.runtime import check
-from inferhub.runtime.check import check_model
 from inferhub.runtime.sandbox import Limits, run_limited
-
-from . import graphs
 
 LIMITS = Limits(memory_bytes=512 << 20, cpu_seconds=2, file_bytes=1 << 20, wall_seconds=60)
 
@@ -93,17 +90,18 @@ def test_a_process_that_sleeps_for_ever_is_killed(tmp_path: Path) -> None:
         run("tests.runtime.greedy.sleep", tmp_path, limits=limits)
 
 
-def test_a_third_check_at_a_time_is_sent_away(tmp_path: Path) -> None:
-    path = tmp_path / "model.onnx"
-    path.write_bytes(graphs.doubling().SerializeToString())
-    with check._one_at_a_time(), check._one_of_few(), pytest.raises(Unavailable, match="Another file is being checked"):
-        check_model(path)
-    assert check_model(path).trial == "ran"
+def test_a_third_check_at_a_time_is_sent_away() -> None:
+    with check.in_turn(), check._one_of_few(), pytest.raises(Unavailable, match="Another file is being checked"):
+        _take_a_turn()
+    _take_a_turn()
 
 
-def test_a_check_that_waits_too_long_for_its_turn_is_sent_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_that_waits_too_long_for_its_turn_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "_WAIT_SECONDS", 0.01)
-    path = tmp_path / "model.onnx"
-    path.write_bytes(graphs.doubling().SerializeToString())
-    with check._one_at_a_time(), pytest.raises(Unavailable):
-        check_model(path)
+    with check.in_turn(), pytest.raises(Unavailable):
+        _take_a_turn()
+
+
+def _take_a_turn() -> None:
+    with check.in_turn():
+        pass

@@ -5,7 +5,7 @@ import re
 from inferhub.errors import InvalidInput, NotFound
 from inferhub.lib.describe import describe, shorten
 from inferhub.lib.slug import is_slug
-from inferhub.registry.models import ModelVersion
+from inferhub.registry.models import ModelVersion, VersionState
 from inferhub.registry.queries import VersionPlan, find_version
 
 _CHAMPION = "champion"
@@ -27,8 +27,9 @@ def find_plan(model: str, version: str = "", *aliases: object) -> VersionPlan:
 
 
 def versions_of(model: str) -> list[tuple[int, str]]:
-    """Number and digest of each version of a model, first one first. Raises NotFound."""
-    found = ModelVersion.objects.filter(model__name=model).order_by("number") if is_slug(model) else ()
+    """Number and digest of each version of a model that is ready, first one first. Raises NotFound."""
+    ready = ModelVersion.objects.filter(model__name=model, state=VersionState.READY)
+    found = ready.order_by("number") if is_slug(model) else ()
     versions = [(version.number, version.digest) for version in found]
     if not versions:
         raise no_model(model)

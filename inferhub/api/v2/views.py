@@ -18,7 +18,7 @@ from inferhub.api.v2.infer_request import InferRequest, read_infer_request
 from inferhub.errors import InvalidInput, Unavailable
 from inferhub.inference.services import infer, is_loaded, load_model, unload
 from inferhub.lib.describe import shorten
-from inferhub.registry.models import ModelVersion
+from inferhub.registry.models import ModelVersion, VersionState
 from inferhub.registry.queries import VersionPlan, find_champions
 
 counters = Counters()
@@ -120,7 +120,7 @@ class RepositoryIndexView(Endpoint):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         _control_parameters(request)
-        versions = ModelVersion.objects.order_by("model__name", "number")
+        versions = ModelVersion.objects.filter(state=VersionState.READY).order_by("model__name", "number")
         index = [
             {
                 "name": name,

@@ -3,6 +3,7 @@
 from inferhub.console.admin import (
     accounts,
     actions,
+    approvals,
     audit,
     catalog,
     decisions,
@@ -19,6 +20,7 @@ from inferhub.console.admin import (
 __all__ = [
     "accounts",
     "actions",
+    "approvals",
     "audit",
     "catalog",
     "decisions",

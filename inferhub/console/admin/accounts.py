@@ -117,6 +117,7 @@ class ApiKeyAdmin(RecordAdmin):
                     ("Scopes", ", ".join(Scope(scope).label for scope in found.scopes)),
                     ("Made", html.moment(found.created_at)),
                     ("Made by", found.created_by),
+                    ("Owner", found.owner.get_username() if found.owner else "nobody"),
                     ("Expires", html.moment(found.expires_at) if found.expires_at else "never"),
                     ("Last used", html.moment(found.last_used_at) if found.last_used_at else "never"),
                     ("Revoked", html.moment(found.revoked_at)),
