@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from inferhub.errors import NotFound
 from inferhub.lib.snapshots import Snapshots
-from inferhub.registry.models import Alias, ModelVersion
+from inferhub.registry.models import Alias, ModelVersion, Tuning
+from inferhub.runtime.pipeline import Pipeline, parse_pipeline
+from inferhub.runtime.session import SessionSettings
 from inferhub.runtime.signature import Signature
 
 
@@ -18,6 +20,7 @@ class VersionPlan:
     digest: str
     memory_bytes: int
     signature: Signature
+    pipeline: Pipeline
     labels: tuple[str, ...]
 
 
@@ -37,6 +40,13 @@ def find_champions() -> list[VersionPlan]:
     return [_plans.get(version_id) for version_id in ids]
 
 
+def find_session_settings(plan: VersionPlan) -> SessionSettings:
+    """What `inferhub tune` found to be the best for a version, the defaults where nobody asked."""
+    tuned = Tuning.objects.filter(version__model__name=plan.model, version__number=plan.number)
+    settings = tuned.order_by("-id").values_list("settings", flat=True).first()
+    return SessionSettings() if settings is None else SessionSettings.from_dict(settings)
+
+
 def _read_version_id(key: tuple[str, str, int | None]) -> int:
     model, alias, number = key
     if number is not None:
@@ -54,13 +64,15 @@ def _read_version_id(key: tuple[str, str, int | None]) -> int:
 
 def _read_plan(version_id: int) -> VersionPlan:
     version = ModelVersion.objects.select_related("model").get(pk=version_id)
+    signature = Signature.from_dict(version.signature)
     return VersionPlan(
         model=version.model.name,
         task=version.model.task,
         number=version.number,
         digest=version.digest,
         memory_bytes=version.memory_bytes,
-        signature=Signature.from_dict(version.signature),
+        signature=signature,
+        pipeline=parse_pipeline(version.steps, signature),
         labels=tuple(version.labels),
     )
 

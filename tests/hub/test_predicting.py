@@ -1,0 +1,123 @@
+"""Predict with one version: its steps, its time, its turn, and what may not be answered; by REST and by OIP."""
+
+from typing import Any
+
+import orjson
+import pytest
+from django.test import Client
+from onnx import ModelProto
+
+from inferhub.inference import services
+from inferhub.inference.services import predict
+from inferhub.registry.models import ModelVersion, RegisteredModel, Tuning
+from inferhub.registry.storage import write_artifact
+from inferhub.runtime.deadline import Deadline
+from inferhub.runtime.gate import Gate
+from inferhub.runtime.pool import artifact_digest
+from inferhub.runtime.session import load_session
+from tests.hub_fixtures import ACTOR, Api
+from tests.runtime import graphs
+
+pytestmark = pytest.mark.django_db
+
+
+def keep(name: str, model: ModelProto, **fields: Any) -> ModelVersion:
+    """A version as it is after registration, of a file that the check might refuse."""
+    data = model.SerializeToString()
+    digest = artifact_digest(data)
+    write_artifact(digest, data)
+    return ModelVersion.objects.create(
+        model=RegisteredModel.objects.create(name=name, task="other"),
+        number=1,
+        digest=digest,
+        source_digest=digest,
+        size=len(data),
+        signature=load_session(data).signature.to_dict(),
+        created_by=ACTOR,
+        **fields,
+    )
+
+
+def infer(api: Api, model: str, name: str, value: Any, datatype: str) -> Any:
+    """Ask by the Open Inference Protocol for one element."""
+    body = {"inputs": [{"name": name, "datatype": datatype, "shape": [1], "data": [value]}]}
+    headers = {"Authorization": f"Bearer {api.secret}"}
+    address = f"/v2/models/{model}/versions/1/infer"
+    return Client().post(address, orjson.dumps(body), content_type="application/json", headers=headers)
+
+
+def test_the_steps_of_a_version_stand_before_and_behind_its_graph(api: Api) -> None:
+    steps = {
+        "preprocess": [{"step": "one-hot", "column": "colour", "categories": ["red", "blue"], "into": "x"}],
+        "postprocess": [{"step": "argmax", "of": "y", "into": "best"}, {"step": "drop", "outputs": ["y"]}],
+    }
+    keep("colours", graphs.doubling(), steps=steps)
+    body = {"version": 1, "rows": [{"colour": "blue"}, {"colour": "red"}]}
+    assert api.post("models/colours/predictions", body).json()["predictions"] == [{"best": 1}, {"best": 0}]
+    wrong = api.post("models/colours/predictions", {"version": 1, "rows": [{"colour": "pink"}]})
+    assert wrong.status_code == 422
+    assert wrong.json()["errors"][0]["pointer"] == "/rows/0/colour"
+
+
+def test_a_prediction_that_takes_too_long_is_a_504(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep("counting", graphs.counting())
+    assert api.post("models/counting/predictions", {"version": 1, "rows": [{"n": 5}]}).json()["predictions"] == [{"y": 5.0}]
+    body = {"version": 1, "rows": [{"n": 1 << 40}], "timeout_ms": 30}
+    late = api.post("models/counting/predictions", body)
+    assert late.status_code == 504
+    assert late.json()["type"] == "urn:inferhub:problem:timed-out"
+    assert late.json()["detail"] == "The model did not answer within 30 ms; its run was stopped."
+    monkeypatch.setattr(services, "_LONGEST_MS", 40)
+    body["timeout_ms"] = 3_600_000
+    assert "within 40 ms" in api.post("models/counting/predictions", body).json()["detail"]
+    late = infer(api, "counting", "n", 1 << 40, "INT64")
+    assert late.status_code == 504
+    assert "within 40 ms" in late.json()["error"]
+
+
+def test_too_many_predictions_at_once_are_a_503_with_retry_after(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep("counting", graphs.counting())
+    gate = Gate(runs=1, queue=0)
+    monkeypatch.setattr(services, "_gate", gate)
+    with gate.turn(Deadline.after(60_000)):
+        busy = api.post("models/counting/predictions", {"version": 1, "rows": [{"n": 1}]})
+        busy_too = infer(api, "counting", "n", 1, "INT64")
+    assert (busy.status_code, busy["Retry-After"]) == (503, "1")
+    assert (busy_too.status_code, busy_too["Retry-After"]) == (503, "1")
+    assert "1 models run already" in busy_too.json()["error"]
+    assert api.post("models/counting/predictions", {"version": 1, "rows": [{"n": 1}]}).status_code == 200
+
+
+@pytest.mark.parametrize("x", [-1.0, 0.0])
+def test_nan_and_infinity_are_failures_of_the_model(api: Api, x: float) -> None:
+    keep("log", graphs.logarithm())
+    failed = api.post("models/log/predictions", {"version": 1, "rows": [{"x": x}]})
+    assert failed.status_code == 502
+    assert failed.json()["detail"] == "Output 'y' is NaN or infinite in row 0."
+    assert infer(api, "log", "x", x, "FP32").status_code == 502
+
+
+def test_nan_is_null_where_the_signature_allows_it(api: Api) -> None:
+    made = graphs.logarithm()
+    made.metadata_props.add(key="allows_nan", value='["y"]')
+    keep("log", made)
+    answer = api.post("models/log/predictions", {"version": 1, "rows": [{"x": -1}, {"x": 1}]})
+    assert answer.json()["predictions"] == [{"y": None}, {"y": 0.0}]
+    assert infer(api, "log", "x", -1, "FP32").json()["outputs"][0]["data"] == [None]
+
+
+def test_champions_are_pinned_when_something_is_loaded(price_model: ModelVersion) -> None:
+    services.unload(price_model.digest)
+    predict(model="price-model", rows=[{"price": 1}])
+    assert services._pool._pinned == {price_model.digest}
+
+
+def test_a_session_is_loaded_with_the_newest_tuning() -> None:
+    version = keep("tuned", graphs.doubling({"note": "tuned"}))
+    for optimisation in ("none", "basic"):
+        Tuning.objects.create(
+            version=version, settings={"threads": 1, "optimisation": optimisation, "batch": 8}, measured={}, machine="m"
+        )
+    predict(model="tuned", version=1, rows=[{"x": [1, 2]}])
+    [loaded] = [model for digest, model in services._pool._models.items() if digest == version.digest]
+    assert loaded.session.get_session_options().graph_optimization_level.name == "ORT_ENABLE_BASIC"
