@@ -1,12 +1,15 @@
 """Predict with one version: its steps, its time, its turn, and what may not be answered; by REST and by OIP."""
 
+from io import StringIO
 from typing import Any
 
 import orjson
 import pytest
+from django.core.management import CommandError, call_command
 from django.test import Client
 from onnx import ModelProto
 
+from inferhub.audit.models import AuditEvent
 from inferhub.inference import services
 from inferhub.inference.services import predict
 from inferhub.registry.models import ModelVersion, RegisteredModel, Tuning
@@ -61,7 +64,9 @@ def test_the_steps_of_a_version_stand_before_and_behind_its_graph(api: Api) -> N
 
 def test_a_prediction_that_takes_too_long_is_a_504(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     keep("counting", graphs.counting())
-    assert api.post("models/counting/predictions", {"version": 1, "rows": [{"n": 5}]}).json()["predictions"] == [{"y": 5.0}]
+    assert api.post("models/counting/predictions", {"version": 1, "rows": [{"n": 5}]}).json()["predictions"] == [
+        {"y": 5.0}
+    ]
     body = {"version": 1, "rows": [{"n": 1 << 40}], "timeout_ms": 30}
     late = api.post("models/counting/predictions", body)
     assert late.status_code == 504
@@ -86,6 +91,11 @@ def test_too_many_predictions_at_once_are_a_503_with_retry_after(api: Api, monke
     assert (busy_too.status_code, busy_too["Retry-After"]) == (503, "1")
     assert "1 models run already" in busy_too.json()["error"]
     assert api.post("models/counting/predictions", {"version": 1, "rows": [{"n": 1}]}).status_code == 200
+
+
+@pytest.fixture(autouse=True)
+def _quick_tuning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inferhub.runtime.tuning._SECONDS", 0.0)
 
 
 @pytest.mark.parametrize("x", [-1.0, 0.0])
@@ -121,3 +131,21 @@ def test_a_session_is_loaded_with_the_newest_tuning() -> None:
     predict(model="tuned", version=1, rows=[{"x": [1, 2]}])
     [loaded] = [model for digest, model in services._pool._models.items() if digest == version.digest]
     assert loaded.session.get_session_options().graph_optimization_level.name == "ORT_ENABLE_BASIC"
+
+
+def test_tune_measures_keeps_and_tells(price_model: ModelVersion) -> None:
+    out = StringIO()
+    call_command("tune", "price-model", "--dry-run", stdout=out)
+    assert not Tuning.objects.exists()
+    call_command("tune", "price-model", stdout=out)
+    tuning = Tuning.objects.get(version=price_model)
+    assert set(tuning.settings) == {"threads", "optimisation", "batch"}
+    assert {run["optimisation"] for run in tuning.measured["runs"]} == {"none", "basic", "extended", "all"}
+    assert AuditEvent.objects.get(action="model_version.tuned").subject == "model:price-model/1"
+    assert "price-model version 1" in out.getvalue()
+    assert "Best: " in out.getvalue()
+
+
+def test_a_model_that_is_not_there_cannot_be_tuned(db: None) -> None:
+    with pytest.raises(CommandError, match="no registered model"):
+        call_command("tune", "nothing")
