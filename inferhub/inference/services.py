@@ -6,12 +6,15 @@ from typing import Any
 
 from django.conf import settings
 
+from inferhub.inference.explanations import find_explainer
 from inferhub.inference.prediction import Prediction
 from inferhub.registry.queries import VersionPlan, find_champions, find_session_settings, find_version
 from inferhub.registry.storage import read_artifact
 from inferhub.runtime.deadline import Deadline
+from inferhub.runtime.explain import check_row_count
 from inferhub.runtime.gate import Gate
 from inferhub.runtime.pool import SessionPool
+from inferhub.runtime.rows import JsonRow
 from inferhub.runtime.session import LoadedModel
 from inferhub.runtime.signature import Feeds
 from inferhub.runtime.tensors import check_output
@@ -29,16 +32,17 @@ def predict(
     version: int | None = None,
     parameters: Mapping[str, Any] | None = None,
     timeout_ms: int | None = None,
+    explain: bool = False,
 ) -> Prediction:
     """Run `rows` through the steps and the graph of the version that `alias` or `version` names.
 
     `parameters` are the inputs that belong to the whole call, such as a recommender's `k`. `timeout_ms` bounds how long
-    the call waits for its turn and runs; INFERHUB_PREDICT_TIMEOUT_SECONDS does so in any case. Raises NotFound,
-    InvalidInput (pointers into `{"rows": ..., "parameters": ...}`), ModelFailed, TimedOut, and Unavailable (too much
-    to do, or the artifact is missing).
+    the call waits for its turn and runs; INFERHUB_PREDICT_TIMEOUT_SECONDS does so in any case. `explain` asks
+    why as well, for at most 100 rows. Raises NotFound, InvalidInput (pointers into `{"rows": ..., "parameters": ...}`),
+    ModelFailed, TimedOut, and Unavailable (too much to do, or the artifact is missing).
     """
     plan = find_version(model, alias=alias, number=version)
-    return predict_with(plan, rows=rows, parameters=parameters, timeout_ms=timeout_ms)
+    return predict_with(plan, rows=rows, parameters=parameters, timeout_ms=timeout_ms, explain=explain)
 
 
 def predict_with(
@@ -47,16 +51,21 @@ def predict_with(
     rows: Sequence[Mapping[str, Any]],
     parameters: Mapping[str, Any] | None = None,
     timeout_ms: int | None = None,
+    explain: bool = False,
 ) -> Prediction:
     """The same, with the version at hand."""
+    if explain:
+        check_row_count(len(rows))
     prepared = plan.pipeline.prepare(rows, parameters)
     outputs, duration_ms = _run(plan, prepared.feeds, timeout_ms)
+    answered = plan.pipeline.rows(outputs, prepared)
     return Prediction(
         model=plan.model,
         version=plan.number,
         digest=plan.digest,
-        rows=plan.pipeline.rows(outputs, prepared),
+        rows=answered,
         duration_ms=round(duration_ms, 3),
+        explanations=_explain(plan, prepared.feeds, answered, timeout_ms) if explain else None,
     )
 
 
@@ -107,11 +116,25 @@ def queue_depth() -> int:
 def _run(plan: VersionPlan, feeds: Feeds, timeout_ms: int | None) -> tuple[Feeds, float]:
     """The outputs, and the milliseconds that the graph took."""
     loaded = load_model(plan)
-    deadline = Deadline.after(_LONGEST_MS if timeout_ms is None else min(timeout_ms, _LONGEST_MS))
+    deadline = _deadline(timeout_ms)
     with _gate.turn(deadline):
         started = time.perf_counter()
         outputs = loaded.run(feeds, deadline)
         return outputs, (time.perf_counter() - started) * 1000
+
+
+def _explain(plan: VersionPlan, feeds: Feeds, answered: list[JsonRow], timeout_ms: int | None) -> list[dict[str, Any]]:
+    """A recommender says its reasons itself; trees say what each feature added."""
+    if all("reasons" in row for row in answered):
+        return [{"reasons": row["reasons"]} for row in answered]
+    explainer = find_explainer(plan)
+    deadline = _deadline(timeout_ms)
+    with _gate.turn(deadline):
+        return explainer.explain(feeds, deadline)
+
+
+def _deadline(timeout_ms: int | None) -> Deadline:
+    return Deadline.after(_LONGEST_MS if timeout_ms is None else min(timeout_ms, _LONGEST_MS))
 
 
 def _read(plan: VersionPlan) -> bytes:

@@ -9,9 +9,11 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from onnx import ModelProto
 
+from inferhub.api.answers import PREDICTION
 from inferhub.audit.models import AuditEvent
 from inferhub.inference import services
 from inferhub.inference.services import predict
+from inferhub.lib.schema import Schema
 from inferhub.registry.models import ModelVersion, RegisteredModel, Tuning
 from inferhub.registry.storage import write_artifact
 from inferhub.runtime.deadline import Deadline
@@ -149,3 +151,32 @@ def test_tune_measures_keeps_and_tells(price_model: ModelVersion) -> None:
 def test_a_model_that_is_not_there_cannot_be_tuned(db: None) -> None:
     with pytest.raises(CommandError, match="no registered model"):
         call_command("tune", "nothing")
+
+
+def test_trees_explain_themselves_on_request(api: Api) -> None:
+    keep("trees", graphs.tree(nodes_hitrates=[4.0, 3.0, 1.0]))
+    body = {"version": 1, "rows": [{"x": [1, 0]}, {"x": [0, 0]}], "explain": True}
+    answer = api.post("models/trees/predictions", body).json()
+    assert answer["predictions"] == [{"y": 2.0}, {"y": 1.0}]
+    assert [row["contributions"]["x[0]"] for row in answer["explanations"]] == [0.75, -0.25]
+    assert Schema(PREDICTION).check(answer) is None
+    assert "explanations" not in api.post("models/trees/predictions", body | {"explain": False}).json()
+
+
+def test_what_cannot_be_explained_is_refused(api: Api, price_model: ModelVersion) -> None:
+    refused = api.post("models/price-model/predictions", {"rows": [{"price": 1}], "explain": True})
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["pointer"] == "/explain"
+    many = api.post("models/price-model/predictions", {"rows": [{"price": 1}] * 101, "explain": True})
+    assert many.json()["errors"][0] == {
+        "pointer": "/rows",
+        "expected": "at most 100 rows with explain",
+        "got": "101 rows",
+    }
+
+
+def test_a_recommender_explains_by_its_reasons(api: Api, scenario: str) -> None:
+    body = {"rows": [{"history": ["a"]}], "parameters": {"k": 2, "unavailable": [""]}, "explain": True}
+    answer = api.post("models/items/predictions", body).json()
+    assert answer["explanations"] == [{"reasons": ["", ""]}]
+    assert Schema(PREDICTION).check(answer) is None
