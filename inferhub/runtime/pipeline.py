@@ -73,16 +73,16 @@ class Pipeline:
         return rows_from_outputs(self.request, columns, prepared.row_count)
 
 
-def parse_pipeline(document: object, signature: Signature) -> Pipeline:
+def parse_pipeline(document: object, signature: Signature, *, at: str = "") -> Pipeline:
     """Bind the steps of `document` to a model.
 
-    Raises InvalidDefinition with a pointer into the document for an unknown step, parameter or column, and for columns
-    that do not fit each other or the model.
+    Raises InvalidDefinition with a pointer into the document (which itself is at `at`) for an unknown step, parameter
+    or column, and for columns that do not fit each other or the model.
     """
-    _DOCUMENT.check(document, error=InvalidDefinition)
+    _DOCUMENT.check(document, at=at, error=InvalidDefinition)
     steps: dict[str, Any] = document if isinstance(document, dict) else {}
-    before = _parse_stage(steps, Stage.PREPROCESS)
-    after = _parse_stage(steps, Stage.POSTPROCESS)
+    before = _parse_stage(steps, Stage.PREPROCESS, at)
+    after = _parse_stage(steps, Stage.POSTPROCESS, at)
     if not before and not after:
         return Pipeline(request=signature, model=signature)
     wanted, plans = _plan_backwards(before, _by_name(signature.inputs))
@@ -98,9 +98,10 @@ def parse_pipeline(document: object, signature: Signature) -> Pipeline:
     )
 
 
-def _parse_stage(document: Mapping[str, Any], stage: Stage) -> list[tuple[str, Step]]:
+def _parse_stage(document: Mapping[str, Any], stage: Stage, at: str) -> list[tuple[str, Step]]:
     """Steps with their pointers."""
-    return [_parse_step(entry, stage, pointer(stage, index)) for index, entry in enumerate(document.get(stage, ()))]
+    entries = enumerate(document.get(stage, ()))
+    return [_parse_step(entry, stage, at + pointer(stage, index)) for index, entry in entries]
 
 
 def _parse_step(entry: Mapping[str, Any], stage: Stage, at: str) -> tuple[str, Step]:

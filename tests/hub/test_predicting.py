@@ -11,6 +11,8 @@ from onnx import ModelProto
 
 from inferhub.api.answers import PREDICTION
 from inferhub.audit.models import AuditEvent
+from inferhub.decisions.services import save_workflow
+from inferhub.errors import InvalidDefinition
 from inferhub.inference import services
 from inferhub.inference.services import predict
 from inferhub.lib.schema import Schema
@@ -20,7 +22,7 @@ from inferhub.runtime.deadline import Deadline
 from inferhub.runtime.gate import Gate
 from inferhub.runtime.pool import artifact_digest
 from inferhub.runtime.session import load_session
-from tests.hub_fixtures import ACTOR, Api
+from tests.hub_fixtures import ACTOR, WORKFLOW, Api
 from tests.runtime import graphs
 
 pytestmark = pytest.mark.django_db
@@ -43,9 +45,10 @@ def keep(name: str, model: ModelProto, **fields: Any) -> ModelVersion:
     )
 
 
-def infer(api: Api, model: str, name: str, value: Any, datatype: str) -> Any:
+def infer(api: Api, model: str, name: str, value: Any, datatype: str, **parameters: Any) -> Any:
     """Ask by the Open Inference Protocol for one element."""
-    body = {"inputs": [{"name": name, "datatype": datatype, "shape": [1], "data": [value]}]}
+    tensor = {"name": name, "datatype": datatype, "shape": [1], "data": [value]}
+    body = {"inputs": [tensor], "parameters": parameters}
     headers = {"Authorization": f"Bearer {api.secret}"}
     address = f"/v2/models/{model}/versions/1/infer"
     return Client().post(address, orjson.dumps(body), content_type="application/json", headers=headers)
@@ -64,6 +67,22 @@ def test_the_steps_of_a_version_stand_before_and_behind_its_graph(api: Api) -> N
     assert wrong.json()["errors"][0]["pointer"] == "/rows/0/colour"
 
 
+def test_a_workflow_feeds_what_the_steps_take_not_what_the_graph_takes(workflow: str) -> None:
+    steps = {"preprocess": [{"step": "rename", "columns": {"amount": "n"}}]}
+    keep("counting", graphs.counting(), steps=steps)
+    definition = WORKFLOW | {"predictions": [*WORKFLOW["predictions"]]}
+    entry = {"name": "count", "model": "counting", "version": 1, "inputs": {"n": "total"}}
+    definition["predictions"].append(entry)
+    with pytest.raises(InvalidDefinition) as caught:
+        save_workflow(name=workflow, definition=definition, actor=ACTOR)
+    assert [error.pointer for error in caught.value.errors] == [
+        "/predictions/1/inputs/n",
+        "/predictions/1/inputs/amount",
+    ]
+    entry["inputs"] = {"amount": "total"}
+    assert save_workflow(name=workflow, definition=definition, actor=ACTOR)
+
+
 def test_a_prediction_that_takes_too_long_is_a_504(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     keep("counting", graphs.counting())
     assert api.post("models/counting/predictions", {"version": 1, "rows": [{"n": 5}]}).json()["predictions"] == [
@@ -80,6 +99,9 @@ def test_a_prediction_that_takes_too_long_is_a_504(api: Api, monkeypatch: pytest
     late = infer(api, "counting", "n", 1 << 40, "INT64")
     assert late.status_code == 504
     assert "within 40 ms" in late.json()["error"]
+    late = infer(api, "counting", "n", 1 << 40, "INT64", timeout=20_001)
+    assert "within 21 ms" in late.json()["error"]
+    assert infer(api, "counting", "n", 1, "INT64", timeout="soon").status_code == 400
 
 
 def test_too_many_predictions_at_once_are_a_503_with_retry_after(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ RNG = np.random.default_rng(7)
 X = RNG.normal(size=(400, 4)).astype(np.float32)
 CODES = np.column_stack([X, RNG.integers(0, 9, 400)]).astype(np.float32)
 Y = X[:, 0] * X[:, 1] + np.abs(X[:, 2])
-QUIET = {"verbosity": -1, "num_leaves": 12, "min_data_per_group": 1, "cat_smooth": 1, "deterministic": True}
+QUIET = {"verbosity": -1, "num_leaves": 12, "min_data_per_group": 1, "cat_smooth": 1, "num_threads": 1}
 
 
 def explained(explainer: Explainer, rows: Array) -> tuple[Array, Array, Array]:
@@ -125,7 +125,7 @@ def test_contributions_are_the_shapley_values_by_definition() -> None:
     [
         RandomForestRegressor(10, random_state=0),
         GradientBoostingRegressor(n_estimators=20, random_state=0),
-        lgb.LGBMRegressor(n_estimators=20, verbosity=-1),
+        lgb.LGBMRegressor(n_estimators=20, verbosity=-1, n_jobs=1),
         make_pipeline(StandardScaler(), RandomForestRegressor(5, max_depth=4, random_state=0)),
     ],
     ids=lambda estimator: type(estimator).__name__,

@@ -299,6 +299,17 @@ def test_a_definition_that_cannot_work_is_refused_where_it_is_wrong(document: ob
     assert message in refusal(adder(), document)
 
 
+def test_a_definition_inside_another_is_pointed_at_there() -> None:
+    signature = load_session(adder().SerializeToString()).signature
+    for document, place in (
+        ({"before": []}, "/steps/before"),
+        ({"preprocess": [{"step": "x"}]}, "/steps/preprocess/0"),
+    ):
+        with pytest.raises(InvalidDefinition) as caught:
+            parse_pipeline(document, signature, at="/steps")
+        assert caught.value.errors[0].pointer.startswith(place)
+
+
 def test_a_model_that_fails_is_not_hidden_by_a_step() -> None:
     document: Document = {"postprocess": [{"step": "clip", "of": "y", "low": 0}]}
     with pytest.raises(ModelFailed, match="NaN or infinite"):
