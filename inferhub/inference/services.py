@@ -11,7 +11,7 @@ from inferhub.inference.prediction import Prediction
 from inferhub.registry.queries import VersionPlan, find_champions, find_session_settings, find_version
 from inferhub.registry.storage import read_artifact
 from inferhub.runtime.deadline import Deadline
-from inferhub.runtime.explain import check_row_count
+from inferhub.runtime.explain import check_row_count, name_after
 from inferhub.runtime.gate import Gate
 from inferhub.runtime.pool import SessionPool
 from inferhub.runtime.rows import JsonRow
@@ -130,7 +130,8 @@ def _explain(plan: VersionPlan, feeds: Feeds, answered: list[JsonRow], timeout_m
     explainer = find_explainer(plan)
     deadline = _deadline(timeout_ms)
     with _gate.turn(deadline):
-        return explainer.explain(feeds, deadline)
+        explanations = explainer.explain(feeds, deadline)
+    return [name_after(plan.pipeline.origins, explanation) for explanation in explanations]
 
 
 def _deadline(timeout_ms: int | None) -> Deadline:

@@ -92,6 +92,15 @@ def read_explainer(onnx_bytes: bytes) -> Explainer:
     )
 
 
+def name_after(origins: Mapping[str, str], explanation: dict[str, Any]) -> dict[str, Any]:
+    """The same with contributions under the names that callers know; those of one name are added up."""
+    named: dict[str, float] = {}
+    for column, contribution in explanation["contributions"].items():
+        name = origins.get(column, column)
+        named[name] = named.get(name, 0.0) + contribution
+    return explanation | {"contributions": named}
+
+
 def check_row_count(rows: int) -> None:
     """Raises InvalidInput for more rows than one request may have explained."""
     if rows > MOST_ROWS:

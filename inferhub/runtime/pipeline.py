@@ -45,13 +45,18 @@ class Prepared:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pipeline:
-    """A frozen plan; threads may share it. `request` is what callers see, `model` what the graph declares."""
+    """A frozen plan; threads may share it. `request` is what callers see, `model` what the graph declares.
+
+    `origins` tells of an input of the model ("price"), or of an element of one ("input[3]"), which key of a row it is
+    made of, where steps gave it another name.
+    """
 
     request: Signature
     model: Signature
     preprocess: tuple[Run, ...] = ()
     postprocess: tuple[Run, ...] = ()
     kept: tuple[str, ...] = ()
+    origins: Mapping[str, str] = field(default_factory=dict)
 
     def prepare(self, rows: object, parameters: Mapping[str, object] | None = None) -> Prepared:
         """JSON rows to the model's tensors. Raises InvalidInput with pointers (`/rows/3/price`)."""
@@ -95,6 +100,7 @@ def parse_pipeline(document: object, signature: Signature, *, at: str = "") -> P
         preprocess=tuple(plan.run for plan in plans),
         postprocess=tuple(plan.run for plan in answer_plans),
         kept=tuple(kept),
+        origins=_origins(plans),
     )
 
 
@@ -132,6 +138,19 @@ def _plan(step: Step, specs: Specs, at: str) -> Planned:
         return step.plan(specs)
     except InvalidDefinition as exc:
         raise InvalidDefinition(errors=[replace(found, pointer=at + found.pointer) for found in exc.errors]) from exc
+
+
+def _origins(plans: list[Planned]) -> dict[str, str]:
+    """From the model outwards: what the last step made of a column, an earlier one may have made of another."""
+    found: dict[str, str] = {}
+    for plan in reversed(plans):
+        for made, parts in plan.origins.items():
+            if isinstance(parts, str):
+                found = {place: parts if name == made else name for place, name in found.items()}
+                found.setdefault(made, parts)
+            else:
+                found |= {f"{made}[{index}]": name for index, name in enumerate(parts)}
+    return found
 
 
 def _by_name(specs: tuple[TensorSpec, ...]) -> dict[str, TensorSpec]:

@@ -185,6 +185,20 @@ def test_trees_explain_themselves_on_request(api: Api) -> None:
     assert "explanations" not in api.post("models/trees/predictions", body | {"explain": False}).json()
 
 
+def test_an_explanation_speaks_of_what_was_sent(api: Api) -> None:
+    steps = {
+        "preprocess": [
+            {"step": "rename", "columns": {"Farbe": "colour"}},
+            {"step": "one-hot", "column": "colour", "categories": ["red", "blue"], "into": "code"},
+            {"step": "stack", "columns": ["code"], "widths": [2], "into": "x"},
+        ]
+    }
+    keep("trees", graphs.tree(nodes_hitrates=[4.0, 3.0, 1.0]), steps=steps)
+    body = {"version": 1, "rows": [{"Farbe": "red"}, {"Farbe": "blue"}], "explain": True}
+    answer = api.post("models/trees/predictions", body).json()
+    assert [row["contributions"] for row in answer["explanations"]] == [{"Farbe": 0.75}, {"Farbe": -0.25}]
+
+
 def test_what_cannot_be_explained_is_refused(api: Api, price_model: ModelVersion) -> None:
     refused = api.post("models/price-model/predictions", {"rows": [{"price": 1}], "explain": True})
     assert refused.status_code == 422

@@ -8,7 +8,7 @@ made from the model outwards: a preprocess step is told what the columns must be
 before it; a postprocess step is told what there is and answers what there is after it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, ClassVar, NoReturn, Protocol
@@ -36,12 +36,15 @@ class Planned:
     """A step bound to its surroundings.
 
     `specs`: the columns that a preprocess step needs, or that a postprocess step leaves. `kept`: columns that a
-    preprocess step makes beside the model's inputs, for postprocess steps to read.
+    preprocess step makes beside the model's inputs, for postprocess steps to read. `origins`: for a column that a
+    preprocess step makes, the column that it is made of, or that of each of its elements: an explanation speaks of
+    what callers sent.
     """
 
     specs: Specs
     run: Run
     kept: Specs = field(default_factory=dict)
+    origins: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
 
 
 class Step(Protocol):

@@ -57,7 +57,7 @@ class Rename:
         def run(columns: Columns) -> None:
             columns.update({wanted: columns.pop(own) for own, wanted in list(self.columns.items())})
 
-        return Planned(specs=needed, run=run)
+        return Planned(specs=needed, run=run, origins={wanted: own for own, wanted in self.columns.items()})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -239,7 +239,7 @@ class OneHot:
 
         needed = {name: other for name, other in specs.items() if name != into}
         own = TensorSpec(name=self.column, datatype=datatype, shape=(batch_of(spec),))
-        return Planned(specs={**needed, self.column: own}, run=run)
+        return Planned(specs={**needed, self.column: own}, run=run, origins={into: self.column})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -272,4 +272,5 @@ class Stack:
             parts = [as_rows(columns.pop(name)) for name in self.columns]
             columns[self.into] = np.column_stack(parts)
 
-        return Planned(specs=needed, run=run)
+        elements = [name for name, width in zip(self.columns, widths, strict=True) for _ in range(width)]
+        return Planned(specs=needed, run=run, origins={self.into: elements})
