@@ -8,7 +8,7 @@ from django.conf import settings
 
 from inferhub.inference.explanations import find_explainer
 from inferhub.inference.prediction import Prediction
-from inferhub.registry.queries import VersionPlan, find_champions, find_session_settings, find_version
+from inferhub.registry.queries import VersionPlan, find_champion_digests, find_session_settings, find_version
 from inferhub.registry.storage import read_artifact
 from inferhub.runtime.deadline import Deadline
 from inferhub.runtime.explain import check_row_count, name_after
@@ -140,5 +140,5 @@ def _deadline(timeout_ms: int | None) -> Deadline:
 
 def _read(plan: VersionPlan) -> bytes:
     """The artifact, when something is about to be loaded: the time to say what must not leave for it."""
-    _pool.pin(champion.digest for champion in find_champions())
+    _pool.pin(find_champion_digests())
     return read_artifact(plan.digest)

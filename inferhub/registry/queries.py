@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from inferhub.errors import NotFound
+from inferhub.errors import InvalidDefinition, ModelFailed, NotFound
 from inferhub.lib.snapshots import Snapshots
 from inferhub.registry.models import Alias, ModelVersion, Tuning
 from inferhub.runtime.pipeline import Pipeline, parse_pipeline
@@ -40,6 +40,11 @@ def find_champions() -> list[VersionPlan]:
     return [_plans.get(version_id) for version_id in ids]
 
 
+def find_champion_digests() -> list[str]:
+    """The artifacts of every champion."""
+    return list(Alias.objects.filter(name="champion").values_list("version__digest", flat=True))
+
+
 def find_session_settings(plan: VersionPlan) -> SessionSettings:
     """What `inferhub tune` found to be the best for a version, the defaults where nobody asked."""
     tuned = Tuning.objects.filter(version__model__name=plan.model, version__number=plan.number)
@@ -72,9 +77,17 @@ def _read_plan(version_id: int) -> VersionPlan:
         digest=version.digest,
         memory_bytes=version.memory_bytes,
         signature=signature,
-        pipeline=parse_pipeline(version.steps, signature),
+        pipeline=_pipeline(version, signature),
         labels=tuple(version.labels),
     )
+
+
+def _pipeline(version: ModelVersion, signature: Signature) -> Pipeline:
+    """Steps were good when they were registered; a package that one of them came from may be gone since."""
+    try:
+        return parse_pipeline(version.steps, signature)
+    except InvalidDefinition as exc:
+        raise ModelFailed(f"The steps of {version} cannot be run here: {exc}") from exc
 
 
 _version_ids: Snapshots[tuple[str, str, int | None], int] = Snapshots(_read_version_id, seconds=1.0)

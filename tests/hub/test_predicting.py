@@ -17,6 +17,7 @@ from inferhub.inference import services
 from inferhub.inference.services import predict
 from inferhub.lib.schema import Schema
 from inferhub.registry.models import ModelVersion, RegisteredModel, Tuning
+from inferhub.registry.services import move_alias
 from inferhub.registry.storage import write_artifact
 from inferhub.runtime.deadline import Deadline
 from inferhub.runtime.gate import Gate
@@ -34,7 +35,7 @@ def keep(name: str, model: ModelProto, **fields: Any) -> ModelVersion:
     digest = artifact_digest(data)
     write_artifact(digest, data)
     return ModelVersion.objects.create(
-        model=RegisteredModel.objects.create(name=name, task="other"),
+        model=RegisteredModel.objects.create(name=name, task="other", approval="direct"),
         number=1,
         digest=digest,
         source_digest=digest,
@@ -65,6 +66,16 @@ def test_the_steps_of_a_version_stand_before_and_behind_its_graph(api: Api) -> N
     wrong = api.post("models/colours/predictions", {"version": 1, "rows": [{"colour": "pink"}]})
     assert wrong.status_code == 422
     assert wrong.json()["errors"][0]["pointer"] == "/rows/0/colour"
+
+
+def test_a_step_that_is_no_longer_installed_is_a_failure_of_its_model_only(api: Api, price_model: ModelVersion) -> None:
+    version = keep("gone", graphs.doubling(), steps={"preprocess": [{"step": "celsius"}]})
+    move_alias(version=version, alias="champion", actor=ACTOR, reason="test")
+    failed = api.post("models/gone/predictions", {"rows": [{"x": [1, 2]}]})
+    assert failed.status_code == 502
+    assert "The steps of gone version 1 cannot be run here: /preprocess/0/step" in failed.json()["detail"]
+    services.unload(price_model.digest)
+    assert api.post("models/price-model/predictions", {"rows": [{"price": 1}]}).status_code == 200
 
 
 def test_a_workflow_feeds_what_the_steps_take_not_what_the_graph_takes(workflow: str) -> None:

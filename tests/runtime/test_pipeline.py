@@ -260,7 +260,7 @@ def test_a_bad_value_is_named(row: dict[str, Any], message: str) -> None:
         ("no base64!", "a picture in base64"),
         (base64.b64encode(b"<svg/>").decode(), "a picture (JPEG, PNG"),
         (base64_of(Image.new("RGB", (50, 50), "red"))[:60], "a picture"),
-        (base64_of(Image.new("1", (9000, 9000))), "at most 50000000 pixels"),
+        (base64_of(Image.new("1", (9000, 9000))), "at most 25000000 pixels"),
     ],
 )
 def test_what_is_no_picture_is_refused(picture: str, message: str) -> None:
@@ -346,6 +346,14 @@ class Celsius:
 def test_a_package_cannot_take_the_name_of_another_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, monkeypatch, name="evil", program="", entry="scale = evil_steps:Scale")
     assert "which 2 packages claim" in refusal(adder(), {"preprocess": [{"step": "scale", "columns": ["input"]}]})
+
+
+def test_a_package_that_is_broken_harms_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, monkeypatch, name="broken", program="import nothing_here", entry="odd = broken_steps:Odd")
+    assert "which cannot be loaded: broken_steps:Odd" in refusal(adder(), {"preprocess": [{"step": "odd"}]})
+    assert answer(adder(1), {"preprocess": [{"step": "scale", "columns": ["input"]}]}, [{"input": 2}]) == [
+        {"total": 2.0}
+    ]
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, *, name: str, program: str, entry: str) -> None:

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from inferhub.errors import ModelFailed
+from inferhub.errors import InvalidDefinition, InvalidInput, ModelFailed
 from inferhub.runtime.signature import Array, TensorSpec
 from inferhub.runtime.steps.base import Columns, Stage, Step
 from inferhub.runtime.steps.boxes import Boxes, suppress
-from inferhub.runtime.steps.columns import Cast, Impute, OneHot
+from inferhub.runtime.steps.columns import Cast, Impute, OneHot, Rename
 from inferhub.runtime.steps.images import DecodeImage
 from inferhub.runtime.steps.registry import names
 from inferhub.runtime.steps.scores import Inverse, Labels, Round, Softmax, Threshold, TopK
@@ -174,7 +174,7 @@ def test_a_cast_keeps_the_value(given_type: str, wanted: str, column: Array, exp
     ],
 )
 def test_a_cast_that_would_change_the_value_names_the_row(given_type: str, wanted: str, column: Array) -> None:
-    with pytest.raises(Exception, match="/rows/1/x: expected"):
+    with pytest.raises(InvalidInput, match="/rows/1/x: expected"):
         run(Cast(columns=["x"], given=given_type), spec("x", wanted), x=column)
 
 
@@ -189,7 +189,7 @@ def test_empty_texts_are_imputed_and_missing_numbers() -> None:
 def test_an_unknown_category_is_an_error_unless_zeros_are_asked_for() -> None:
     step = OneHot(column="c", categories=[3, 5], into="x")
     assert run(step, spec("x", "FP32", 2), c=np.array([5, 3]))["x"].tolist() == [[0, 1], [1, 0]]
-    with pytest.raises(Exception, match=r"/rows/1/c: expected one of the categories .* got 4"):
+    with pytest.raises(InvalidInput, match=r"/rows/1/c: expected one of the categories .* got 4"):
         run(step, spec("x", "FP32", 2), c=np.array([5, 4]))
 
 
@@ -229,3 +229,40 @@ def test_a_picture_noted_as_lying_is_stood_up() -> None:
     found = run(step, spec("x", "UINT8", 4, 2, 3), p=texts(text))
     assert found["size"].tolist() == [[20, 40]]
     assert found["x"].shape == (1, 4, 2, 3)
+
+
+def test_two_columns_may_change_their_names() -> None:
+    step = Rename(columns={"a": "b", "b": "a"})
+    planned = step.plan({"a": spec("a", "FP32"), "b": spec("b", "BYTES")})
+    assert {name: other.datatype for name, other in planned.specs.items()} == {"a": "BYTES", "b": "FP32"}
+    columns = {"a": texts("x"), "b": np.array([1.0])}
+    planned.run(columns)
+    assert (columns["a"].tolist(), columns["b"].tolist()) == ([1.0], ["x"])
+
+
+@pytest.mark.parametrize("columns", [{"x": "a", "y": "a"}, {"b": "a"}])
+def test_a_new_name_must_be_free_and_an_old_one_given_once(columns: dict[str, str]) -> None:
+    with pytest.raises(InvalidDefinition):
+        Rename(columns=columns).plan({"a": spec("a", "FP32"), "b": spec("b", "BYTES")})
+
+
+@pytest.mark.parametrize(
+    ("step", "wanted", "column"),
+    [
+        (OneHot(column="c", categories=["a", "b"], into="x"), spec("x", "FP32", 2), texts("a", "b", "a")),
+        (PadHistory(column="c", into="x", length=2), spec("x", "BYTES", 2), np.array([["a"]] * 3, dtype=object)),
+        (
+            Tokenise(column="c", into="x", vocabulary=["[PAD]", "[UNK]"], length=2),
+            spec("x", "INT64", 2),
+            texts("a", "b", "c"),
+        ),
+        (DecodeImage(column="c", into="x", width=1, height=1), spec("x", "FP32", 3, 1, 1), texts("", "", "")),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_a_step_does_not_turn_a_small_request_into_a_large_one(
+    step: Step, wanted: TensorSpec, column: Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inferhub.runtime.steps.base.MOST_ELEMENTS", 5)
+    with pytest.raises(InvalidInput, match=r"/rows: expected at most [12] rows, as 'c' becomes [23] numbers"):
+        run(step, wanted, c=column)

@@ -22,6 +22,9 @@ Specs = Mapping[str, TensorSpec]
 Run = Callable[[Columns], None]
 """Changes the columns in place. Raises InvalidInput (preprocess) or ModelFailed (postprocess)."""
 
+MOST_ELEMENTS = 50_000_000
+"""Of one column over all rows: a step must not turn a small request into gigabytes."""
+
 JSON = "JSON"
 """Datatype of an output column that holds a JSON value for each row, such as a list of detections."""
 
@@ -92,6 +95,13 @@ def refuse(where: str, expected: str, got: str) -> NoReturn:
 def refuse_cell(column: str, row: int, expected: str, got: object) -> NoReturn:
     """A value of a request that the step cannot use."""
     raise InvalidInput(errors=[FieldError(pointer=pointer("rows", row, column), expected=expected, got=describe(got))])
+
+
+def bound(column: str, rows: int, width: int) -> None:
+    """Refuse a request of more rows than a column of `width` elements a row may have."""
+    if rows * width > MOST_ELEMENTS:
+        expected = f"at most {MOST_ELEMENTS // width} rows, as '{column}' becomes {width} numbers in each"
+        raise InvalidInput(errors=[FieldError(pointer="/rows", expected=expected, got=f"{rows} rows")])
 
 
 def take(specs: Specs, name: str, where: str) -> TensorSpec:

@@ -20,6 +20,7 @@ from inferhub.runtime.steps.base import (
     Stage,
     as_rows,
     batch_of,
+    bound,
     check_dims,
     choice,
     parameters,
@@ -45,19 +46,21 @@ class Rename:
     columns: Mapping[str, str]
 
     def plan(self, specs: Specs) -> Planned:
-        needed = dict(specs)
+        needed = {name: spec for name, spec in specs.items() if name not in self.columns.values()}
+        made: dict[str, TensorSpec] = {}
         for own, wanted in self.columns.items():
             spec = take(specs, wanted, pointer("columns", own))
-            if needed.pop(wanted, None) is None:
+            if list(self.columns.values()).count(wanted) > 1:
                 refuse(pointer("columns", own), "each column once", f"'{wanted}' again")
-            if own in specs and own not in self.columns.values():
+            if own in needed:
                 refuse(pointer("columns", own), "a name that no other column has", f"'{own}'")
-            needed[own] = replace(spec, name=own)
+            made[own] = replace(spec, name=own)
 
         def run(columns: Columns) -> None:
             columns.update({wanted: columns.pop(own) for own, wanted in list(self.columns.items())})
 
-        return Planned(specs=needed, run=run, origins={wanted: own for own, wanted in self.columns.items()})
+        origins = {wanted: own for own, wanted in self.columns.items()}
+        return Planned(specs=needed | made, run=run, origins=origins)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -204,7 +207,7 @@ class OneHot:
             "categories": {
                 "type": "array",
                 "minItems": 1,
-                "maxItems": 100_000,
+                "maxItems": 10_000,
                 "uniqueItems": True,
                 "anyOf": [{"items": {"type": "string"}}, {"items": {"type": "integer"}}],
             },
@@ -226,16 +229,18 @@ class OneHot:
             refuse("/column", "a name that no other column has", f"'{self.column}'")
         datatype = "BYTES" if isinstance(self.categories[0], str) else "INT64"
         places = {category: place for place, category in enumerate(self.categories)}
-        eye = np.eye(len(places), dtype=spec.numpy_type)
-        eye = np.vstack([eye, np.zeros_like(eye[:1])])  # the last row is for unknown ones
 
         def run(columns: Columns) -> None:
             values = columns.pop(self.column).tolist()
+            bound(self.column, len(values), len(places))
             found = np.array([places.get(value, -1) for value in values], np.int64)
             if self.unknown == "error" and found.size and found.min() < 0:
                 row = int(np.argmin(found))
                 refuse_cell(self.column, row, "one of the categories that the model was trained with", values[row])
-            columns[into] = eye[found]
+            vectors = np.zeros((len(found), len(places)), spec.numpy_type)
+            known = np.flatnonzero(found >= 0)
+            vectors[known, found[known]] = 1
+            columns[into] = vectors
 
         needed = {name: other for name, other in specs.items() if name != into}
         own = TensorSpec(name=self.column, datatype=datatype, shape=(batch_of(spec),))

@@ -14,12 +14,12 @@ from inferhub.runtime.signature import Array, TensorSpec
 from inferhub.runtime.steps.base import (
     NAME,
     NUMBERS,
-    SIZE,
     Columns,
     Planned,
     Specs,
     Stage,
     batch_of,
+    bound,
     check_dims,
     choice,
     parameters,
@@ -29,7 +29,8 @@ from inferhub.runtime.steps.base import (
 )
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
-_MOST_PIXELS = 50_000_000  # a small file can unfold into gigabytes: the header is read before anything is decoded
+_SIDE = {"type": "integer", "minimum": 1, "maximum": 4096}
+_MOST_PIXELS = 25_000_000  # a small file can unfold into gigabytes: the header is read before anything is decoded
 _CHANNELS = {"RGB": 3, "BGR": 3, "L": 1}
 _UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises for broken files
 _GREY = (114, 114, 114)  # around a letterboxed picture, as YOLO pads in training
@@ -47,7 +48,7 @@ class DecodeImage:
     name: ClassVar[str] = "image"
     stage: ClassVar[Stage] = Stage.PREPROCESS
     schema: ClassVar[dict[str, Any]] = parameters(
-        {"column": NAME, "into": NAME, "width": SIZE, "height": SIZE},
+        {"column": NAME, "into": NAME, "width": _SIDE, "height": _SIDE},
         layout=choice("NCHW", "NHWC"),
         colour=choice(*_CHANNELS),
         resize=choice("stretch", "crop", "letterbox"),
@@ -88,6 +89,7 @@ class DecodeImage:
 
         def run(columns: Columns) -> None:
             pictures = columns.pop(self.column).tolist()
+            bound(self.column, len(pictures), self.width * self.height * channels)
             pixels = np.empty((len(pictures), *dims, channels), np.uint8)
             sizes = np.empty((len(pictures), 2), np.int64)
             for row, text in enumerate(pictures):

@@ -24,13 +24,14 @@ _PROJECT = Path(__file__).parents[3] / "pyproject.toml"
 def find_step(name: object, stage: Stage, *, at: str) -> tuple[type[Step], Schema]:
     """The class of a step and its compiled schema. Raises InvalidDefinition, pointing at `at`."""
     found = _known().get(name, ()) if isinstance(name, str) else ()
-    if len(found) == 1:
-        step, schema = _load(found[0])
-        if step.stage is stage:
-            return step, schema
-        got = f"'{name}', which is a {step.stage} step"
+    loaded = _load(found[0]) if len(found) == 1 else None
+    if loaded is not None and loaded[0].stage is stage:
+        return loaded
+    if loaded is not None:
+        got = f"'{name}', which is a {loaded[0].stage} step"
     elif found:
-        got = f"'{name}', which {len(found)} packages claim: {listed(point.value for point in found)}"
+        problem = "cannot be loaded" if len(found) == 1 else f"{len(found)} packages claim"
+        got = f"'{name}', which {problem}: {listed(point.value for point in found)}"
     else:
         got = describe(name)
     raise InvalidDefinition(
@@ -40,7 +41,8 @@ def find_step(name: object, stage: Stage, *, at: str) -> tuple[type[Step], Schem
 
 def names(stage: Stage) -> list[str]:
     """The names of all steps of a stage, in order."""
-    return sorted(name for name, found in _known().items() if len(found) == 1 and _load(found[0])[0].stage is stage)
+    loaded = {name: _load(found[0]) for name, found in _known().items() if len(found) == 1}
+    return sorted(name for name, step in loaded.items() if step is not None and step[0].stage is stage)
 
 
 def forget() -> None:
@@ -58,9 +60,13 @@ def _known() -> dict[str, tuple[EntryPoint, ...]]:
 
 
 @cache
-def _load(point: EntryPoint) -> tuple[type[Step], Schema]:
-    step: type[Step] = point.load()
-    return step, Schema(step.schema)
+def _load(point: EntryPoint) -> tuple[type[Step], Schema] | None:
+    """None for a package that is broken: the others must not suffer from it."""
+    try:
+        step: type[Step] = point.load()
+        return step, Schema(step.schema)
+    except (ImportError, AttributeError):
+        return None
 
 
 def _own_from_folder() -> list[EntryPoint]:

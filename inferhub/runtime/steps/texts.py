@@ -22,6 +22,7 @@ from inferhub.runtime.steps.base import (
     Specs,
     Stage,
     batch_of,
+    bound,
     check_dims,
     choice,
     parameters,
@@ -131,7 +132,9 @@ class Tokenise:
         line = self._line(places)
 
         def run(columns: Columns) -> None:
-            lines = [line(text) for text in columns.pop(self.column).tolist()]
+            texts = columns.pop(self.column).tolist()
+            bound(self.column, len(texts), self.length)
+            lines = [line(text) for text in texts]
             columns[self.into], mask = _padded(lines, self.length, places[self.pad], made[self.into])
             if self.mask:
                 columns[self.mask] = mask.astype(made[self.mask].numpy_type)
@@ -228,6 +231,7 @@ class PadHistory:
         places = {item: place for place, item in enumerate(self.vocabulary, self.first)}
 
         def run(columns: Columns) -> None:
+            bound(self.column, len(columns[self.column]), self.length)
             ids = self._cut(columns.pop(self.column))
             columns[into] = ids if not places else self._places(ids, places, spec)
 
