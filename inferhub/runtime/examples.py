@@ -21,6 +21,14 @@ def example_feeds(signature: Signature, rows: int, *, seed: int = 0) -> Feeds:
     return {spec.name: _example(spec, rows, rng) for spec in signature.inputs if not spec.is_optional}
 
 
+def repeat_rows(signature: Signature, feeds: Feeds, rows: int) -> Feeds:
+    """Real `feeds` with `rows` rows: theirs, over and over. What belongs to the whole call stays as it is."""
+    free = [spec.name for spec in signature.inputs if spec.name in feeds and spec.shape[:1] == (None,)]
+    own = len(feeds[free[0]]) if free else 0
+    places = np.arange(rows) % max(own, 1)
+    return {name: feed[places] if name in free and len(feed) == own else feed for name, feed in feeds.items()}
+
+
 def warm_up(model: LoadedModel) -> None:
     """Run a model once, so that its first caller does not wait for what ONNX Runtime prepares on the way.
 

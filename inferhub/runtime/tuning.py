@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from inferhub.runtime.examples import example_feeds
+from inferhub.runtime.examples import example_feeds, repeat_rows
 from inferhub.runtime.session import OPTIMISATIONS, LoadedModel, SessionSettings, load_session
 from inferhub.runtime.signature import Feeds, Signature
 
@@ -60,14 +60,17 @@ def plan_settings(cores: int | None = None) -> list[SessionSettings]:
     return [SessionSettings(threads=some, optimisation=level) for some in threads for level in OPTIMISATIONS]
 
 
-def measure(onnx_bytes: bytes, settings: SessionSettings) -> Iterator[Measurement]:
-    """The time of a run for batches of 1 to 1,024 made-up rows, or of as many as the model's batch is fixed to.
+def measure(onnx_bytes: bytes, settings: SessionSettings, golden: Feeds | None = None) -> Iterator[Measurement]:
+    """The time of a run for batches of 1 to 1,024 rows, or of as many as the model's batch is fixed to.
 
-    Raises ModelFailed where the model does not load or refuses made-up values.
+    The rows are those of `golden` again and again, made-up ones without it. Raises ModelFailed where the model does not
+    load or refuses made-up values.
     """
     model = load_session(onnx_bytes, settings)
-    for batch in _batches(model.signature):
-        run_us = _median_us(model, example_feeds(model.signature, batch))
+    signature = model.signature
+    for batch in _batches(signature):
+        feeds = repeat_rows(signature, golden, batch) if golden else example_feeds(signature, batch)
+        run_us = _median_us(model, feeds)
         yield Measurement(threads=settings.threads, optimisation=settings.optimisation, batch=batch, run_us=run_us)
 
 

@@ -23,6 +23,7 @@ from inferhub.runtime.deadline import Deadline
 from inferhub.runtime.gate import Gate
 from inferhub.runtime.pool import artifact_digest
 from inferhub.runtime.session import load_session
+from inferhub.runtime.tuning import Measurement
 from tests.hub_fixtures import ACTOR, WORKFLOW, Api
 from tests.runtime import graphs
 
@@ -179,6 +180,20 @@ def test_tune_measures_keeps_and_tells(price_model: ModelVersion) -> None:
     assert AuditEvent.objects.get(action="model_version.tuned").subject == "model:price-model/1"
     assert "price-model version 1" in out.getvalue()
     assert "Best: " in out.getvalue()
+
+
+def test_golden_rows_are_what_is_measured(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    golden = {"inputs": {"n": [3, 3]}, "outputs": {"y": [3.0, 3.0]}}
+    keep("counting", graphs.counting(), golden=golden)
+    given: list[Any] = []
+    monkeypatch.setattr(
+        "inferhub.registry.management.commands.tune.measure",
+        lambda data, settings, feeds: (
+            given.append(feeds["n"].tolist()) or [Measurement(threads=1, optimisation="all", batch=1, run_us=1.0)]
+        ),
+    )
+    call_command("tune", "counting", "--version-number", "1", stdout=StringIO())
+    assert {tuple(rows) for rows in given} == {(3, 3)}
 
 
 def test_a_model_that_is_not_there_cannot_be_tuned(db: None) -> None:

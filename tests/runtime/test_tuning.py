@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
 
 from inferhub.errors import ModelFailed
-from inferhub.runtime.session import SessionSettings
+from inferhub.runtime.examples import repeat_rows
+from inferhub.runtime.session import SessionSettings, load_session
 from inferhub.runtime.tuning import BATCHES, Measurement, choose, measure, plan_settings
 
 from . import graphs
@@ -37,6 +39,15 @@ def test_a_fixed_batch_is_the_only_one() -> None:
     fixed = graphs.tree()
     fixed.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 3
     assert [one.batch for one in measure(fixed.SerializeToString(), SessionSettings())] == [3]
+
+
+def test_golden_rows_are_repeated_and_what_belongs_to_the_call_is_not() -> None:
+    signature = load_session(graphs.top_k().SerializeToString()).signature
+    golden = {"x": np.arange(10, dtype=np.float32).reshape(2, 5), "k": np.array([2])}
+    repeated = repeat_rows(signature, golden, 3)
+    assert repeated["x"][:, 0].tolist() == [0, 5, 0]
+    assert repeated["k"].tolist() == [2]
+    assert next(measure(graphs.top_k().SerializeToString(), SessionSettings(), golden)).batch == 1
 
 
 def test_the_quickest_for_one_row_is_the_best() -> None:

@@ -9,11 +9,13 @@ from rich.table import Table
 
 from inferhub.errors import InferhubError, ModelFailed
 from inferhub.registry.models import ModelVersion
-from inferhub.registry.queries import VersionPlan, find_version
+from inferhub.registry.queries import find_version
 from inferhub.registry.services import CHAMPION
 from inferhub.registry.storage import read_artifact
 from inferhub.registry.tuning import save_tuning
+from inferhub.runtime.golden_file import read_golden
 from inferhub.runtime.pool import artifact_digest
+from inferhub.runtime.signature import Signature
 from inferhub.runtime.tuning import Measurement, TuningResult, choose, measure, plan_settings
 
 
@@ -30,9 +32,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             plan = find_version(options["model"], alias=options["alias"], number=options["version_number"])
-            result = choose(_measured(plan))
+            version = ModelVersion.objects.select_related("model").get(model__name=plan.model, number=plan.number)
+            result = choose(_measured(version, plan.signature))
             if not options["dry_run"]:
-                version = ModelVersion.objects.select_related("model").get(model__name=plan.model, number=plan.number)
                 save_tuning(version=version, result=result, actor=f"cli:{options['actor']}")
         except InferhubError as exc:
             raise CommandError(str(exc)) from exc
@@ -47,12 +49,15 @@ class Command(BaseCommand):
         )
 
 
-def _measured(plan: VersionPlan) -> list[Measurement]:
-    data = read_artifact(plan.digest)
-    if artifact_digest(data) != plan.digest:
-        raise ModelFailed(f"The stored artifact of {plan.model} version {plan.number} is not the one registered.")
+def _measured(version: ModelVersion, signature: Signature) -> list[Measurement]:
+    """On the version's golden rows where it has some, since made-up values may take other ways through a model."""
+    data = read_artifact(version.digest)
+    if artifact_digest(data) != version.digest:
+        raise ModelFailed(f"The stored artifact of {version} is not the one that was registered.")
+    golden = read_golden(version.golden, signature).inputs if version.golden else None
     console = Console(stderr=True)
-    return [one for settings in track(plan_settings(), "measuring", console=console) for one in measure(data, settings)]
+    tried = track(plan_settings(), "measuring", console=console)
+    return [one for settings in tried for one in measure(data, settings, golden)]
 
 
 def _table(title: str, result: TuningResult) -> Table:
