@@ -73,7 +73,17 @@ class ModelFailed(InferhubError):
 
 
 class Unavailable(InferhubError):
-    """A part that is needed does not answer now; trying again later can help."""
+    """A part that is needed does not answer now; trying again later can help, `retry_after_seconds` says when."""
+
+    is_permanent = False
+
+    def __init__(self, message: str = "", *, retry_after_seconds: int = 1) -> None:
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(message)
+
+
+class TimedOut(InferhubError):
+    """There was no answer within the time that the caller or the configuration allows."""
 
     is_permanent = False
 

@@ -21,9 +21,28 @@ _TIME = {"type": "string", "format": "date-time"}
 _TIME_OR_NULL = {"type": ["string", "null"], "format": "date-time"}
 _MODEL_USED = {"model": _STRING, "version": {"type": "integer", "minimum": 1}, "digest": _STRING}
 
+_EXPLANATION = {
+    "description": "Contributions add up with base_value to value, in the unit in which the trees add up: that of the "
+    "target, or the log-odds of the class `of`. A recommender gives the reasons of its list.",
+    "anyOf": [
+        {
+            "type": "object",
+            "properties": {
+                "of": {"type": ["string", "integer"]},
+                "base_value": {"type": "number"},
+                "value": {"type": "number"},
+                "contributions": {"type": "object", "additionalProperties": {"type": "number"}},
+            },
+            "required": ["base_value", "value", "contributions"],
+            "additionalProperties": False,
+        },
+        _object(reasons={"type": "array", "items": _STRING}),
+    ],
+}
 PREDICTION = _object(
     **_MODEL_USED, predictions={"type": "array", "items": _OBJECT}, duration_ms={"type": "number", "minimum": 0}
 )
+PREDICTION["properties"]["explanations"] = {"type": "array", "items": _EXPLANATION, "description": "Where asked for."}
 _RECOMMENDED = _object(item_id=_STRING, score={"type": "number"}, reason=_STRING)
 RECOMMENDATION = _object(
     scenario=_STRING, user_id=_STRING_OR_NULL, items={"type": "array", "items": _RECOMMENDED}, **_MODEL_USED

@@ -24,6 +24,17 @@ PREDICT: dict[str, Any] = {
         "alias": _SLUG | {"description": "Which version; champion where nothing is said."},
         "version": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1, "description": "A fixed version instead."},
         "parameters": {"type": "object", "description": "Inputs that belong to the whole call, such as k."},
+        "explain": {
+            "type": "boolean",
+            "description": "Answer why as well: of trees, what each feature added; of recommenders, the reasons. "
+            "At most 100 rows.",
+        },
+        "timeout_ms": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 3_600_000,
+            "description": "How long the model may wait and run; the server's own limit holds in any case.",
+        },
     },
     "required": ["rows"],
     "not": {"required": ["alias", "version"]},

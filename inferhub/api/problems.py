@@ -25,6 +25,7 @@ _STATUS: dict[type[Exception], int] = {
     errors.TooLarge: 413,
     errors.ModelFailed: 502,
     errors.Unavailable: 503,
+    errors.TimedOut: 504,
     RequestDataTooBig: 413,
     Http404: 404,
     OperationalError: 503,
@@ -45,6 +46,7 @@ _TYPES = {
     500: "internal-error",
     502: "model-failed",
     503: "unavailable",
+    504: "timed-out",
 }
 
 
@@ -89,7 +91,7 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
     if isinstance(error, exceptions.MethodNotAllowed):
         response["Allow"] = ", ".join(context["view"].allowed_methods)
     if body["status"] == 503:
-        response["Retry-After"] = "1"
+        response["Retry-After"] = str(getattr(error, "retry_after_seconds", 1))
     return response
 
 

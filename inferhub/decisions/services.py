@@ -203,7 +203,7 @@ def _check_prediction(position: int, entry: dict[str, Any]) -> list[FieldError]:
         version = find_version(entry["model"], alias=entry.get("alias", "champion"), number=entry.get("version"))
     except NotFound as exc:
         return [FieldError(pointer=f"{at}/model", expected="a registered model", got=str(exc))]
-    known = {spec.name: spec for spec in version.signature.inputs}
+    known = {spec.name: spec for spec in version.pipeline.request.inputs}
     unknown = [
         FieldError(pointer=f"{at}/inputs{pointer(name)}", expected=f"one of {', '.join(known)}", got=describe(name))
         for name in entry["inputs"]

@@ -6,16 +6,22 @@ from typing import Any
 
 from django.conf import settings
 
+from inferhub.inference.explanations import find_explainer
 from inferhub.inference.prediction import Prediction
-from inferhub.registry.queries import VersionPlan, find_version
+from inferhub.registry.queries import VersionPlan, find_champion_digests, find_session_settings, find_version
 from inferhub.registry.storage import read_artifact
+from inferhub.runtime.deadline import Deadline
+from inferhub.runtime.explain import check_row_count, name_after
+from inferhub.runtime.gate import Gate
 from inferhub.runtime.pool import SessionPool
-from inferhub.runtime.rows import feeds_from_rows, rows_from_outputs
+from inferhub.runtime.rows import JsonRow
 from inferhub.runtime.session import LoadedModel
 from inferhub.runtime.signature import Feeds
 from inferhub.runtime.tensors import check_output
 
+_LONGEST_MS = settings.CONFIG.predict_timeout_seconds * 1000
 _pool = SessionPool(settings.CONFIG.session_pool_bytes)
+_gate = Gate(runs=settings.CONFIG.predict_runs, queue=settings.CONFIG.predict_queue)
 
 
 def predict(
@@ -25,31 +31,53 @@ def predict(
     alias: str = "champion",
     version: int | None = None,
     parameters: Mapping[str, Any] | None = None,
+    timeout_ms: int | None = None,
+    explain: bool = False,
 ) -> Prediction:
-    """Run `rows` through the version that `alias` or `version` names.
+    """Run `rows` through the steps and the graph of the version that `alias` or `version` names.
 
-    `parameters` are the inputs that belong to the whole call, such as a recommender's `k`.
-    Raises NotFound, InvalidInput (pointers into `{"rows": ..., "parameters": ...}`), ModelFailed and Unavailable.
+    `parameters` are the inputs that belong to the whole call, such as a recommender's `k`. `timeout_ms` bounds how long
+    the call waits for its turn and runs; INFERHUB_PREDICT_TIMEOUT_SECONDS does so in any case. `explain` asks
+    why as well, for at most 100 rows. Raises NotFound, InvalidInput (pointers into `{"rows": ..., "parameters": ...}`),
+    ModelFailed, TimedOut, and Unavailable (too much to do, or the artifact is missing).
     """
-    return predict_with(find_version(model, alias=alias, number=version), rows=rows, parameters=parameters)
+    plan = find_version(model, alias=alias, number=version)
+    return predict_with(plan, rows=rows, parameters=parameters, timeout_ms=timeout_ms, explain=explain)
 
 
 def predict_with(
-    plan: VersionPlan, *, rows: Sequence[Mapping[str, Any]], parameters: Mapping[str, Any] | None = None
+    plan: VersionPlan,
+    *,
+    rows: Sequence[Mapping[str, Any]],
+    parameters: Mapping[str, Any] | None = None,
+    timeout_ms: int | None = None,
+    explain: bool = False,
 ) -> Prediction:
     """The same, with the version at hand."""
-    feeds = feeds_from_rows(plan.signature, rows, parameters or {})
-    loaded = load_model(plan)
-    started = time.perf_counter()
-    outputs = loaded.run(feeds)
-    duration_ms = (time.perf_counter() - started) * 1000
+    if explain:
+        check_row_count(len(rows))
+    prepared = plan.pipeline.prepare(rows, parameters)
+    outputs, duration_ms = _run(plan, prepared.feeds, timeout_ms)
+    answered = plan.pipeline.rows(outputs, prepared)
     return Prediction(
         model=plan.model,
         version=plan.number,
         digest=plan.digest,
-        rows=rows_from_outputs(plan.signature, outputs, len(rows)),
+        rows=answered,
         duration_ms=round(duration_ms, 3),
+        explanations=_explain(plan, prepared.feeds, answered, timeout_ms) if explain else None,
     )
+
+
+def infer(plan: VersionPlan, feeds: Feeds, *, timeout_ms: int | None = None) -> Feeds:
+    """Run whole tensors, by input name, through a version's graph, without its steps; all outputs by name.
+
+    Raises InvalidInput where a tensor disagrees with the signature, ModelFailed, TimedOut and Unavailable.
+    """
+    outputs, _ = _run(plan, feeds, timeout_ms)
+    for spec in plan.signature.outputs:
+        check_output(spec, outputs[spec.name])
+    return outputs
 
 
 def load_model(plan: VersionPlan) -> LoadedModel:
@@ -57,18 +85,12 @@ def load_model(plan: VersionPlan) -> LoadedModel:
 
     Raises Unavailable where the artifact is missing, ModelFailed where it was changed or does not load.
     """
-    return _pool.get(plan.digest, lambda: read_artifact(plan.digest), memory_bytes=plan.memory_bytes)
-
-
-def infer(plan: VersionPlan, feeds: Feeds) -> Feeds:
-    """Run whole tensors, by input name, through a version; gives all of its outputs by name.
-
-    Raises InvalidInput where a tensor disagrees with the signature, ModelFailed and Unavailable.
-    """
-    outputs = load_model(plan).run(feeds)
-    for spec in plan.signature.outputs:
-        check_output(spec, outputs[spec.name])
-    return outputs
+    return _pool.get(
+        plan.digest,
+        lambda: _read(plan),
+        memory_bytes=plan.memory_bytes,
+        find_settings=lambda: find_session_settings(plan),
+    )
 
 
 def is_loaded(digest: str) -> bool:
@@ -79,3 +101,44 @@ def is_loaded(digest: str) -> bool:
 def unload(digest: str) -> None:
     """Drop the session of an artifact from this process; the next request that needs it loads it again."""
     _pool.discard(digest)
+
+
+def pool_bytes() -> int:
+    """What the loaded models of this process take."""
+    return _pool.used_bytes
+
+
+def queue_depth() -> int:
+    """Predictions that wait for their turn in this process now."""
+    return _gate.waiting
+
+
+def _run(plan: VersionPlan, feeds: Feeds, timeout_ms: int | None) -> tuple[Feeds, float]:
+    """The outputs, and the milliseconds that the graph took."""
+    loaded = load_model(plan)
+    deadline = _deadline(timeout_ms)
+    with _gate.turn(deadline):
+        started = time.perf_counter()
+        outputs = loaded.run(feeds, deadline)
+        return outputs, (time.perf_counter() - started) * 1000
+
+
+def _explain(plan: VersionPlan, feeds: Feeds, answered: list[JsonRow], timeout_ms: int | None) -> list[dict[str, Any]]:
+    """A recommender says its reasons itself; trees say what each feature added."""
+    if all("reasons" in row for row in answered):
+        return [{"reasons": row["reasons"]} for row in answered]
+    explainer = find_explainer(plan)
+    deadline = _deadline(timeout_ms)
+    with _gate.turn(deadline):
+        explanations = explainer.explain(feeds, deadline)
+    return [name_after(plan.pipeline.origins, explanation) for explanation in explanations]
+
+
+def _deadline(timeout_ms: int | None) -> Deadline:
+    return Deadline.after(_LONGEST_MS if timeout_ms is None else min(timeout_ms, _LONGEST_MS))
+
+
+def _read(plan: VersionPlan) -> bytes:
+    """The artifact, when something is about to be loaded: the time to say what must not leave for it."""
+    _pool.pin(find_champion_digests())
+    return read_artifact(plan.digest)

@@ -55,13 +55,17 @@ def _predict(model: str, body: dict[str, Any], _actor: str) -> Answer:
         alias=body.get("alias", "champion"),
         version=body.get("version"),
         parameters=body.get("parameters"),
+        timeout_ms=body.get("timeout_ms"),
+        explain=body.get("explain", False),
     )
+    explained = {} if answer.explanations is None else {"explanations": answer.explanations}
     return {
         "model": answer.model,
         "version": answer.version,
         "digest": answer.digest,
         "predictions": answer.rows,
         "duration_ms": answer.duration_ms,
+        **explained,
     }
 
 

@@ -42,6 +42,9 @@ VARIABLES = (
     Variable("INFERHUB_MAX_MODEL_BYTES", "268435456", "largest ONNX file that can be registered, in bytes"),
     Variable("INFERHUB_MODEL_OPERATORS", "", "more operators that models may use: Scan, com.microsoft.Attention"),
     Variable("INFERHUB_SESSION_POOL_BYTES", "1073741824", "memory for loaded models in one process, in bytes"),
+    Variable("INFERHUB_PREDICT_TIMEOUT_SECONDS", "10", "longest time that a prediction may wait and run, in seconds"),
+    Variable("INFERHUB_PREDICT_RUNS", "4", "models that run at once in one process"),
+    Variable("INFERHUB_PREDICT_QUEUE", "2", "predictions that may wait for their turn in one process; others get 503"),
     Variable("INFERHUB_KEEP_CALLS_DAYS", "30", "days that the answers of deferred calls are kept"),
     Variable("INFERHUB_LOG_FORMAT", "console", "console or json"),
 )
@@ -88,6 +91,9 @@ class Config:
     max_model_bytes: int
     model_operators: frozenset[str]
     session_pool_bytes: int
+    predict_timeout_seconds: int
+    predict_runs: int
+    predict_queue: int
     keep_calls_days: int
     log_format: str
 
@@ -114,6 +120,9 @@ def read_config(environ: Mapping[str, str] | None = None) -> Config:
         max_model_bytes=_whole_number(values, "INFERHUB_MAX_MODEL_BYTES", low=1024, high=1 << 31),
         model_operators=_operators(values["INFERHUB_MODEL_OPERATORS"]),
         session_pool_bytes=_whole_number(values, "INFERHUB_SESSION_POOL_BYTES", low=1 << 20, high=1 << 40),
+        predict_timeout_seconds=_whole_number(values, "INFERHUB_PREDICT_TIMEOUT_SECONDS", low=1, high=3600),
+        predict_runs=_whole_number(values, "INFERHUB_PREDICT_RUNS", low=1, high=256),
+        predict_queue=_whole_number(values, "INFERHUB_PREDICT_QUEUE", low=0, high=4096),
         keep_calls_days=_whole_number(values, "INFERHUB_KEEP_CALLS_DAYS", low=1, high=36500),
         log_format=_one_of(values, "INFERHUB_LOG_FORMAT", ("console", "json")),
     )

@@ -129,7 +129,7 @@ def recommend_many(
 
 
 def _check_recommender(version: VersionPlan) -> None:
-    missing = _INPUTS - {spec.name for spec in version.signature.inputs}
+    missing = _INPUTS - {spec.name for spec in version.pipeline.request.inputs}
     if missing:
         lacking = ", ".join(sorted(missing))
         raise ModelFailed(f"{version.model} version {version.number} is no recommender: it lacks the input {lacking}.")

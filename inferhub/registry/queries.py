@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 from inferhub.approvals.models import ChangeRequest, ChangeState
-from inferhub.errors import Conflict, NotFound
+from inferhub.errors import Conflict, InvalidDefinition, ModelFailed, NotFound
 from inferhub.lib.snapshots import Snapshots
-from inferhub.registry.models import Alias, ModelVersion, VersionState
+from inferhub.registry.models import Alias, ModelVersion, Tuning, VersionState
+from inferhub.runtime.pipeline import Pipeline, parse_pipeline
+from inferhub.runtime.session import SessionSettings
 from inferhub.runtime.signature import Signature
 
 
@@ -19,6 +21,7 @@ class VersionPlan:
     digest: str
     memory_bytes: int
     signature: Signature
+    pipeline: Pipeline
     labels: tuple[str, ...]
 
 
@@ -45,6 +48,18 @@ def pending_move(version: ModelVersion) -> ChangeRequest | None:
     """The newest change request by which an alias waits to be pointed at `version`."""
     pending = ChangeRequest.objects.filter(kind="alias.move", state=ChangeState.PENDING)
     return pending.filter(payload__version_id=version.pk).order_by("-id").first()
+
+
+def find_champion_digests() -> list[str]:
+    """The artifacts of every champion."""
+    return list(Alias.objects.filter(name="champion").values_list("version__digest", flat=True))
+
+
+def find_session_settings(plan: VersionPlan) -> SessionSettings:
+    """What `inferhub tune` found to be the best for a version, the defaults where nobody asked."""
+    tuned = Tuning.objects.filter(version__model__name=plan.model, version__number=plan.number)
+    settings = tuned.order_by("-id").values_list("settings", flat=True).first()
+    return SessionSettings() if settings is None else SessionSettings.from_dict(settings)
 
 
 def _read_version_id(key: tuple[str, str, int | None]) -> int:
@@ -76,15 +91,25 @@ def _ready_id(model: str, number: int) -> int | None:
 
 def _read_plan(version_id: int) -> VersionPlan:
     version = ModelVersion.objects.select_related("model").get(pk=version_id)
+    signature = Signature.from_dict(version.signature)
     return VersionPlan(
         model=version.model.name,
         task=version.model.task,
         number=version.number,
         digest=version.digest,
         memory_bytes=version.memory_bytes,
-        signature=Signature.from_dict(version.signature),
+        signature=signature,
+        pipeline=_pipeline(version, signature),
         labels=tuple(version.labels),
     )
+
+
+def _pipeline(version: ModelVersion, signature: Signature) -> Pipeline:
+    """Steps were good when they were registered; a package that one of them came from may be gone since."""
+    try:
+        return parse_pipeline(version.steps, signature)
+    except InvalidDefinition as exc:
+        raise ModelFailed(f"The steps of {version} cannot be run here: {exc}") from exc
 
 
 _version_ids: Snapshots[tuple[str, str, int | None], int] = Snapshots(_read_version_id, seconds=1.0)

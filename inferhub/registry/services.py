@@ -22,6 +22,7 @@ from inferhub.registry.models import CHAMPION, Approval, ModelVersion, Registere
 from inferhub.registry.policies import check_about, check_policy
 from inferhub.registry.storage import read_artifact, write_artifact
 from inferhub.runtime.check import ModelReport, check_model, in_turn
+from inferhub.runtime.pipeline import parse_pipeline
 from inferhub.runtime.pool import artifact_digest
 
 _MOST_CARD = 100_000
@@ -76,6 +77,7 @@ def register_version(  # noqa: PLR0913 - each is a field of the form
         version = _begin(described, data, actor)
         try:
             report = _inspect(data, golden)
+            parse_pipeline(provenance.steps, report.signature, at="/steps")
             _finish(version, report, data, provenance, actor)
         except (InvalidInput, TooLarge, Unavailable, Conflict) as exc:
             reject_version(version=version, why=str(exc), actor=actor)

@@ -5,13 +5,15 @@ import os
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 
 from inferhub.errors import ModelFailed
-from inferhub.runtime.session import LoadedModel, load_session
+from inferhub.runtime.examples import warm_up
+from inferhub.runtime.session import LoadedModel, SessionSettings, load_session
 
 ReadArtifact = Callable[[], bytes]
+FindSettings = Callable[[], SessionSettings]
 
 
 class ArtifactChanged(ModelFailed):
@@ -26,6 +28,8 @@ def artifact_digest(onnx_bytes: bytes) -> str:
 class SessionPool:
     """Loaded models by digest; the least recently used leave when their sizes together pass `max_bytes`.
 
+    Pinned ones leave only when no other can. A model has run once, on made-up values, before anybody gets it.
+
     Threads that ask for the same digest share one load; other digests do not wait for it. A forked child starts empty.
     """
 
@@ -34,8 +38,15 @@ class SessionPool:
         self.reset()
         _pools.add(self)
 
-    def get(self, digest: str, read_artifact: ReadArtifact, *, memory_bytes: int = 0) -> LoadedModel:
-        """The model of `digest`, loaded from `read_artifact()` where it is not here yet.
+    def get(
+        self,
+        digest: str,
+        read_artifact: ReadArtifact,
+        *,
+        memory_bytes: int = 0,
+        find_settings: FindSettings = SessionSettings,
+    ) -> LoadedModel:
+        """The model of `digest`, loaded from `read_artifact()` with `find_settings()` where it is not here yet.
 
         It counts with `memory_bytes` (see `ModelReport`), or with the size of its file where that is more. Raises
         ArtifactChanged where the bytes hash to something else, ModelFailed where they do not load or do not fit.
@@ -50,8 +61,13 @@ class SessionPool:
             if loading is None:
                 loading = self._loading[digest] = Future()
         if is_mine:
-            self._load(digest, read_artifact, memory_bytes, loading)
+            self._load(digest, lambda: self._read(digest, read_artifact, memory_bytes, find_settings), loading)
         return loading.result()
+
+    def pin(self, digests: Iterable[str]) -> None:
+        """Keep these models, and no longer those that were pinned before, as long as others can leave."""
+        with self._lock:
+            self._pinned = frozenset(digests)
 
     def discard(self, digest: str) -> None:
         """Forget a model; requests that run on it finish undisturbed."""
@@ -68,11 +84,9 @@ class SessionPool:
     def used_bytes(self) -> int:
         return self._used_bytes
 
-    def _load(
-        self, digest: str, read_artifact: ReadArtifact, memory_bytes: int, loading: "Future[LoadedModel]"
-    ) -> None:
+    def _load(self, digest: str, read: Callable[[], tuple[LoadedModel, int]], loading: "Future[LoadedModel]") -> None:
         try:
-            model = self._read(digest, read_artifact, memory_bytes)
+            model, size = read()
         except (
             BaseException
         ) as exc:  # those who wait must hear of it, whatever it was; it is raised again from the future
@@ -81,11 +95,14 @@ class SessionPool:
             loading.set_exception(exc)
             return
         with self._lock:
-            self._keep(digest, model, max(model.size, memory_bytes))
+            self._keep(digest, model, size)
             del self._loading[digest]
         loading.set_result(model)
 
-    def _read(self, digest: str, read_artifact: ReadArtifact, memory_bytes: int) -> LoadedModel:
+    def _read(
+        self, digest: str, read_artifact: ReadArtifact, memory_bytes: int, find_settings: FindSettings
+    ) -> tuple[LoadedModel, int]:
+        """The model, warm, and the bytes that it counts with."""
         onnx_bytes = read_artifact()
         actual = artifact_digest(onnx_bytes)
         if actual != digest:
@@ -96,14 +113,20 @@ class SessionPool:
                 f"The model needs {size} bytes and the pool of loaded models holds {self.max_bytes}: "
                 "raise INFERHUB_SESSION_POOL_BYTES."
             )
-        return load_session(onnx_bytes)
+        model = load_session(onnx_bytes, find_settings())
+        warm_up(model)
+        return model, size
 
     def _keep(self, digest: str, model: LoadedModel, size: int) -> None:
         self._models[digest] = model
         self._sizes[digest] = size
         self._used_bytes += size
         while self._used_bytes > self.max_bytes:
-            self._forget(next(iter(self._models)))
+            self._forget(self._next_to_leave())
+
+    def _next_to_leave(self) -> str:
+        """The least recently used that is not pinned; of pinned ones only, the least recently used."""
+        return next((digest for digest in self._models if digest not in self._pinned), next(iter(self._models)))
 
     def _forget(self, digest: str) -> None:
         if self._models.pop(digest, None) is not None:
@@ -115,6 +138,7 @@ class SessionPool:
         self._models: OrderedDict[str, LoadedModel] = OrderedDict()
         self._sizes: dict[str, int] = {}
         self._loading: dict[str, Future[LoadedModel]] = {}
+        self._pinned = frozenset()
         self._used_bytes = 0
 
     @staticmethod

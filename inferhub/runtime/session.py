@@ -1,14 +1,17 @@
 """ONNX Runtime sessions with the options that serving untrusted, many-threaded callers needs."""
 
+import os
 import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from inferhub.errors import ModelFailed
+from inferhub.runtime.deadline import Deadline, Watch
 from inferhub.runtime.metadata import allowed_nan
 from inferhub.runtime.signature import Array, Feeds, Signature, TensorSpec
 
@@ -39,6 +42,31 @@ _PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", re.DOTALL)
 _SOURCE = re.compile(r"\S*/onnxruntime\S*:\d+ .*?\) ?")
 
 
+OPTIMISATIONS: Mapping[str, ort.GraphOptimizationLevel] = {
+    "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SessionSettings:
+    """How a session is made: threads inside one operator, and a name of `OPTIMISATIONS`.
+
+    One thread as a rule: the web server's threads are the parallelism, and a small model is slower with several.
+    """
+
+    threads: int = 1
+    optimisation: str = "all"
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> "SessionSettings":
+        """From what `inferhub tune` stored, on a machine that may have had more cores than this one."""
+        threads = min(int(stored["threads"]), os.cpu_count() or 1)
+        return cls(threads=threads, optimisation=str(stored["optimisation"]))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadedModel:
     """A model ready to run. Threads may share it: `run` releases the interpreter lock."""
@@ -48,15 +76,27 @@ class LoadedModel:
     metadata: Mapping[str, str]
     size: int
 
-    def run(self, feeds: Mapping[str, Array]) -> Feeds:
+    def run(self, feeds: Mapping[str, Array], deadline: Deadline | None = None) -> Feeds:
         """Run the model once: tensors by input name in, tensors by output name out.
 
-        Raises InvalidInput where a tensor disagrees with the signature, ModelFailed where the graph stops.
+        Raises InvalidInput where a tensor disagrees with the signature, ModelFailed where the graph stops, TimedOut
+        where it did not answer before the deadline.
         """
         self.signature.check_feeds(feeds)
+        if deadline is None:
+            return self._run(feeds, None)
+        with Watch(deadline) as watch:
+            try:
+                return self._run(feeds, watch.options)
+            except ModelFailed as exc:
+                if watch.is_late:
+                    raise deadline.passed() from exc
+                raise
+
+    def _run(self, feeds: Mapping[str, Array], options: ort.RunOptions | None) -> Feeds:
         names = [spec.name for spec in self.signature.outputs]
         try:
-            outputs = self.session.run(names, dict(feeds))
+            outputs = self.session.run(names, dict(feeds), options)
         except ORT_ERRORS as exc:
             raise ModelFailed(f"The model stopped: {sentence(exc)}") from exc
         except UnicodeDecodeError as exc:
@@ -64,15 +104,15 @@ class LoadedModel:
         return dict(zip(names, outputs, strict=True))
 
 
-def load_session(onnx_bytes: bytes) -> LoadedModel:
+def load_session(onnx_bytes: bytes, settings: SessionSettings = SessionSettings()) -> LoadedModel:
     """Load a model from bytes. Raises ModelFailed with ONNX Runtime's reason.
 
-    One thread and no spinning: the web server's threads are the parallelism. The folder of external initializers is an
-    empty one, else a model loaded from bytes could read files of the current directory into its outputs.
+    Threads do not spin while they wait: others need the cores. The folder of external initializers is an empty one,
+    else a model loaded from bytes could read files of the current directory into its outputs.
     """
     with tempfile.TemporaryDirectory(prefix="inferhub-empty-") as empty:
         try:
-            session = ort.InferenceSession(onnx_bytes, _options(empty), providers=["CPUExecutionProvider"])
+            session = ort.InferenceSession(onnx_bytes, _options(settings, empty), providers=["CPUExecutionProvider"])
         except ORT_ERRORS as exc:
             raise ModelFailed(f"The model does not load: {sentence(exc)}") from exc
     metadata = dict(session.get_modelmeta().custom_metadata_map)
@@ -92,9 +132,10 @@ def sentence(exc: Exception) -> str:
     return _SOURCE.sub("", _PREFIX.sub("", text)).strip().split("\n")[0]
 
 
-def _options(empty_folder: str) -> ort.SessionOptions:
+def _options(settings: SessionSettings, empty_folder: str) -> ort.SessionOptions:
     options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.graph_optimization_level = OPTIMISATIONS[settings.optimisation]
+    options.intra_op_num_threads = settings.threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = _FATAL_ONLY

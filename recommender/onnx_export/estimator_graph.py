@@ -43,6 +43,7 @@ from recommender.onnx_export.exact_trees import (
 from recommender.onnx_export.feature_parts import Part, Parts, Rising
 from recommender.onnx_export.neighbour_graph import CONVERTER_OPSET
 from recommender.onnx_export.table import Inputs, Table
+from recommender.onnx_export.tree_counts import write_counts
 from recommender.trees import categorical_columns, with_plain_objective, with_summed_leaves
 from recommender.types import FloatArray
 from recommender.version import VERSION
@@ -199,6 +200,7 @@ class _Writer:
         if is_lightgbm(final):
             return self._trees(self._lightgbm(final, features), parts, features, final)
         model = _without_zipmap(_convert(_convertible(final), len(features)))
+        write_counts(model, final)
         if reads_only_trees(model) and any(features):
             restore_missing_ways(model, final)
             move_to_columns(model, features)
@@ -234,7 +236,9 @@ class _Writer:
         if not isinstance(final, lgb.Booster):
             booster, exact = exact, copy(final)
             exact._Booster = booster  # noqa: SLF001 - the wrapper offers no other way to carry changed trees
-        return convert_lightgbm(exact, initial_types=types, target_opset=CONVERTER_OPSET, zipmap=False)
+        model = convert_lightgbm(exact, initial_types=types, target_opset=CONVERTER_OPSET, zipmap=False)
+        write_counts(model, exact)
+        return model
 
     def _cut_codes(self, feed: str, booster: lgb.Booster, columns: int) -> str:
         """LightGBM takes 2.7 for category 2; so does the graph after this."""

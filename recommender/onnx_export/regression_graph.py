@@ -9,6 +9,7 @@ from onnxmltools.convert.common.data_types import FloatTensorType
 
 from recommender.onnx_export.builder import FLOAT, ML_DOMAIN, STRING, GraphBuilder
 from recommender.onnx_export.neighbour_graph import CONVERTER_OPSET
+from recommender.onnx_export.tree_counts import write_counts
 from recommender.regression import Feature, RegressionModel
 from recommender.version import VERSION
 
@@ -36,6 +37,7 @@ def build_regression_graph(model: RegressionModel) -> bytes:
 def _trees(graph: GraphBuilder, booster: lgb.Booster, encoded: str, width: int) -> str:
     types = [("encoded", FloatTensorType([None, width]))]
     trees = convert_lightgbm(booster, initial_types=types, target_opset=CONVERTER_OPSET)
+    write_counts(trees, booster)
     return graph.reshape(graph.include(trees, {"encoded": encoded})[0], -1, 1)
 
 

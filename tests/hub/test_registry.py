@@ -12,7 +12,7 @@ from inferhub.inference import services
 from inferhub.inference.services import predict
 from inferhub.registry.aliases import move_alias
 from inferhub.registry.models import Alias, ModelVersion
-from inferhub.registry.services import register_version
+from inferhub.registry.services import Provenance, register_version
 from inferhub.registry.storage import artifact_storage, read_artifact, write_artifact
 from tests.hub_fixtures import ACTOR, register_direct
 from tests.models import linear_model
@@ -105,3 +105,13 @@ def test_a_damaged_artifact_is_healed_by_writing_it_again(own_model: ModelVersio
 
 def _overwrite(version: ModelVersion, data: bytes) -> None:
     Path(artifact_storage().path(f"{version.digest[:2]}/{version.digest}.onnx")).write_bytes(data)
+
+
+def test_steps_that_do_not_fit_the_model_are_refused_at_registration() -> None:
+    steps = {"preprocess": [{"step": "no-such-step"}]}
+    with pytest.raises(InvalidInput) as refused:
+        register_version(
+            name="stepped", task="regression", data=linear_model(), provenance=Provenance(steps=steps), actor=ACTOR
+        )
+    assert refused.value.errors[0].pointer.startswith("/steps/preprocess/0")
+    assert ModelVersion.objects.get().state == "rejected"

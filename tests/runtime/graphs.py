@@ -149,6 +149,22 @@ def endless_loop() -> ModelProto:
     )
 
 
+def counting() -> ModelProto:
+    """y [N] = n, reached by counting up from 0 one by one: as slow as one wants. For one row."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["go_on"]), helper.make_node("Add", ["a", "one"], ["b"])],
+        "body",
+        [value("i", TensorProto.INT64, []), value("go", TensorProto.BOOL, []), value("a", TensorProto.FLOAT, [1])],
+        [value("go_on", TensorProto.BOOL, []), value("b", TensorProto.FLOAT, [1])],
+    )
+    return model(
+        [helper.make_node("Loop", ["n", "true", "zero"], ["y"], body=body)],
+        [value("n", TensorProto.INT64, ["N"])],
+        [value("y", TensorProto.FLOAT, ["N"])],
+        [tensor("true", True, np.bool_), tensor("zero", [0.0], np.float32), tensor("one", [1.0], np.float32)],
+    )
+
+
 def hidden_external_data() -> ModelProto:
     """External data in a tensor attribute of a node of a sub-graph."""
     constant = with_external_initializer("/etc/passwd").graph.initializer[0]

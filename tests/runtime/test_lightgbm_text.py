@@ -9,6 +9,7 @@ import pytest
 
 from inferhub.errors import InvalidModel
 from inferhub.runtime.check import check_model
+from inferhub.runtime.explain import read_explainer
 from inferhub.runtime.lightgbm_text import is_lightgbm_text, scan_lightgbm_text
 from inferhub.runtime.pool import artifact_digest
 from inferhub.runtime.session import load_session
@@ -98,3 +99,4 @@ def test_the_check_gives_onnx_with_a_certificate_and_both_digests(tmp_path: Path
     assert report.trial == "ran"
     found = load_session(report.rewritten).run({"input": X.astype(np.float32)})["probabilities"][:, 1]
     assert found == pytest.approx(booster.predict(X.astype(np.float32)), abs=1e-5)
+    assert read_explainer(report.rewritten).explain({"input": X[:1].astype(np.float32)})

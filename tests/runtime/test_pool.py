@@ -1,13 +1,17 @@
 import multiprocessing
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from onnx import ModelProto, TensorProto, helper
 
 from inferhub.errors import ModelFailed
+from inferhub.runtime.examples import example_feeds
 from inferhub.runtime.pool import ArtifactChanged, SessionPool, artifact_digest
+from inferhub.runtime.session import SessionSettings, load_session
 
 from . import graphs
 
@@ -132,6 +136,53 @@ def test_a_shared_model_gives_each_thread_its_own_answer() -> None:
 
     with ThreadPoolExecutor(8) as executor:
         assert list(executor.map(double, range(200))) == [2.0 * number for number in range(200)]
+
+
+def test_a_pinned_model_stays_while_another_can_leave() -> None:
+    pool = SessionPool(len(DOUBLING) + len(TREE) + len(TOP_K) - 1)
+    digests = {onnx_bytes: artifact_digest(onnx_bytes) for onnx_bytes in (DOUBLING, TREE, TOP_K)}
+    pool.pin([digests[DOUBLING]])
+    for onnx_bytes in (DOUBLING, TREE, TOP_K):
+        pool.get(digests[onnx_bytes], reader(onnx_bytes))
+    assert pool.digests == (digests[DOUBLING], digests[TOP_K])
+    pool.pin(digests.values())
+    pool.get(digests[TREE], reader(TREE))
+    assert pool.digests == (digests[TOP_K], digests[TREE])
+
+
+def test_a_model_has_run_before_anybody_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+    monkeypatch.setattr("inferhub.runtime.pool.warm_up", lambda model: ran.append(model.signature.inputs[0].name))
+    pool = SessionPool(BIG)
+    for _ in range(2):
+        pool.get(artifact_digest(DOUBLING), reader(DOUBLING))
+    assert ran == ["x"]
+
+
+@pytest.mark.parametrize("made", [graphs.doubling(), graphs.top_k(), graphs.text_echo(), graphs.tree()])
+def test_made_up_values_suit_the_signature(made: ModelProto) -> None:
+    loaded = load_session(made.SerializeToString())
+    assert len(next(iter(loaded.run(example_feeds(loaded.signature, 3)).values()))) == 3
+
+
+def test_a_model_that_refuses_made_up_values_is_served_all_the_same() -> None:
+    picky = helper.make_node("Reshape", ["x", "shape"], ["y"])
+    ends = [graphs.value(name, TensorProto.FLOAT, ["N", None]) for name in "xy"]
+    made = graphs.model([picky], ends[:1], ends[1:], [graphs.tensor("shape", [1, 3], np.int64)])
+    onnx_bytes = made.SerializeToString()
+    loaded = SessionPool(BIG).get(artifact_digest(onnx_bytes), reader(onnx_bytes))
+    assert loaded.run({"x": np.ones((3, 1), np.float32)})["y"].tolist() == [[1, 1, 1]]
+
+
+def test_a_session_is_made_with_the_settings_that_were_measured() -> None:
+    pool, settings = SessionPool(BIG), SessionSettings(threads=2, optimisation="basic")
+    loaded = pool.get(artifact_digest(DOUBLING), reader(DOUBLING), find_settings=lambda: settings)
+    options = loaded.session.get_session_options()
+    assert (options.intra_op_num_threads, options.graph_optimization_level.name) == (2, "ORT_ENABLE_BASIC")
+
+
+def test_settings_of_a_larger_machine_are_cut_to_this_one() -> None:
+    assert SessionSettings.from_dict({"threads": 4096, "optimisation": "all", "batch": 8}).threads == os.cpu_count()
 
 
 def _child(pool: SessionPool, queue: "multiprocessing.Queue[object]") -> None:

@@ -48,5 +48,5 @@ def response_to(error: Exception) -> HttpResponse:
         body = problem_of(error)
         response = error_response(body["status"], body["detail"])
     if response.status_code == 503:
-        response["Retry-After"] = "1"
+        response["Retry-After"] = str(getattr(error, "retry_after_seconds", 1))
     return response

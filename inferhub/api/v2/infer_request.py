@@ -45,6 +45,7 @@ class InferRequest:
     inputs: tuple[SentTensor, ...]
     outputs: tuple[AskedOutput, ...]
     is_binary: bool
+    timeout_ms: int | None
 
     def feeds(self, signature: Signature, *, max_bytes: int) -> Feeds:
         """The tensors for a model. Raises InvalidInput with a pointer to what the signature does not allow."""
@@ -77,7 +78,16 @@ def read_infer_request(document: object, raw: memoryview) -> InferRequest:
         inputs=_inputs(message, raw),
         outputs=tuple(_output(entry, place, is_binary) for entry, place in _entries(message, "outputs")),
         is_binary=is_binary,
+        timeout_ms=_timeout_ms(parameters),
     )
+
+
+def _timeout_ms(parameters: dict[str, Any]) -> int | None:
+    """The client's `timeout` is in microseconds; 0 means none."""
+    timeout = parameters.get("timeout", 0)
+    if type(timeout) is not int or timeout < 0:
+        raise _wrong("/parameters/timeout", "a whole number of microseconds", describe(timeout))
+    return -(-timeout // 1000) or None
 
 
 def _inputs(message: dict[str, Any], raw: memoryview) -> tuple[SentTensor, ...]:

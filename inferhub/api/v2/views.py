@@ -86,7 +86,7 @@ def _inferred(plan: VersionPlan, asked: InferRequest, limit: int) -> HttpRespons
         wanted = asked.wanted(plan.signature)
         feeds = asked.feeds(plan.signature, max_bytes=limit)
         watch.lap("compute_input")
-        outputs = infer(plan, feeds)
+        outputs = infer(plan, feeds, timeout_ms=asked.timeout_ms)
         watch.lap("compute_infer")
         answer = infer_answer(plan, asked.id, wanted, outputs)
         watch.lap("compute_output")

@@ -1,0 +1,187 @@
+"""Explanations of exported trees, held against LightGBM's own and against Shapley's definition."""
+
+from itertools import combinations
+from math import factorial
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier, RandomForestRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeRegressor
+
+from inferhub.errors import InvalidInput
+from inferhub.runtime.explain import Explainer, check_row_count, read_explainer
+from inferhub.runtime.signature import Array
+from recommender import export, fit_regression
+
+from . import graphs
+
+RNG = np.random.default_rng(7)
+X = RNG.normal(size=(400, 4)).astype(np.float32)
+CODES = np.column_stack([X, RNG.integers(0, 9, 400)]).astype(np.float32)
+Y = X[:, 0] * X[:, 1] + np.abs(X[:, 2])
+QUIET = {"verbosity": -1, "num_leaves": 12, "min_data_per_group": 1, "cat_smooth": 1, "num_threads": 1}
+
+
+def explained(explainer: Explainer, rows: Array) -> tuple[Array, Array, Array]:
+    """Contributions [N, F], base values and values."""
+    answers = explainer.explain({"input": rows.astype(np.float32)})
+    contributions = [list(answer["contributions"].values()) for answer in answers]
+    return (
+        np.array(contributions),
+        np.array([answer["base_value"] for answer in answers]),
+        np.array([answer["value"] for answer in answers]),
+    )
+
+
+def of_estimator(estimator: Any, columns: int = 4) -> Explainer:
+    sample = CODES[:, :columns].astype(np.float64)
+    return read_explainer(export(estimator, sample, adversarial_rows=50).onnx_bytes)
+
+
+def boosted(objective: str, y: Array, **more: Any) -> lgb.Booster:
+    data = lgb.Dataset(CODES.astype(np.float64), y, categorical_feature=[4])
+    return lgb.train(QUIET | {"objective": objective} | more, data, 40)
+
+
+def test_contributions_are_those_of_lightgbm() -> None:
+    frame = pl.DataFrame({"a": X[:, 0], "b": X[:, 1], "size": [f"s{int(code)}" for code in CODES[:, 4]], "y": Y})
+    frame = frame.with_columns(
+        b=pl.when(pl.int_range(pl.len()) % 9 == 0).then(None).otherwise("b"),
+        y=pl.col("y") + 2 * pl.col("size").is_in(["s1", "s4", "s6"]).cast(pl.Float64),
+    )
+    model = fit_regression(frame, "y", trees=60, quantiles=[0.9])
+    explainer = read_explainer(export(model, frame, adversarial_rows=300).onnx_bytes)
+    feeds = {
+        "a": frame["a"].to_numpy()[:, np.newaxis],
+        "b": frame["b"].fill_null(float("nan")).to_numpy()[:, np.newaxis],
+        "size": np.array(frame["size"].to_list(), dtype=object)[:, np.newaxis],
+    }
+    answers = explainer.explain({name: column[:100] for name, column in feeds.items()})
+    wanted = np.asarray(model.booster.predict(model.encode(frame[:100]).astype(np.float64), pred_contrib=True))
+    found = [
+        [*(answer["contributions"][name] for name in ("a", "b", "size")), answer["base_value"]] for answer in answers
+    ]
+    assert np.abs(np.array(found) - wanted).max() < 1e-6
+
+
+@pytest.mark.parametrize("objective", ["regression", "binary"])
+def test_sets_of_categories_are_explained_as_lightgbm_does(objective: str) -> None:
+    is_high = (Y + 2 * np.isin(CODES[:, 4], [1, 4, 6]) > 1).astype(float)
+    booster = boosted(objective, is_high)
+    found, base, _ = explained(of_estimator(booster, columns=5), CODES[:100])
+    wanted = np.asarray(booster.predict(CODES[:100].astype(np.float64), pred_contrib=True))
+    assert np.abs(np.column_stack([found, base]) - wanted).max() < 1e-6
+
+
+def test_the_class_that_is_answered_is_the_one_that_is_explained() -> None:
+    booster = boosted("multiclass", np.digitize(Y, [0, 1]).astype(float), num_class=3)
+    explainer = of_estimator(booster, columns=5)
+    found, base, _ = explained(explainer, CODES[:50])
+    wanted = np.asarray(booster.predict(CODES[:50].astype(np.float64), pred_contrib=True)).reshape(50, 3, 6)
+    best = np.asarray(booster.predict(CODES[:50].astype(np.float64))).argmax(axis=1)
+    assert [answer["of"] for answer in explainer.explain({"input": CODES[:50]})] == best.tolist()
+    assert np.abs(np.column_stack([found, base]) - wanted[np.arange(50), best]).max() < 1e-6
+
+
+def shapley(tree: Any, row: Array) -> list[float]:
+    """By definition: over all sets of features, what a feature changes of the mean over the training rows left."""
+
+    def mean(node: int, known: frozenset[int]) -> float:
+        left, right = tree.children_left[node], tree.children_right[node]
+        if left < 0:
+            return float(tree.value[node][0, 0])
+        if tree.feature[node] in known:
+            return mean(left if row[tree.feature[node]] <= tree.threshold[node] else right, known)
+        weights = tree.weighted_n_node_samples
+        return (weights[left] * mean(left, known) + weights[right] * mean(right, known)) / weights[node]
+
+    features = range(4)
+    return [
+        sum(
+            factorial(size)
+            * factorial(3 - size)
+            / factorial(4)
+            * (mean(0, frozenset({*some, one})) - mean(0, frozenset(some)))
+            for size in range(4)
+            for some in combinations([other for other in features if other != one], size)
+        )
+        for one in features
+    ]
+
+
+def test_contributions_are_the_shapley_values_by_definition() -> None:
+    estimator = DecisionTreeRegressor(max_depth=6, random_state=0).fit(X, Y)
+    found, _, _ = explained(of_estimator(estimator), X[:10])
+    assert found == pytest.approx(np.array([shapley(estimator.tree_, row) for row in X[:10]]), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        RandomForestRegressor(10, random_state=0),
+        GradientBoostingRegressor(n_estimators=20, random_state=0),
+        lgb.LGBMRegressor(n_estimators=20, verbosity=-1, n_jobs=1),
+        make_pipeline(StandardScaler(), RandomForestRegressor(5, max_depth=4, random_state=0)),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_contributions_add_up_to_the_prediction(estimator: Any) -> None:
+    estimator.fit(X, Y)
+    found, base, values = explained(of_estimator(estimator), X[:50])
+    assert base + found.sum(axis=1) == pytest.approx(values)
+    assert values == pytest.approx(estimator.predict(X[:50]), rel=1e-4, abs=1e-4)
+    assert base == pytest.approx(float(np.mean(estimator.predict(X))), abs=0.1)
+
+
+def test_a_forest_explains_the_probability_of_its_class() -> None:
+    forest = RandomForestClassifier(10, max_depth=5, random_state=0).fit(X, np.where(Y > 0.5, "high", "low"))
+    explainer = of_estimator(forest)
+    _, _, values = explained(explainer, X[:50])
+    assert values == pytest.approx(forest.predict_proba(X[:50])[:, 1], abs=1e-5)
+    assert {answer["of"] for answer in explainer.explain({"input": X[:50]})} == {"low"}
+
+
+def test_a_tree_without_a_split_is_its_base_value() -> None:
+    constant = lgb.train(QUIET | {"objective": "regression"}, lgb.Dataset(np.zeros((50, 4)), np.full(50, 3.0)), 2)
+    found, base, _ = explained(of_estimator(constant), X[:3])
+    assert found.tolist() == [[0.0] * 4] * 3
+    assert base == pytest.approx(3)
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (graphs.doubling(), "one without trees"),
+        (graphs.tree(), "counts are missing"),
+        (graphs.tree(nodes_hitrates=[1.0, 1.0, 1.0]), "do not add up"),
+        (graphs.tree(nodes_hitrates=[5.0, 5.0, 0.0]), "do not add up"),
+    ],
+)
+def test_what_cannot_be_explained_says_why(made: Any, why: str) -> None:
+    with pytest.raises(InvalidInput, match=f"/explain: expected a model of trees .* got .*{why}"):
+        read_explainer(made.SerializeToString())
+
+
+def test_counts_in_any_file_are_enough() -> None:
+    made = graphs.tree(nodes_hitrates=[4.0, 3.0, 1.0])
+    [answer] = read_explainer(made.SerializeToString()).explain({"x": np.array([[1, 9]], np.float32)})
+    assert answer == {"base_value": 1.25, "value": 2.0, "contributions": {"x[0]": 0.75, "x[1]": 0.0}}
+
+
+def test_the_number_of_rows_is_bounded() -> None:
+    check_row_count(100)
+    with pytest.raises(InvalidInput, match="/rows: expected at most 100 rows with explain, got 101 rows"):
+        check_row_count(101)
+
+
+def test_the_work_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    explainer = of_estimator(DecisionTreeRegressor(max_depth=3, random_state=0).fit(X, Y))
+    monkeypatch.setattr("inferhub.runtime.explain._MOST_MULTIPLICATIONS", 2 * explainer.leaves.cost_of_row)
+    explainer.explain({"input": X[:2]})
+    with pytest.raises(InvalidInput, match="/rows: expected at most 2 rows with explain"):
+        explainer.explain({"input": X[:3]})
