@@ -3,7 +3,7 @@
 from django.urls import path, re_path, register_converter
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
-from inferhub.api import calls, reading, registering
+from inferhub.api import calls, reading, registering, shadowing
 from inferhub.api.converters import SlugConverter
 from inferhub.api.errors import not_found
 
@@ -18,6 +18,7 @@ urlpatterns = [
     path("v1/models/<name:name>/versions/<int:number>", reading.ModelVersionView.as_view()),
     path("v1/models/<name:name>/versions/<int:number>/artifact", registering.ArtifactView.as_view()),
     path("v1/models/<name:name>/aliases/<name:alias>", registering.AliasView.as_view()),
+    path("v1/models/<name:name>/aliases/<name:alias>/shadow", shadowing.ShadowView.as_view()),
     path("v1/models/<name:name>/predictions", calls.PredictView.as_view()),
     path("v1/scenarios/<name:name>/recommendations", calls.RecommendView.as_view()),
     path("v1/scenarios/<name:name>/recommendations/<path:user_id>", reading.StoredRecommendationView.as_view()),

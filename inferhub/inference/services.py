@@ -7,7 +7,10 @@ from typing import Any
 from django.conf import settings
 
 from inferhub.inference.prediction import Prediction
-from inferhub.registry.queries import VersionPlan, find_version
+from inferhub.inference.routing import Choice, choose_version
+from inferhub.inference.shadowing import shadows
+from inferhub.registry.models import CHAMPION
+from inferhub.registry.queries import VersionPlan
 from inferhub.registry.storage import read_artifact
 from inferhub.runtime.pool import SessionPool
 from inferhub.runtime.rows import feeds_from_rows, rows_from_outputs
@@ -15,6 +18,7 @@ from inferhub.runtime.session import LoadedModel
 from inferhub.runtime.signature import Feeds
 from inferhub.runtime.tensors import check_output
 
+_ROW_BYTES = 1024  # a guess
 _pool = SessionPool(settings.CONFIG.session_pool_bytes)
 
 
@@ -22,22 +26,39 @@ def predict(
     *,
     model: str,
     rows: Sequence[Mapping[str, Any]],
-    alias: str = "champion",
+    alias: str = CHAMPION,
     version: int | None = None,
     parameters: Mapping[str, Any] | None = None,
+    key: str = "",
 ) -> Prediction:
-    """Run `rows` through the version that `alias` or `version` names.
+    """Run `rows` through the version that `alias` or `version` names; of a canary, by `key` (`choose_version`).
 
     `parameters` are the inputs that belong to the whole call, such as a recommender's `k`.
     Raises NotFound, InvalidInput (pointers into `{"rows": ..., "parameters": ...}`), ModelFailed and Unavailable.
     """
-    return predict_with(find_version(model, alias=alias, number=version), rows=rows, parameters=parameters)
+    choice = choose_version(model=model, alias=alias, number=version, key=key)
+    return predict_by(choice, rows=rows, parameters=parameters)
+
+
+def predict_by(
+    choice: Choice, *, rows: Sequence[Mapping[str, Any]], parameters: Mapping[str, Any] | None = None
+) -> Prediction:
+    """The same, with the version chosen; its shadow is noted."""
+
+    def rerun(plan: VersionPlan) -> tuple[list[dict[str, Any]], float]:
+        again = predict_with(plan, rows=rows, parameters=parameters)
+        return again.rows, again.duration_ms
+
+    answer = predict_with(choice.plan, rows=rows, parameters=parameters)
+    size = len(rows) * _ROW_BYTES
+    shadows.note(choice, answer.rows, size=size, duration_ms=answer.duration_ms, rerun=rerun)
+    return answer
 
 
 def predict_with(
     plan: VersionPlan, *, rows: Sequence[Mapping[str, Any]], parameters: Mapping[str, Any] | None = None
 ) -> Prediction:
-    """The same, with the version at hand."""
+    """The same, with the version at hand, and no shadow."""
     feeds = feeds_from_rows(plan.signature, rows, parameters or {})
     loaded = load_model(plan)
     started = time.perf_counter()
@@ -58,6 +79,20 @@ def load_model(plan: VersionPlan) -> LoadedModel:
     Raises Unavailable where the artifact is missing, ModelFailed where it was changed or does not load.
     """
     return _pool.get(plan.digest, lambda: read_artifact(plan.digest), memory_bytes=plan.memory_bytes)
+
+
+def infer_by(choice: Choice, feeds: Feeds) -> Feeds:
+    """`infer` with the version of a choice, whose shadow is noted."""
+
+    def run(plan: VersionPlan) -> tuple[Feeds, float]:
+        started = time.perf_counter()
+        outputs = infer(plan, feeds)
+        return outputs, round((time.perf_counter() - started) * 1000, 3)
+
+    outputs, duration_ms = run(choice.plan)
+    size = sum(feed.nbytes for feed in feeds.values())
+    shadows.note(choice, outputs, size=size, duration_ms=duration_ms, rerun=run)
+    return outputs
 
 
 def infer(plan: VersionPlan, feeds: Feeds) -> Feeds:

@@ -15,6 +15,7 @@ from inferhub.console import fields, html
 from inferhub.console.base import RecordAdmin, code_column, deed, link_column, time_column
 from inferhub.console.pages import Done, FormPage, ServiceForm, sent, sent_with_files
 from inferhub.console.sections import Facts, Section, Table, Text
+from inferhub.console.shadow import shadow_sections
 from inferhub.decisions.models import Workflow
 from inferhub.errors import InferhubError, InvalidModel, TooLarge
 from inferhub.recommendations.models import Scenario
@@ -284,6 +285,7 @@ class AliasAdmin(RecordAdmin):
                     ("Moved", html.moment(found.moved_at)),
                 ),
             ),
+            *shadow_sections(found),
             _version_table(found.model),
         )
 
