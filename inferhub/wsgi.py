@@ -7,3 +7,7 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "inferhub.settings")
 
 application = get_wsgi_application()
+
+from inferhub.inference import serving  # noqa: E402 (Django's settings come first)
+
+serving.begin()

@@ -5,6 +5,7 @@ from django.db import connection
 from hypothesis import settings
 from pytest_django import DjangoDbBlocker
 
+from inferhub.inference import serving
 from inferhub.registry.storage import artifact_storage
 from tests.hub_fixtures import (  # noqa: F401
     _files_checked_once,
@@ -15,6 +16,9 @@ from tests.hub_fixtures import (  # noqa: F401
     scenario,
     workflow,
 )
+
+# Tests write in transactions that only they see: their process reads the database, and no thread follows it.
+serving.begin = lambda: None
 
 # The same examples on every run, and no time limits on a busy machine; `--hypothesis-profile=explore` tries new ones.
 settings.register_profile("same", deadline=None, derandomize=True)

@@ -21,8 +21,22 @@ def linear_model(factor: float = 2.0) -> bytes:
     )
 
 
-def fixed_recommender() -> bytes:
-    """Recommends the first k of a, b, c, d, e to everybody; the scores fall from 5 to 1."""
+def fragile_model() -> bytes:
+    """price [N, 1] -> value [N, 1] = 1 for a price below 1; any other stops the run."""
+    return _model(
+        [
+            helper.make_node("Cast", ["price"], ["place"], to=TensorProto.INT64),
+            helper.make_node("Gather", ["one", "place"], ["value"]),
+        ],
+        inputs=[_tensor("price", TensorProto.FLOAT, None, 1)],
+        outputs=[_tensor("value", TensorProto.FLOAT, None, 1)],
+        constants=[_floats("one", [1.0])],
+        task="regression",
+    )
+
+
+def fixed_recommender(best: float = 5) -> bytes:
+    """Recommends the first k of a, b, c, d, e to everybody; the scores fall from `best` to 1."""
     return _model(
         [
             helper.make_node("Shape", ["history"], ["users"], start=0, end=1),
@@ -48,7 +62,7 @@ def fixed_recommender() -> bytes:
         constants=[
             _strings("all_items", ["a", "b", "c", "d", "e"]),
             _strings("all_reasons", [""] * 5),
-            _floats("all_scores", [5, 4, 3, 2, 1]),
+            _floats("all_scores", [best, 4, 3, 2, 1]),
             _integers("places", [[0, 1, 2, 3, 4]]),
             _integers("zero", [0]),
             _integers("one", [1]),

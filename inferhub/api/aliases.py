@@ -12,6 +12,7 @@ from inferhub.api import answers, bodies
 from inferhub.api.approvals import WAITS, waiting
 from inferhub.api.authentication import caller_of
 from inferhub.api.reading import find_model, find_model_version, show_model_version
+from inferhub.api.shadowing import SINCE, show_shadow
 from inferhub.approvals.models import ChangeRequest
 from inferhub.errors import FieldError, InvalidInput, NotFound
 from inferhub.registry.aliases import move_alias, rollback_alias, set_canary, set_shadow
@@ -87,6 +88,16 @@ class CanaryView(APIView):
 
 class ShadowView(APIView):
     scope = Scope.REGISTER
+    scopes = {"GET": Scope.READ}
+
+    @extend_schema(
+        operation_id="read_shadow",
+        summary="Read how the shadow of an alias differs from what was answered",
+        parameters=[SINCE],
+        responses={200: OpenApiResponse(answers.SHADOW, description="Counts of the present shadow.")},
+    )
+    def get(self, request: Request, name: str, alias: str) -> Response:
+        return Response(show_shadow(_find(name, alias), request.query_params.get("since", "")))
 
     @extend_schema(
         operation_id="set_shadow",

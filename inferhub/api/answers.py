@@ -93,6 +93,26 @@ MODEL = _object(
     latest_version=_COUNT,
     created_at=_TIME,
 )
+_NUMBER_OR_NULL = {"type": ["number", "null"]}
+SHADOW = _object(
+    model=_STRING,
+    alias=_STRING,
+    shadow_version={"type": ["integer", "null"]},
+    since=_TIME_OR_NULL,
+    until=_TIME_OR_NULL,
+    requests=_COUNT,
+    compared=_COUNT,
+    equal=_COUNT,
+    share_equal=_NUMBER_OR_NULL,
+    flipped=_COUNT,
+    failed=_COUNT,
+    left_out=_COUNT,
+    largest_difference=_NUMBER_OR_NULL,
+    version_ms=_NUMBER_OR_NULL,
+    shadow_ms=_NUMBER_OR_NULL,
+    differences={"type": "array", "items": _object(up_to=_NUMBER_OR_NULL, count=_COUNT)},
+    problem=_STRING,
+)
 _MODEL_VERSION = {
     "model": _STRING,
     "version": _COUNT,

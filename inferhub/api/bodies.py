@@ -24,6 +24,11 @@ PREDICT: dict[str, Any] = {
         "alias": _SLUG | {"description": "Which version; champion where nothing is said."},
         "version": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1, "description": "A fixed version instead."},
         "parameters": {"type": "object", "description": "Inputs that belong to the whole call, such as k."},
+        "key": {
+            "type": "string",
+            "maxLength": 200,
+            "description": "Whom or what it is about. Where an alias has a canary, the same key gets the same version.",
+        },
         "explain": {
             "type": "boolean",
             "description": "Answer why as well: of trees, what each feature added; of recommenders, the reasons. "

@@ -9,10 +9,11 @@ from django.http import HttpRequest, JsonResponse
 from kombu.exceptions import OperationalError
 
 from inferhub.celery import app
-from inferhub.errors import InferhubError
+from inferhub.errors import InferhubError, ModelFailed, Unavailable
+from inferhub.inference.following import follower
 from inferhub.inference.services import load_model
 from inferhub.lib.snapshots import Snapshots
-from inferhub.registry.queries import find_champions
+from inferhub.registry.queries import find_champions, routes
 
 
 def healthz(_request: HttpRequest) -> JsonResponse:
@@ -23,12 +24,14 @@ def healthz(_request: HttpRequest) -> JsonResponse:
 def readyz(_request: HttpRequest) -> JsonResponse:
     """Ready: database, migrations, broker, and the sessions of every champion. 503 names what is not.
 
-    Anybody may ask, so what was found is told for a moment without looking again.
+    Anybody may ask, so what was found is told for a moment without looking again. An alias whose new version does not
+    load goes on as it was: that is counted, and a matter for the audit log, but no reason to send requests elsewhere.
     """
     parts = states_of_parts()
+    answer = {"parts": parts, "refused_alias_moves": len(follower.refusals)}
     if all(state == "ok" for state in parts.values()):
-        return JsonResponse({"status": "ready", "parts": parts})
-    return JsonResponse({"status": "not ready", "parts": parts}, status=503)
+        return JsonResponse({"status": "ready"} | answer)
+    return JsonResponse({"status": "not ready"} | answer, status=503)
 
 
 def states_of_parts() -> dict[str, str]:
@@ -67,6 +70,10 @@ def _broker() -> None:
 
 
 def _sessions() -> None:
+    if routes.ensure_kept() and not routes.is_warm:
+        raise Unavailable("the champions are being loaded")
+    for refusal in follower.unserved():
+        raise ModelFailed(refusal.reason)
     for plan in find_champions():
         load_model(plan)
 

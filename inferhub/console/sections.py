@@ -6,6 +6,8 @@ from typing import Any, ClassVar
 
 from django.utils.safestring import SafeString
 
+_BAR_STEP, _BAR_FLOOR, _TALLEST_BAR = 64, 125, 100
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
@@ -48,4 +50,40 @@ class Prose:
     html: SafeString
 
 
-Section = Facts | Table | Text | Prose
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bars:
+    """A small bar chart: labels with their counts, from left to right; `what` says what is counted."""
+
+    template: ClassVar[str] = "console/sections/bars.html"
+    title: str
+    what: str
+    bars: Sequence[tuple[str, int]]
+
+    @property
+    def width(self) -> int:
+        return len(self.bars) * _BAR_STEP + 8
+
+    @property
+    def spoken(self) -> str:
+        return ", ".join(f"{label}: {count}" for label, count in self.bars)
+
+    @property
+    def drawn(self) -> list[dict[str, Any]]:
+        """Where each bar stands. A count that is not zero is at least a line."""
+        most = max((count for _, count in self.bars), default=0) or 1
+        heights = [max(count * _TALLEST_BAR // most, 1) if count else 0 for _, count in self.bars]
+        return [
+            {
+                "x": 8 + place * _BAR_STEP,
+                "middle": 32 + place * _BAR_STEP,
+                "y": _BAR_FLOOR - height,
+                "above": _BAR_FLOOR - height - 5,
+                "height": height,
+                "label": label,
+                "count": f"{count:,}",
+            }
+            for place, ((label, count), height) in enumerate(zip(self.bars, heights, strict=True))
+        ]
+
+
+Section = Facts | Table | Text | Prose | Bars

@@ -49,9 +49,14 @@ def run_workflow(plan: WorkflowPlan, rules: RuleEngine, facts_in: Mapping[str, A
         predictions=predictions,
         trace=trace,
         actions=plan.actions.get(outcome, () if "undecided" not in trace else _ASK_A_PERSON),
-        subject=str(facts_in.get(plan.subject, ""))[:200] if plan.subject else "",
+        subject=subject_of(plan, facts_in),
         timings=clock.laps,
     )
+
+
+def subject_of(plan: WorkflowPlan, facts_in: Mapping[str, Any]) -> str:
+    """Whom or what an input is about."""
+    return str(facts_in.get(plan.subject, ""))[:200] if plan.subject else ""
 
 
 def check_input(plan: WorkflowPlan, facts_in: Mapping[str, Any]) -> None:

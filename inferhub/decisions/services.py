@@ -2,20 +2,22 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from inferhub.audit.services import record_event
-from inferhub.decisions.definition import UNDECIDED, PredictionPlan, parse_workflow
+from inferhub.decisions.definition import UNDECIDED, PredictionPlan, WorkflowPlan, parse_workflow
 from inferhub.decisions.delivery import ring_bell
-from inferhub.decisions.engine import Verdict, run_workflow
+from inferhub.decisions.engine import Predict, Verdict, run_workflow, subject_of
 from inferhub.decisions.models import Action, Decision, WebhookEndpoint, WorkflowVersion
 from inferhub.decisions.queries import PublishedWorkflow, find_workflow
 from inferhub.errors import Conflict, FieldError, InvalidDefinition, NotFound
 from inferhub.inference.prediction import Prediction
-from inferhub.inference.services import predict
+from inferhub.inference.routing import Choice, choose_version
+from inferhub.inference.services import predict_by
 from inferhub.lib.canonical import canonical_json, digest_of
 from inferhub.lib.describe import describe, listed, pointer
 from inferhub.lib.ids import uuid7
@@ -54,7 +56,7 @@ def decide(*, workflow: str, facts_in: Mapping[str, Any], request_id: str = "", 
     if earlier is not None:
         return _same(earlier, facts_in), False
     rules = find_rule_set(published.plan.rule_set)
-    verdict = run_workflow(published.plan, rules.engine, facts_in, _predict)
+    verdict = run_workflow(published.plan, rules.engine, facts_in, _predictor(published.plan, facts_in, request_id))
     started = time.perf_counter()
     decision = _draft(published, rules, verdict, facts_in, request_id, actor)
     try:
@@ -68,8 +70,18 @@ def decide(*, workflow: str, facts_in: Mapping[str, Any], request_id: str = "", 
     return decision, True
 
 
-def _predict(step: PredictionPlan, row: Mapping[str, Any]) -> Prediction:
-    return predict(model=step.model, alias=step.alias, version=step.version, rows=[row])
+def _predictor(plan: WorkflowPlan, facts_in: Mapping[str, Any], request_id: str) -> Predict:
+    """Predictions of one decision: those that name the same alias get the same version, even while it moves."""
+    key = subject_of(plan, facts_in) or request_id
+
+    @cache
+    def choose(model: str, alias: str, number: int | None) -> Choice:
+        return choose_version(model=model, alias=alias, number=number, key=key)
+
+    def predict(step: PredictionPlan, row: Mapping[str, Any]) -> Prediction:
+        return predict_by(choose(step.model, step.alias, step.version), rows=[row])
+
+    return predict
 
 
 def _find_decision(published: PublishedWorkflow, request_id: str) -> Decision | None:

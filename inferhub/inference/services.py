@@ -2,13 +2,17 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from django.conf import settings
 
 from inferhub.inference.explanations import find_explainer
 from inferhub.inference.prediction import Prediction
-from inferhub.registry.queries import VersionPlan, find_champion_digests, find_session_settings, find_version
+from inferhub.inference.routing import Choice, choose_version
+from inferhub.inference.shadowing import shadows
+from inferhub.registry.models import CHAMPION
+from inferhub.registry.queries import VersionPlan, find_champion_digests, find_session_settings
 from inferhub.registry.storage import read_artifact
 from inferhub.runtime.deadline import Deadline
 from inferhub.runtime.explain import check_row_count, name_after
@@ -20,6 +24,7 @@ from inferhub.runtime.signature import Feeds
 from inferhub.runtime.tensors import check_output
 
 _LONGEST_MS = settings.CONFIG.predict_timeout_seconds * 1000
+_ROW_BYTES = 1024  # a guess
 _pool = SessionPool(settings.CONFIG.session_pool_bytes)
 _gate = Gate(runs=settings.CONFIG.predict_runs, queue=settings.CONFIG.predict_queue)
 
@@ -28,21 +33,44 @@ def predict(
     *,
     model: str,
     rows: Sequence[Mapping[str, Any]],
-    alias: str = "champion",
+    alias: str = CHAMPION,
     version: int | None = None,
     parameters: Mapping[str, Any] | None = None,
+    key: str = "",
     timeout_ms: int | None = None,
     explain: bool = False,
 ) -> Prediction:
     """Run `rows` through the steps and the graph of the version that `alias` or `version` names.
+
+    Of an alias with a canary, `key` decides which of the two answers (`choose_version`).
 
     `parameters` are the inputs that belong to the whole call, such as a recommender's `k`. `timeout_ms` bounds how long
     the call waits for its turn and runs; INFERHUB_PREDICT_TIMEOUT_SECONDS does so in any case. `explain` asks
     why as well, for at most 100 rows. Raises NotFound, InvalidInput (pointers into `{"rows": ..., "parameters": ...}`),
     ModelFailed, TimedOut, and Unavailable (too much to do, or the artifact is missing).
     """
-    plan = find_version(model, alias=alias, number=version)
-    return predict_with(plan, rows=rows, parameters=parameters, timeout_ms=timeout_ms, explain=explain)
+    choice = choose_version(model=model, alias=alias, number=version, key=key)
+    return predict_by(choice, rows=rows, parameters=parameters, timeout_ms=timeout_ms, explain=explain)
+
+
+def predict_by(
+    choice: Choice,
+    *,
+    rows: Sequence[Mapping[str, Any]],
+    parameters: Mapping[str, Any] | None = None,
+    timeout_ms: int | None = None,
+    explain: bool = False,
+) -> Prediction:
+    """The same, with the version chosen; its shadow is noted."""
+
+    def rerun(plan: VersionPlan) -> tuple[list[JsonRow], float]:
+        again = predict_with(plan, rows=rows, parameters=parameters, is_beside=True)
+        return again.rows, again.duration_ms
+
+    answer = predict_with(choice.plan, rows=rows, parameters=parameters, timeout_ms=timeout_ms, explain=explain)
+    size = len(rows) * _ROW_BYTES
+    shadows.note(choice, answer.rows, size=size, duration_ms=answer.duration_ms, rerun=rerun)
+    return answer
 
 
 def predict_with(
@@ -52,12 +80,13 @@ def predict_with(
     parameters: Mapping[str, Any] | None = None,
     timeout_ms: int | None = None,
     explain: bool = False,
+    is_beside: bool = False,
 ) -> Prediction:
-    """The same, with the version at hand."""
+    """The same, with the version at hand, and no shadow. `is_beside`: it is one, and takes nobody's turn."""
     if explain:
         check_row_count(len(rows))
     prepared = plan.pipeline.prepare(rows, parameters)
-    outputs, duration_ms = _run(plan, prepared.feeds, timeout_ms)
+    outputs, duration_ms = _run(plan, prepared.feeds, timeout_ms, is_beside=is_beside)
     answered = plan.pipeline.rows(outputs, prepared)
     return Prediction(
         model=plan.model,
@@ -69,15 +98,24 @@ def predict_with(
     )
 
 
+def infer_by(choice: Choice, feeds: Feeds, *, timeout_ms: int | None = None) -> Feeds:
+    """`infer` with the version of a choice, whose shadow is noted."""
+
+    def rerun(plan: VersionPlan) -> tuple[Feeds, float]:
+        return _infer(plan, feeds, is_beside=True)
+
+    outputs, duration_ms = _infer(choice.plan, feeds, timeout_ms)
+    size = sum(feed.nbytes for feed in feeds.values())
+    shadows.note(choice, outputs, size=size, duration_ms=duration_ms, rerun=rerun)
+    return outputs
+
+
 def infer(plan: VersionPlan, feeds: Feeds, *, timeout_ms: int | None = None) -> Feeds:
     """Run whole tensors, by input name, through a version's graph, without its steps; all outputs by name.
 
     Raises InvalidInput where a tensor disagrees with the signature, ModelFailed, TimedOut and Unavailable.
     """
-    outputs, _ = _run(plan, feeds, timeout_ms)
-    for spec in plan.signature.outputs:
-        check_output(spec, outputs[spec.name])
-    return outputs
+    return _infer(plan, feeds, timeout_ms)[0]
 
 
 def load_model(plan: VersionPlan) -> LoadedModel:
@@ -113,11 +151,20 @@ def queue_depth() -> int:
     return _gate.waiting
 
 
-def _run(plan: VersionPlan, feeds: Feeds, timeout_ms: int | None) -> tuple[Feeds, float]:
+def _infer(
+    plan: VersionPlan, feeds: Feeds, timeout_ms: int | None = None, *, is_beside: bool = False
+) -> tuple[Feeds, float]:
+    outputs, duration_ms = _run(plan, feeds, timeout_ms, is_beside=is_beside)
+    for spec in plan.signature.outputs:
+        check_output(spec, outputs[spec.name])
+    return outputs, round(duration_ms, 3)
+
+
+def _run(plan: VersionPlan, feeds: Feeds, timeout_ms: int | None, *, is_beside: bool) -> tuple[Feeds, float]:
     """The outputs, and the milliseconds that the graph took."""
     loaded = load_model(plan)
     deadline = _deadline(timeout_ms)
-    with _gate.turn(deadline):
+    with nullcontext() if is_beside else _gate.turn(deadline):
         started = time.perf_counter()
         outputs = loaded.run(feeds, deadline)
         return outputs, (time.perf_counter() - started) * 1000

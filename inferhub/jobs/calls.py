@@ -55,6 +55,7 @@ def _predict(model: str, body: dict[str, Any], _actor: str) -> Answer:
         alias=body.get("alias", "champion"),
         version=body.get("version"),
         parameters=body.get("parameters"),
+        key=body.get("key", ""),
         timeout_ms=body.get("timeout_ms"),
         explain=body.get("explain", False),
     )

@@ -5,11 +5,20 @@ from collections.abc import Callable
 
 import structlog
 from celery import shared_task
+from celery.signals import worker_process_init
 
 from inferhub.errors import Conflict
+from inferhub.inference import serving
 from inferhub.jobs import bulk, deferred
+from inferhub.registry.serving import forget_old_comparisons
 
 log = structlog.get_logger(__name__)
+
+
+@worker_process_init.connect
+def begin_serving(**_: object) -> None:
+    """A worker's process predicts and decides as well as a web process does."""
+    serving.begin()
 
 
 @shared_task
@@ -44,6 +53,7 @@ def sweep_jobs() -> None:
 def forget_old_work() -> None:
     """Delete what nobody will ask for again."""
     deferred.forget_old_calls()
+    forget_old_comparisons()
     bulk.forget_lost_generations()
 
 

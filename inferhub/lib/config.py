@@ -46,6 +46,7 @@ VARIABLES = (
     Variable("INFERHUB_PREDICT_RUNS", "4", "models that run at once in one process"),
     Variable("INFERHUB_PREDICT_QUEUE", "2", "predictions that may wait for their turn in one process; others get 503"),
     Variable("INFERHUB_KEEP_CALLS_DAYS", "30", "days that the answers of deferred calls are kept"),
+    Variable("INFERHUB_KEEP_COMPARISONS_DAYS", "30", "days that comparisons with the shadow of an alias are kept"),
     Variable("INFERHUB_LOG_FORMAT", "console", "console or json"),
 )
 _DEFAULTS = {variable.name: variable.default for variable in VARIABLES}
@@ -91,6 +92,7 @@ class Config:
     max_model_bytes: int
     model_operators: frozenset[str]
     session_pool_bytes: int
+    keep_comparisons_days: int
     predict_timeout_seconds: int
     predict_runs: int
     predict_queue: int
@@ -124,6 +126,7 @@ def read_config(environ: Mapping[str, str] | None = None) -> Config:
         predict_runs=_whole_number(values, "INFERHUB_PREDICT_RUNS", low=1, high=256),
         predict_queue=_whole_number(values, "INFERHUB_PREDICT_QUEUE", low=0, high=4096),
         keep_calls_days=_whole_number(values, "INFERHUB_KEEP_CALLS_DAYS", low=1, high=36500),
+        keep_comparisons_days=_whole_number(values, "INFERHUB_KEEP_COMPARISONS_DAYS", low=1, high=3650),
         log_format=_one_of(values, "INFERHUB_LOG_FORMAT", ("console", "json")),
     )
 

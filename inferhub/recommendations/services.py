@@ -1,5 +1,6 @@
 """Recommend: for one user or a given history at once, for many users into a generation."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,19 +11,22 @@ from django.utils import timezone
 from inferhub.audit.services import record_event
 from inferhub.catalog.queries import find_history, unavailable_item_ids
 from inferhub.errors import Conflict, FieldError, InvalidInput, ModelFailed
+from inferhub.inference.routing import choose_version
 from inferhub.inference.services import predict_with
+from inferhub.inference.shadowing import shadows
 from inferhub.lib.describe import describe
 from inferhub.lib.slug import SLUG_EXPECTED, is_slug
 from inferhub.lib.snapshots import Snapshots
 from inferhub.recommendations.models import Generation, Scenario
 from inferhub.recommendations.queries import ScenarioPlan, find_scenario
 from inferhub.registry.models import RegisteredModel, Task
-from inferhub.registry.queries import VersionPlan, find_version
+from inferhub.registry.queries import VersionPlan
 
 HISTORY_LIMIT = 2000
 MOST_ITEMS = 200
 """The largest `k`."""
 _BATCH_USERS = 32
+_ID_BYTES = 100  # a guess
 _INPUTS = {"history", "exclude", "unavailable", "k"}
 _KEPT_GENERATIONS = 2  # the published one, and the one before it for readers that have just begun
 
@@ -95,12 +99,18 @@ def recommend(
     Unknown ids are ignored; an empty history gives what is popular. Raises NotFound and InvalidInput.
     """
     plan = find_scenario(scenario)
-    version = find_version(plan.model, alias=plan.alias)
+    choice = choose_version(model=plan.model, alias=plan.alias, key=user_id or "")
     known = list(history) if history is not None else find_history(user_id or "", limit=HISTORY_LIMIT)
-    lists = recommend_many(plan, version, {user_id or "": known}, exclude=exclude, k=k)
-    return Recommended(
-        items=next(iter(lists.values())), model=version.model, version=version.number, digest=version.digest
-    )
+
+    def run(version: VersionPlan, *, is_beside: bool = True) -> tuple[list[dict[str, Any]], float]:
+        started = time.perf_counter()
+        histories = {user_id or "": known}
+        lists = recommend_many(plan, version, histories, exclude=exclude, k=k, is_beside=is_beside)
+        return lists[user_id or ""], round((time.perf_counter() - started) * 1000, 3)
+
+    items, duration_ms = run(choice.plan, is_beside=False)
+    shadows.note(choice, items, size=_ID_BYTES * len(known), duration_ms=duration_ms, rerun=run)
+    return Recommended(items=items, model=choice.plan.model, version=choice.plan.number, digest=choice.plan.digest)
 
 
 def recommend_many(
@@ -110,8 +120,12 @@ def recommend_many(
     *,
     exclude: Sequence[str] = (),
     k: int | None = None,
+    is_beside: bool = False,
 ) -> dict[str, list[dict[str, Any]]]:
-    """Recommend for several users in one run of the model; `{user_id: [{item_id, score, reason}, ...]}`."""
+    """Recommend for several users in one run of the model; `{user_id: [{item_id, score, reason}, ...]}`.
+
+    `is_beside`: for nobody, only to be compared (`predict_with`).
+    """
     _check_recommender(version)
     parameters = {"k": [k or plan.k], "unavailable": list(unavailable_item_ids()) or [""]}
     lists: dict[str, list[dict[str, Any]]] = {}
@@ -123,7 +137,7 @@ def recommend_many(
             }
             for user_id in user_ids
         ]
-        answer = predict_with(version, rows=rows, parameters=parameters)
+        answer = predict_with(version, rows=rows, parameters=parameters, is_beside=is_beside)
         lists |= {user_id: _items(row) for user_id, row in zip(user_ids, answer.rows, strict=True)}
     return lists
 

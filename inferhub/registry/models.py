@@ -165,3 +165,30 @@ class Alias(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model.name}@{self.name}"
+
+
+class ShadowComparison(models.Model):
+    """One request that a shadow ran beside, off its road. Kept for INFERHUB_KEEP_COMPARISONS_DAYS."""
+
+    alias = models.ForeignKey(Alias, on_delete=models.PROTECT, related_name="shadow_comparisons")
+    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="+", help_text="It answered.")
+    shadow_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="+")
+    request_key = models.CharField(max_length=200, blank=True)
+    is_equal = models.BooleanField(help_text="Every output is the same.")
+    is_flipped = models.BooleanField(help_text="An output that is no measure, such as a label, is another one.")
+    largest_difference = models.FloatField(null=True, help_text="Of the outputs that are measures, if any.")
+    problem = models.CharField(max_length=200, blank=True, help_text="Why the shadow gave no answer.")
+    version_ms = models.FloatField()
+    shadow_ms = models.FloatField(null=True)
+    left_out = models.PositiveIntegerField(default=0, help_text="Requests before it that were not compared.")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["alias", "shadow_version", "created_at"], name="comparisons_of_a_shadow"),
+            models.Index(fields=["created_at"], name="comparisons_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.alias}: version {self.shadow_version.number} beside {self.version.number}"

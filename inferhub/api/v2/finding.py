@@ -3,12 +3,11 @@
 import re
 
 from inferhub.errors import InvalidInput, NotFound
+from inferhub.inference.routing import Choice, choose_version
 from inferhub.lib.describe import describe, shorten
 from inferhub.lib.slug import is_slug
-from inferhub.registry.models import ModelVersion, VersionState
+from inferhub.registry.models import CHAMPION, ModelVersion, VersionState
 from inferhub.registry.queries import VersionPlan, find_version
-
-_CHAMPION = "champion"
 
 
 def find_plan(model: str, version: str = "", *aliases: object) -> VersionPlan:
@@ -16,14 +15,23 @@ def find_plan(model: str, version: str = "", *aliases: object) -> VersionPlan:
 
     `aliases` are what was given in different places, None where nothing was. Raises NotFound and InvalidInput.
     """
+    alias, number = _asked(model, version, aliases)
+    return find_version(model, alias=alias, number=number)
+
+
+def choose(model: str, version: str, aliases: tuple[object, ...], key: str) -> Choice:
+    """The same for an inference: where the alias has a canary, `key` says whether the request is for it."""
+    alias, number = _asked(model, version, aliases)
+    return choose_version(model=model, alias=alias, number=number, key=key)
+
+
+def _asked(model: str, version: str, aliases: tuple[object, ...]) -> tuple[str, int | None]:
     given = {alias for alias in aliases if alias is not None and _is_alias(alias)}
     if len(given) + bool(version) > 1:
         raise InvalidInput("Ask for one version or one alias, not for several of them.")
     if not is_slug(model):
         raise no_model(model)
-    if version:
-        return find_version(model, number=_number(version))
-    return find_version(model, alias=str(given.pop()) if given else _CHAMPION)
+    return str(given.pop()) if given else CHAMPION, _number(version) if version else None
 
 
 def versions_of(model: str) -> list[tuple[int, str]]:

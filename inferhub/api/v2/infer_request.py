@@ -38,9 +38,13 @@ class AskedOutput:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InferRequest:
-    """A well-formed message. `outputs` is empty where all are wanted; `is_binary` holds for those."""
+    """A well-formed message. `outputs` is empty where all are wanted; `is_binary` holds for those.
+
+    `key` is what decides between an alias's version and its canary: the parameter of that name, or else the id.
+    """
 
     id: str
+    key: str
     alias: object
     inputs: tuple[SentTensor, ...]
     outputs: tuple[AskedOutput, ...]
@@ -72,8 +76,10 @@ def read_infer_request(document: object, raw: memoryview) -> InferRequest:
     _refuse(parameters, "")
     message: dict[str, Any] = document if isinstance(document, dict) else {}
     is_binary = _boolean(parameters, "binary_data_output", "", default=False)
+    message_id = _text(message.get("id", ""), "/id")
     return InferRequest(
-        id=_text(message.get("id", ""), "/id"),
+        id=message_id,
+        key=_text(parameters.get("key", ""), "/parameters/key") or message_id,
         alias=parameters.get("alias"),
         inputs=_inputs(message, raw),
         outputs=tuple(_output(entry, place, is_binary) for entry, place in _entries(message, "outputs")),

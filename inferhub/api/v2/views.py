@@ -12,14 +12,15 @@ from inferhub.api.v2.body import HEADER_LENGTH, parameters_of, read_body, split_
 from inferhub.api.v2.counters import Counters, Key
 from inferhub.api.v2.endpoint import Endpoint, OpenEndpoint, json_response
 from inferhub.api.v2.errors import Refusal, error_response
-from inferhub.api.v2.finding import find_plan, versions_of
+from inferhub.api.v2.finding import choose, find_plan, versions_of
 from inferhub.api.v2.infer_answer import compressed, infer_answer
 from inferhub.api.v2.infer_request import InferRequest, read_infer_request
 from inferhub.errors import InvalidInput, Unavailable
-from inferhub.inference.services import infer, is_loaded, load_model, unload
+from inferhub.inference.routing import Choice
+from inferhub.inference.services import infer_by, is_loaded, load_model, unload
 from inferhub.lib.describe import shorten
 from inferhub.registry.models import ModelVersion, VersionState
-from inferhub.registry.queries import VersionPlan, find_champions
+from inferhub.registry.queries import find_champions
 
 counters = Counters()
 
@@ -77,16 +78,17 @@ class InferView(Endpoint):
         limit = settings.CONFIG.max_tensor_bytes
         body = read_body(request, max_bytes=limit)
         asked = read_infer_request(*split_body(body, request.headers.get(HEADER_LENGTH), max_bytes=limit))
-        plan = find_plan(name, version, asked.alias, request.GET.get("alias"))
-        return compressed(_inferred(plan, asked, limit), request.headers.get("Accept-Encoding", ""))
+        choice = choose(name, version, (asked.alias, request.GET.get("alias")), asked.key)
+        return compressed(_inferred(choice, asked, limit), request.headers.get("Accept-Encoding", ""))
 
 
-def _inferred(plan: VersionPlan, asked: InferRequest, limit: int) -> HttpResponse:
+def _inferred(choice: Choice, asked: InferRequest, limit: int) -> HttpResponse:
+    plan = choice.plan
     with counters.measured((plan.model, plan.number)) as watch:
         wanted = asked.wanted(plan.signature)
         feeds = asked.feeds(plan.signature, max_bytes=limit)
         watch.lap("compute_input")
-        outputs = infer(plan, feeds, timeout_ms=asked.timeout_ms)
+        outputs = infer_by(choice, feeds, timeout_ms=asked.timeout_ms)
         watch.lap("compute_infer")
         answer = infer_answer(plan, asked.id, wanted, outputs)
         watch.lap("compute_output")

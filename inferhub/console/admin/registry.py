@@ -37,6 +37,7 @@ from inferhub.console.model_sections import (
 )
 from inferhub.console.pages import FormPage, sent, sent_with_files
 from inferhub.console.sections import Facts, Section, Text
+from inferhub.console.shadow import shadow_sections
 from inferhub.registry.models import CHAMPION, Alias, Approval, ModelVersion, RegisteredModel, VersionState
 
 _EDIT = "registry.change_registeredmodel"
@@ -259,6 +260,7 @@ class AliasAdmin(RecordAdmin):
                     ("Allowed by", html.link_to(change, f"change request {change.pk}") if change else None),
                 ),
             ),
+            *shadow_sections(found),
             version_table(found.model),
         )
 
