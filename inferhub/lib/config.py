@@ -44,7 +44,7 @@ VARIABLES = (
     Variable("INFERHUB_SESSION_POOL_BYTES", "1073741824", "memory for loaded models in one process, in bytes"),
     Variable("INFERHUB_PREDICT_TIMEOUT_SECONDS", "10", "longest time that a prediction may wait and run, in seconds"),
     Variable("INFERHUB_PREDICT_RUNS", "4", "models that run at once in one process"),
-    Variable("INFERHUB_PREDICT_QUEUE", "2", "predictions that may wait for their turn in one process; others get 503"),
+    Variable("INFERHUB_PREDICT_QUEUE", "32", "predictions that may wait for their turn in one process; others get 503"),
     Variable("INFERHUB_KEEP_CALLS_DAYS", "30", "days that the answers of deferred calls are kept"),
     Variable("INFERHUB_KEEP_COMPARISONS_DAYS", "30", "days that comparisons with the shadow of an alias are kept"),
     Variable("INFERHUB_LOG_FORMAT", "console", "console or json"),

@@ -3,6 +3,7 @@
 import os
 import threading
 import weakref
+from collections import deque
 from types import TracebackType
 
 from inferhub.errors import Unavailable
@@ -32,42 +33,44 @@ class Gate:
     @property
     def waiting(self) -> int:
         """Calls that wait now."""
-        return self._waiting
+        return len(self._waiters)
 
     def enter(self, deadline: Deadline) -> None:
         with self._lock:
-            if self._free and not self._waiting:
+            if self._free:
                 self._free -= 1
                 return
-            self._waiting += 1
-            seconds = (
-                deadline.left_seconds if self._waiting <= self.queue else min(deadline.left_seconds, _GRACE_SECONDS)
-            )
-            is_in = self._condition.wait_for(self._take, seconds)
-            self._waiting -= 1
-        if not is_in:
-            raise Unavailable(
-                f"{self.runs} models run already and others wait. Try again.", retry_after_seconds=_RETRY_AFTER_SECONDS
-            )
+            waiter = threading.Lock()
+            waiter.acquire()
+            self._waiters.append(waiter)
+            seconds = deadline.left_seconds
+            if len(self._waiters) > self.queue:
+                seconds = min(seconds, _GRACE_SECONDS)
+        if not waiter.acquire(timeout=max(seconds, 0)):
+            self._give_up(waiter)
 
     def leave(self) -> None:
+        """A turn goes to whoever waits longest, never to somebody who comes just now: nobody waits for ever."""
         with self._lock:
-            self._free += 1
-            if self._waiting:
-                self._condition.notify()
+            if self._waiters:
+                self._waiters.popleft().release()
+            else:
+                self._free += 1
 
-    def _take(self) -> bool:
-        if self._free:
-            self._free -= 1
-            return True
-        return False
+    def _give_up(self, waiter: threading.Lock) -> None:
+        with self._lock:
+            if waiter not in self._waiters:
+                return  # the turn came at the last moment
+            self._waiters.remove(waiter)
+        raise Unavailable(
+            f"{self.runs} models run already and others wait. Try again.", retry_after_seconds=_RETRY_AFTER_SECONDS
+        )
 
     def reset(self) -> None:
         """Start with all turns free."""
         self._lock = threading.Lock()
-        self._condition = threading.Condition(self._lock)
         self._free = self.runs
-        self._waiting = 0
+        self._waiters: deque[threading.Lock] = deque()
 
     @staticmethod
     def reset_all() -> None:

@@ -97,3 +97,25 @@ def test_many_short_runs_all_get_their_turn() -> None:
     with ThreadPoolExecutor(16) as executor:
         list(executor.map(work, range(2000)))
     assert sorted(done) == list(range(2000))
+
+
+def test_who_waits_is_not_passed_over_by_those_who_come_again_and_again() -> None:
+    gate, is_over = Gate(runs=2, queue=8), threading.Event()
+
+    def come_again_and_again() -> None:
+        while not is_over.is_set():
+            with gate.turn(Deadline.after(60_000)):
+                pass
+
+    greedy = [threading.Thread(target=come_again_and_again) for _ in range(4)]
+    for thread in greedy:
+        thread.start()
+    try:
+        for _ in range(50):
+            with gate.turn(Deadline.after(5_000)):
+                pass
+    finally:
+        is_over.set()
+        for thread in greedy:
+            thread.join()
+    assert gate.waiting == 0

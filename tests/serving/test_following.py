@@ -48,7 +48,8 @@ def follower(versions: list[ModelVersion], monkeypatch: pytest.MonkeyPatch) -> I
 
 def listeners() -> list[int]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pid FROM pg_stat_activity WHERE application_name = %s", [APPLICATION_NAME])
+        mine = "SELECT pid FROM pg_stat_activity WHERE application_name = %s AND datname = current_database()"
+        cursor.execute(mine, [APPLICATION_NAME])
         return [pid for (pid,) in cursor.fetchall()]
 
 
