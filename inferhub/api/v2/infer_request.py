@@ -143,7 +143,7 @@ def _entries(message: dict[str, Any], side: str) -> list[tuple[dict[str, Any], s
         if not isinstance(entry, dict):
             raise _wrong(pointer(side, index), "an object", describe(entry))
     _no_repeats([entry.get("name") for entry in entries], side)
-    return [(entry, pointer(side, index)) for index, entry in enumerate(entries)]
+    return [(entry, f"/{side}/{index}") for index, entry in enumerate(entries)]
 
 
 def _no_repeats(names: Sequence[object], side: str) -> None:
@@ -164,7 +164,7 @@ def _parameters(entry: dict[str, Any], place: str) -> dict[str, Any]:
 
 
 def _refuse(parameters: dict[str, Any], place: str) -> None:
-    for name, expected in _REFUSED.items():
+    for name, expected in _REFUSED.items() if parameters else ():
         if name in parameters:
             raise _wrong(f"{place}/parameters/{name}", expected, describe(parameters[name]))
 

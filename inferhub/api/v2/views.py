@@ -3,15 +3,17 @@
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 
 from inferhub.accounts.models import Scope
+from inferhub.api.authentication import authenticate, check_scope
 from inferhub.api.health import states_of_parts
+from inferhub.api.serving import Incoming, bare
 from inferhub.api.v2 import documents
 from inferhub.api.v2.body import HEADER_LENGTH, parameters_of, read_body, split_body
 from inferhub.api.v2.counters import Counters, Key
 from inferhub.api.v2.endpoint import Endpoint, OpenEndpoint, json_response
-from inferhub.api.v2.errors import Refusal, error_response
+from inferhub.api.v2.errors import FORESEEN, Refusal, error_response, response_to
 from inferhub.api.v2.finding import find_plan, versions_of
 from inferhub.api.v2.infer_answer import compressed, infer_answer
 from inferhub.api.v2.infer_request import InferRequest, read_infer_request
@@ -22,6 +24,8 @@ from inferhub.registry.models import ModelVersion, VersionState
 from inferhub.registry.queries import VersionPlan, find_champions
 
 counters = Counters()
+_MAY_INFER = frozenset({Scope.PREDICT})
+_HEADER_LENGTH = "HTTP_" + HEADER_LENGTH.upper().replace("-", "_")
 
 
 class LiveView(OpenEndpoint):
@@ -70,15 +74,25 @@ class ConfigView(Endpoint):
         return json_response(documents.config_document(find_plan(name, version, request.GET.get("alias"))))
 
 
-class InferView(Endpoint):
-    scopes = frozenset({Scope.PREDICT})
+@bare
+def infer_view(request: Incoming, name: str, version: str = "") -> HttpResponse:
+    try:
+        return _infer(request, name, version)
+    except FORESEEN as exc:
+        return response_to(exc)
 
-    def post(self, request: HttpRequest, name: str, version: str = "") -> HttpResponse:
-        limit = settings.CONFIG.max_tensor_bytes
-        body = read_body(request, max_bytes=limit)
-        asked = read_infer_request(*split_body(body, request.headers.get(HEADER_LENGTH), max_bytes=limit))
-        plan = find_plan(name, version, asked.alias, request.GET.get("alias"))
-        return compressed(_inferred(plan, asked, limit), request.headers.get("Accept-Encoding", ""))
+
+def _infer(request: Incoming, name: str, version: str) -> HttpResponse:
+    meta = request.META
+    check_scope(authenticate(meta), _MAY_INFER)
+    if meta["REQUEST_METHOD"] != "POST":
+        raise Refusal(405, f"{meta['REQUEST_METHOD']} is not a method of this address; it has POST.", Allow="POST")
+    limit = settings.CONFIG.max_tensor_bytes
+    body = read_body(request, max_bytes=limit)
+    asked = read_infer_request(*split_body(body, meta.get(_HEADER_LENGTH), max_bytes=limit))
+    query = meta.get("QUERY_STRING")
+    plan = find_plan(name, version, asked.alias, QueryDict(query).get("alias") if query else None)
+    return compressed(_inferred(plan, asked, limit), meta.get("HTTP_ACCEPT_ENCODING", ""))
 
 
 def _inferred(plan: VersionPlan, asked: InferRequest, limit: int) -> HttpResponse:
