@@ -2,7 +2,6 @@
 
 import gc
 import os
-from collections.abc import Iterable
 from typing import Any
 
 import django
@@ -22,12 +21,13 @@ class Application(WSGIHandler):
     Of what listens to those signals, a bare view needs one thing, a usable database connection.
     """
 
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         if not takes_bare(environ):
             return super().__call__(environ, start_response)
         connection.close_if_unusable_or_obsolete()
-        response = serve(BareRequest(environ), environ["PATH_INFO"], lambda: self.request_class(environ))
-        start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
+        request = BareRequest(environ, lambda: self.request_class(environ))
+        response, headers = serve(request, environ["PATH_INFO"], request.as_django)
+        start_response(f"{response.status_code} {response.reason_phrase}", [*response.items(), *headers])
         return [response.content]
 
 

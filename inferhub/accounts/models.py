@@ -41,6 +41,9 @@ class ApiKey(models.Model):
         help_text="The person who made it, and who therefore cannot approve what it asks for.",
     )
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
+    requests_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, help_text="More are refused until the minute is over. Empty: as many as it likes."
+    )
     revoked_at = models.DateTimeField(null=True, editable=False)
     last_used_at = models.DateTimeField(null=True, editable=False)
 

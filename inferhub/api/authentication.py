@@ -1,6 +1,6 @@
 """Default-deny: every REST view needs an API key with the scope that the view names."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 from rest_framework.authentication import BaseAuthentication
@@ -9,6 +9,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from inferhub.accounts.services import Caller, find_caller
+from inferhub.api.quotas import take_from_quota
 from inferhub.errors import NotPermitted
 
 CHALLENGE = 'Bearer realm="inferhub"'
@@ -17,8 +18,11 @@ CHALLENGE = 'Bearer realm="inferhub"'
 _HOW = "Send an API key in the header Authorization: Bearer ihk_..."
 
 
-def authenticate(meta: Mapping[str, Any]) -> Caller:
-    """The API key that a request's `META` carries. Raises NotAuthenticated (none) and AuthenticationFailed."""
+def authenticate(meta: dict[str, Any]) -> Caller:
+    """The API key that a request's `META` carries, one request less in its quota.
+
+    Raises NotAuthenticated (none), AuthenticationFailed and QuotaExceeded.
+    """
     header: str | None = meta.get("HTTP_AUTHORIZATION")
     if header is None:
         raise NotAuthenticated(f"This address needs an API key. {_HOW}")
@@ -29,6 +33,8 @@ def authenticate(meta: Mapping[str, Any]) -> Caller:
     caller = find_caller(secret)
     if caller is None:
         raise AuthenticationFailed("The API key is unknown, revoked or expired.")
+    if caller.requests_per_minute is not None:
+        take_from_quota(meta, caller.key_id, caller.requests_per_minute)
     return caller
 
 

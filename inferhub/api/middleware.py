@@ -31,7 +31,12 @@ def machines_first(get_response: GetResponse) -> GetResponse:
 
     def middleware(request: HttpRequest) -> HttpResponse:
         path = request.path_info
-        return serve(request, path, lambda: request) if is_for_machines(path) else get_response(request)
+        if not is_for_machines(path):
+            return get_response(request)
+        response, headers = serve(request, path, lambda: request)
+        for name, value in headers:
+            response.headers[name] = f"{response[name]}, {value}" if name in response else value
+        return response
 
     return middleware
 

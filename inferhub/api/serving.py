@@ -14,11 +14,18 @@ import structlog
 from django.conf import settings
 from django.core.handlers.exception import response_for_exception
 from django.http import HttpRequest, HttpResponse
+from django.template.response import SimpleTemplateResponse
 from django.urls import Resolver404, ResolverMatch, resolve
 
+from inferhub.api.metrics import metrics
+from inferhub.api.problems import problem_response
+from inferhub.api.quotas import quota_headers
 from inferhub.lib.ids import uuid7_text
 
-_PREFIXES = ("/v2/", "/api/v1/")
+_REST = "/api/v1/"
+_PREFIXES = ("/v2/", _REST)
+_WHOLE = ("/v2", "/metrics")
+Headers = list[tuple[str, str]]
 _USABLE_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 _SECURITY = (
     ("X-Content-Type-Options", "nosniff"),
@@ -36,14 +43,17 @@ class Incoming(Protocol):
 
     def read(self, size: int, /) -> bytes: ...
 
+    def build_absolute_uri(self, location: str | None = None) -> str: ...
+
 
 class BareRequest:
-    """A request as the web server gives it."""
+    """A request as the web server gives it; `as_django` makes Django's form of it, for what is seldom needed."""
 
-    __slots__ = ("META", "_left")
+    __slots__ = ("META", "_left", "as_django")
 
-    def __init__(self, environ: dict[str, Any]) -> None:
+    def __init__(self, environ: dict[str, Any], as_django: Callable[[], HttpRequest]) -> None:
         self.META = environ
+        self.as_django = as_django
         length = environ.get("CONTENT_LENGTH") or ""
         self._left = int(length) if length.isdecimal() else 0
 
@@ -52,6 +62,9 @@ class BareRequest:
         data: bytes = self.META["wsgi.input"].read(min(size, self._left))
         self._left -= len(data)
         return data
+
+    def build_absolute_uri(self, location: str | None = None) -> str:
+        return self.as_django().build_absolute_uri(location)
 
 
 _View = TypeVar("_View", bound=Callable[..., HttpResponse])
@@ -64,14 +77,14 @@ def bare(view: _View) -> _View:
 
 
 def is_for_machines(path: str) -> bool:
-    """Whether an address is one of REST or of the Open Inference Protocol, which no browser opens for a person."""
-    return path.startswith(_PREFIXES) or path == "/v2"
+    """Whether an address is one of REST, of the Open Inference Protocol or of a scraper: nothing that people browse."""
+    return path.startswith(_PREFIXES) or path in _WHOLE
 
 
 def takes_bare(environ: dict[str, Any]) -> bool:
     """Whether this request can be answered without a Django request."""
     path = environ["PATH_INFO"]
-    if not is_for_machines(path) or not path.isascii() or "HTTP_PREFER" in environ or "HTTP_HOST" not in environ:
+    if not is_for_machines(path) or not path.isascii() or "HTTP_HOST" not in environ:
         return False
     try:
         return hasattr(_match_at(path).func, "is_bare")
@@ -79,27 +92,29 @@ def takes_bare(environ: dict[str, Any]) -> bool:
         return False
 
 
-def serve(request: Incoming, path: str, as_django: Callable[[], HttpRequest]) -> HttpResponse:
-    """Answer a request to an address for machines; `as_django` makes Django's form of it where that is needed."""
+def serve(request: Incoming, path: str, as_django: Callable[[], HttpRequest]) -> tuple[HttpResponse, Headers]:
+    """Answer a request to an address for machines; the headers are to be added to those that the answer has.
+
+    `as_django` makes Django's form of the request where that is needed.
+    """
     started = time.perf_counter()
     request_id = bind_request_id(request.META)
     try:
         response = _answer(request, path, as_django)
     except Exception as exc:  # the boundary of a request, as Django draws it
         response = response_for_exception(as_django(), exc)
-    headers = response.headers
-    headers["X-Request-Id"] = request_id
-    stages = headers.get("Server-Timing")
-    total = f"total;dur={(time.perf_counter() - started) * 1000:.3f}"
-    headers["Server-Timing"] = f"{stages}, {total}" if stages else total
-    headers["Content-Length"] = str(len(response.content))
-    for name, value in _SECURITY:
-        headers[name] = value
-    return response
+    metrics.answered(response.status_code)
+    return response, [
+        ("X-Request-Id", request_id),
+        ("Server-Timing", f"total;dur={(time.perf_counter() - started) * 1000:.3f}"),
+        ("Content-Length", str(len(response.content))),
+        *_SECURITY,
+        *quota_headers(request.META),
+    ]
 
 
 def bind_request_id(meta: dict[str, Any]) -> str:
-    """The caller's X-Request-Id where it is usable, else a new one; log lines and the audit log carry it from now on."""
+    """The caller's X-Request-Id where it is usable, else a new one; log lines and the audit log carry it from here."""
     given = meta.get("HTTP_X_REQUEST_ID")
     request_id = given if given and _USABLE_ID.fullmatch(given) else uuid7_text()
     structlog.contextvars.bind_contextvars(request_id=request_id)
@@ -109,13 +124,16 @@ def bind_request_id(meta: dict[str, Any]) -> str:
 def _answer(request: Incoming, path: str, as_django: Callable[[], HttpRequest]) -> HttpResponse:
     _check_host(request.META.get("HTTP_HOST") or as_django().get_host())
     match = _match_at(path)
+    if path.startswith(_REST) and "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
+        return problem_response(411, "Send the body with a Content-Length; bodies in chunks are not accepted.")
+    response: HttpResponse
     if hasattr(match.func, "is_bare"):
-        answer: HttpResponse = match.func(request, **match.kwargs)
-        return answer
+        response = match.func(request, **match.kwargs)
+        return response
     django_request = as_django()
     django_request.resolver_match = match
     response = match.func(django_request, *match.args, **match.kwargs)
-    return response.render() if hasattr(response, "render") else response
+    return response.render() if isinstance(response, SimpleTemplateResponse) else response
 
 
 @lru_cache(_MOST_HOSTS)

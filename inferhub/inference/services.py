@@ -79,3 +79,18 @@ def is_loaded(digest: str) -> bool:
 def unload(digest: str) -> None:
     """Drop the session of an artifact from this process; the next request that needs it loads it again."""
     _pool.discard(digest)
+
+
+def pool_bytes() -> int:
+    """What the loaded models of this process take."""
+    return _pool.used_bytes
+
+
+def loaded_models() -> int:
+    """How many models this process holds in memory now."""
+    return len(_pool.digests)
+
+
+def model_loads() -> int:
+    """How often this process has loaded a model."""
+    return _pool.loads

@@ -26,7 +26,7 @@ def uuid7_text() -> str:
 def _uuid7_number() -> int:
     ticks = _next_ticks()
     # Python seeds its generator from the operating system, and anew in a forked child; no system call for each id.
-    random_bits = random.getrandbits(62)  # noqa: S311 (unique, not secret)
+    random_bits = random.getrandbits(62)
     return (ticks >> 12) << 80 | 0x7 << 76 | (ticks & 0xFFF) << 64 | 0x2 << 62 | random_bits
 
 

@@ -99,6 +99,7 @@ class SessionPool:
         return load_session(onnx_bytes)
 
     def _keep(self, digest: str, model: LoadedModel, size: int) -> None:
+        self.loads += 1
         self._models[digest] = model
         self._sizes[digest] = size
         self._used_bytes += size
@@ -111,6 +112,7 @@ class SessionPool:
 
     def reset(self) -> None:
         """Start empty, with locks that nobody holds."""
+        self.loads = 0
         self._lock = threading.Lock()
         self._models: OrderedDict[str, LoadedModel] = OrderedDict()
         self._sizes: dict[str, int] = {}
