@@ -10,9 +10,7 @@ from django.core.handlers.wsgi import WSGIHandler
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "inferhub.settings")
 django.setup(set_prefix=False)
 
-from django.db import connection  # noqa: E402 (Django's settings come first)
-
-from inferhub.api.serving import BareRequest, serve, takes_bare  # noqa: E402
+from inferhub.api.serving import BareRequest, check_connection, serve, takes_bare  # noqa: E402 (settings come first)
 
 
 class Application(WSGIHandler):
@@ -24,9 +22,10 @@ class Application(WSGIHandler):
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         if not takes_bare(environ):
             return super().__call__(environ, start_response)
-        connection.close_if_unusable_or_obsolete()
+        path = environ["PATH_INFO"]
+        check_connection(path)
         request = BareRequest(environ, lambda: self.request_class(environ))
-        response, headers = serve(request, environ["PATH_INFO"], request.as_django)
+        response, headers = serve(request, path, request.as_django)
         start_response(f"{response.status_code} {response.reason_phrase}", [*response.items(), *headers])
         return [response.content]
 

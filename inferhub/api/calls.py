@@ -16,7 +16,7 @@ from inferhub.api.authentication import authenticate, caller_of, check_scope
 from inferhub.api.json import dump_json, read_json
 from inferhub.api.metrics import Called, metrics
 from inferhub.api.problems import FORESEEN, MEDIA_TYPE, problem, problem_answer, problem_of, reason_of
-from inferhub.api.serving import Incoming, bare
+from inferhub.api.serving import SELDOM, Incoming, bare
 from inferhub.errors import NotFound, error_from_dict
 from inferhub.jobs.calls import run_call
 from inferhub.jobs.deferred import defer_call
@@ -60,6 +60,7 @@ class _CallView(APIView):
     kind: str
     scope: Scope
     body: Schema
+    checks_connection_every = 0.0
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponse]:  # type: ignore[override]
@@ -69,7 +70,7 @@ class _CallView(APIView):
         def view(request: Incoming, name: str) -> HttpResponse:
             return cls().answer(request, name)
 
-        return bare(view)
+        return bare(view, checks_connection_every=cls.checks_connection_every)
 
     def answer(self, request: Incoming, name: str) -> HttpResponse:
         return _Call(self.kind, self.scope, self.body, name).answer(request)
@@ -136,6 +137,7 @@ _STAGES: dict[str, Callable[[dict[str, Any]], dict[str, float]]] = {
 
 class PredictView(_CallView):
     kind, scope, body = "predict", Scope.PREDICT, bodies.PREDICT_BODY
+    checks_connection_every = SELDOM
 
     @_documented("predict", "Predict with a registered model", bodies.PREDICT, answers.PREDICTION)
     def post(self, request: Incoming, name: str) -> HttpResponse:

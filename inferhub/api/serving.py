@@ -5,6 +5,7 @@ a Django request at all, which would take as long as the rest of a small predict
 """
 
 import re
+import threading
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -13,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 import structlog
 from django.conf import settings
 from django.core.handlers.exception import response_for_exception
+from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.template.response import SimpleTemplateResponse
 from django.urls import Resolver404, ResolverMatch, resolve
@@ -32,6 +34,9 @@ _SECURITY = (
     ("Referrer-Policy", "same-origin"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
 )
+SELDOM = 1.0
+"""Seconds between two looks at the connection of a view that reads what processes remember for a second."""
+
 _MOST_ADDRESSES = 4096
 _MOST_HOSTS = 64
 
@@ -70,10 +75,21 @@ class BareRequest:
 _View = TypeVar("_View", bound=Callable[..., HttpResponse])
 
 
-def bare(view: _View) -> _View:
-    """Declare a view of `Incoming` that checks API key, scope and method itself."""
-    view.is_bare = True  # type: ignore[attr-defined]
+def bare(view: _View, *, checks_connection_every: float = 0.0) -> _View:
+    """Declare a view of `Incoming` that checks API key, scope and method itself.
+
+    One that seldom needs the database need not have the thread's connection looked at for each request, but after so
+    many seconds, and after an answer that says that something inside failed.
+    """
+    view.checks_connection_every = checks_connection_every  # type: ignore[attr-defined]
     return view
+
+
+class _Thread(threading.local):
+    connection_checked_at = 0.0
+
+
+_thread = _Thread()
 
 
 def is_for_machines(path: str) -> bool:
@@ -87,7 +103,7 @@ def takes_bare(environ: dict[str, Any]) -> bool:
     if not is_for_machines(path) or not path.isascii() or "HTTP_HOST" not in environ:
         return False
     try:
-        return hasattr(_match_at(path).func, "is_bare")
+        return _is_bare(_match_at(path).func)
     except Resolver404:
         return False
 
@@ -103,6 +119,8 @@ def serve(request: Incoming, path: str, as_django: Callable[[], HttpRequest]) ->
         response = _answer(request, path, as_django)
     except Exception as exc:  # the boundary of a request, as Django draws it
         response = response_for_exception(as_django(), exc)
+    if response.status_code >= 500:
+        _thread.connection_checked_at = 0.0
     metrics.answered(response.status_code)
     return response, [
         ("X-Request-Id", request_id),
@@ -111,6 +129,14 @@ def serve(request: Incoming, path: str, as_django: Callable[[], HttpRequest]) ->
         *_SECURITY,
         *quota_headers(request.META),
     ]
+
+
+def check_connection(path: str) -> None:
+    """What Django does around each request, for a bare view at `path`: let go of a connection that cannot be used."""
+    now = time.monotonic()
+    if now - _thread.connection_checked_at >= _match_at(path).func.checks_connection_every:  # type: ignore[attr-defined]
+        connection.close_if_unusable_or_obsolete()
+        _thread.connection_checked_at = now
 
 
 def bind_request_id(meta: dict[str, Any]) -> str:
@@ -127,13 +153,17 @@ def _answer(request: Incoming, path: str, as_django: Callable[[], HttpRequest]) 
     if path.startswith(_REST) and "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
         return problem_response(411, "Send the body with a Content-Length; bodies in chunks are not accepted.")
     response: HttpResponse
-    if hasattr(match.func, "is_bare"):
+    if _is_bare(match.func):
         response = match.func(request, **match.kwargs)
         return response
     django_request = as_django()
     django_request.resolver_match = match
     response = match.func(django_request, *match.args, **match.kwargs)
     return response.render() if isinstance(response, SimpleTemplateResponse) else response
+
+
+def _is_bare(view: Callable[..., Any]) -> bool:
+    return hasattr(view, "checks_connection_every")
 
 
 @lru_cache(_MOST_HOSTS)

@@ -16,6 +16,8 @@ def find_plan(model: str, version: str = "", *aliases: object) -> VersionPlan:
 
     `aliases` are what was given in different places, None where nothing was. Raises NotFound and InvalidInput.
     """
+    if not version and aliases == (None,) * len(aliases) and is_slug(model):
+        return find_version(model)
     given = {alias for alias in aliases if alias is not None and _is_alias(alias)}
     if len(given) + bool(version) > 1:
         raise InvalidInput("Ask for one version or one alias, not for several of them.")

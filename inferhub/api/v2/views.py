@@ -10,7 +10,7 @@ from inferhub.api.authentication import authenticate, check_scope
 from inferhub.api.health import states_of_parts
 from inferhub.api.metrics import Called, metrics
 from inferhub.api.problems import reason_of
-from inferhub.api.serving import Incoming, bare
+from inferhub.api.serving import SELDOM, Incoming, bare
 from inferhub.api.v2 import documents
 from inferhub.api.v2.body import HEADER_LENGTH, parameters_of, read_body, split_body
 from inferhub.api.v2.endpoint import Endpoint, OpenEndpoint, json_response
@@ -77,9 +77,11 @@ class ConfigView(Endpoint):
         return json_response(documents.config_document(find_plan(name, version, request.GET.get("alias"))))
 
 
-@bare
-def infer_view(request: Incoming, name: str, version: str = "") -> HttpResponse:
+def _infer_view(request: Incoming, name: str, version: str = "") -> HttpResponse:
     return _InferCall().answer(request, name, version)
+
+
+infer_view = bare(_infer_view, checks_connection_every=SELDOM)
 
 
 class _InferCall:
