@@ -2,10 +2,10 @@
 
     make bench NAME=serving
 
-A LightGBM regression of 200 trees with 31 leaves and 20 features; another row in every request; 32 connections of wrk on
-the same cores. The hub runs as `inferhub up` runs it, with its embedded servers, and asks for an API key; the peers ask
-for none. MLServer runs in one process (`parallel_workers: 0`, the best it has for a small model) with the quicker of its
-own LightGBM runtime and one of ONNX Runtime; FastAPI in as many processes as the hub. They take turns for several
+A LightGBM regression of 200 trees with 31 leaves and 20 features; another row in every request; 32 connections of wrk
+on the same cores. The hub runs as `inferhub up` runs it, with its embedded servers, and asks for an API key; the peers
+ask for none. MLServer runs in one process (`parallel_workers: 0`, the best for a small model) with the quicker of
+its own LightGBM runtime and one of ONNX Runtime; FastAPI in as many processes as the hub. They take turns for several
 rounds, and the medians count: what else the machine does hits all of them alike.
 
 The peers' environment is made by `make bench-peers`; wrk comes from the system (`apt-get install wrk`).
