@@ -21,11 +21,17 @@ PREDICT: dict[str, Any] = {
             "minItems": 1,
             "maxItems": 10_000,
         },
+        "columns": {
+            "type": "object",
+            "description": "The rows in their other form: input name to the list of its values, one for each row.",
+            "additionalProperties": {"type": "array", "minItems": 1, "maxItems": 10_000},
+            "minProperties": 1,
+        },
         "alias": _SLUG | {"description": "Which version; champion where nothing is said."},
         "version": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1, "description": "A fixed version instead."},
         "parameters": {"type": "object", "description": "Inputs that belong to the whole call, such as k."},
     },
-    "required": ["rows"],
+    "oneOf": [{"required": ["rows"]}, {"required": ["columns"]}],
     "not": {"required": ["alias", "version"]},
     "additionalProperties": False,
 }

@@ -17,7 +17,7 @@ from inferhub.api.json import dump_json, read_json
 from inferhub.api.metrics import Called, metrics
 from inferhub.api.problems import FORESEEN, MEDIA_TYPE, problem, problem_answer, problem_of, reason_of
 from inferhub.api.serving import SELDOM, Incoming, bare
-from inferhub.errors import NotFound, error_from_dict
+from inferhub.errors import Conflict, InvalidInput, ModelFailed, NotFound, error_from_dict
 from inferhub.jobs.calls import run_call
 from inferhub.jobs.deferred import defer_call
 from inferhub.jobs.models import DeferredCall, State
@@ -76,6 +76,10 @@ class _CallView(APIView):
         return _Call(self.kind, self.scope, self.body, name).answer(request)
 
 
+# A call says so only once it has found the model, scenario or workflow: names that callers make up are not counted.
+_OF_WHAT_IS_THERE = (InvalidInput, ModelFailed, Conflict)
+
+
 class _Call:
     """One call, timed and counted. What it asked is counted by name and version once those are known to exist."""
 
@@ -89,7 +93,9 @@ class _Call:
             answer = self._answer(request)
         except FORESEEN as exc:
             answer = problem_answer(exc)
-            metrics.failed(self._called, reason_of(answer.status_code), self._watch)
+            is_known = "parse" in self._watch.stages and isinstance(exc, _OF_WHAT_IS_THERE)
+            called = Called(call=self._kind, name=self._name) if is_known else self._called
+            metrics.failed(called, reason_of(answer.status_code), self._watch)
         else:
             metrics.succeeded(self._called, self._watch)
         if self._watch.stages:

@@ -91,6 +91,7 @@ class Metrics:
         self._tallies: dict[Called, Tally] = {}
         self._answers: dict[int, int] = {}
         self._writer: threading.Thread | None = None
+        self._written = b""
 
     def succeeded(self, called: Called, watch: Stopwatch) -> None:
         with self._lock:
@@ -150,16 +151,22 @@ class Metrics:
 
     def _write_for_ever(self) -> None:
         path = metrics_folder() / f"{os.getpid()}-{time.time_ns()}.json"
-        written = b""
         while True:
-            snapshot = self.snapshot()
-            if snapshot != written:
-                try:
-                    _replace(path, snapshot)
-                    written = snapshot
-                except OSError as exc:
-                    log.warning("metrics cannot be written", path=str(path), why=exc.strerror)
+            try:
+                self.write(path)
+            except OSError as exc:
+                log.warning("metrics cannot be written", path=str(path), why=exc.strerror)
             time.sleep(_SECONDS)
+
+    def write(self, path: Path) -> None:
+        """Put the snapshot in the place of the one before, if it has changed."""
+        snapshot = self.snapshot()
+        if snapshot != self._written:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            draft = path.with_suffix(".draft")
+            draft.write_bytes(snapshot)
+            draft.replace(path)
+            self._written = snapshot
 
 
 def metrics_folder() -> Path:
@@ -170,13 +177,6 @@ def metrics_folder() -> Path:
 def read_snapshots() -> list[Mapping[str, Any]]:
     """What the processes of this home wrote last."""
     return [orjson.loads(path.read_bytes()) for path in sorted(metrics_folder().glob("*.json"))]
-
-
-def _replace(path: Path, data: bytes) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
-    draft.write_bytes(data)
-    draft.replace(path)
 
 
 metrics = Metrics()

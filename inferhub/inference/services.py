@@ -10,7 +10,7 @@ from inferhub.inference.prediction import Prediction
 from inferhub.registry.queries import VersionPlan, find_version
 from inferhub.registry.storage import read_artifact
 from inferhub.runtime.pool import SessionPool
-from inferhub.runtime.rows import feeds_from_rows, rows_from_outputs
+from inferhub.runtime.rows import Columns, feeds_from_rows, rows_from_outputs
 from inferhub.runtime.session import LoadedModel
 from inferhub.runtime.signature import Feeds
 from inferhub.runtime.tensors import check_output
@@ -21,7 +21,7 @@ _pool = SessionPool(settings.CONFIG.session_pool_bytes)
 def predict(
     *,
     model: str,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any]] | Columns,
     alias: str = "champion",
     version: int | None = None,
     parameters: Mapping[str, Any] | None = None,
@@ -35,7 +35,7 @@ def predict(
 
 
 def predict_with(
-    plan: VersionPlan, *, rows: Sequence[Mapping[str, Any]], parameters: Mapping[str, Any] | None = None
+    plan: VersionPlan, *, rows: Sequence[Mapping[str, Any]] | Columns, parameters: Mapping[str, Any] | None = None
 ) -> Prediction:
     """The same, with the version at hand."""
     feeds = feeds_from_rows(plan.signature, rows, parameters or {})
