@@ -17,7 +17,7 @@ from inferhub.api.json import dump_json, read_json
 from inferhub.api.metrics import Called, metrics
 from inferhub.api.problems import FORESEEN, MEDIA_TYPE, problem, problem_answer, problem_of, reason_of
 from inferhub.api.serving import SELDOM, Incoming, bare
-from inferhub.errors import Conflict, InvalidInput, ModelFailed, NotFound, error_from_dict
+from inferhub.errors import Conflict, FieldError, InvalidInput, ModelFailed, NotFound, error_from_dict
 from inferhub.jobs.calls import run_call
 from inferhub.jobs.deferred import defer_call
 from inferhub.jobs.models import DeferredCall, State
@@ -109,6 +109,8 @@ class _Call:
             return _not_allowed(request.META["REQUEST_METHOD"])
         body = read_json(request)
         self._body.check(body)
+        if self._kind == "decide":
+            body = _with_request_id(body, request.META.get("HTTP_IDEMPOTENCY_KEY", ""))
         self._watch.lap("parse")
         if _prefers_async(request.META.get("HTTP_PREFER", "")):
             call = defer_call(kind=self._kind, target=self._name, body=body, actor=caller.actor)
@@ -189,6 +191,18 @@ class DeferredCallView(APIView):
         if call.state in (State.QUEUED, State.RUNNING):
             response["Retry-After"] = "1"
         return response
+
+
+def _with_request_id(body: dict[str, Any], key: str) -> dict[str, Any]:
+    """The header Idempotency-Key is another place for the request id of a decision. Raises InvalidInput."""
+    key = key.strip('"')
+    if not key:
+        return body
+    if body.get("request_id", key) != key:
+        raise InvalidInput(errors=[FieldError(pointer="/request_id", expected="the Idempotency-Key", got="another id")])
+    body = body | {"request_id": key}
+    bodies.DECIDE_BODY.check(body)
+    return body
 
 
 def _prefers_async(prefer: str) -> bool:

@@ -19,6 +19,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import SimpleTemplateResponse
 from django.urls import Resolver404, ResolverMatch, resolve
 
+from inferhub.api.conditional import with_etag
 from inferhub.api.metrics import metrics
 from inferhub.api.problems import problem_response
 from inferhub.api.quotas import quota_headers
@@ -159,7 +160,8 @@ def _answer(request: Incoming, path: str, as_django: Callable[[], HttpRequest]) 
     django_request = as_django()
     django_request.resolver_match = match
     response = match.func(django_request, *match.args, **match.kwargs)
-    return response.render() if isinstance(response, SimpleTemplateResponse) else response
+    response = response.render() if isinstance(response, SimpleTemplateResponse) else response
+    return with_etag(request.META, response) if path.startswith(_REST) else response
 
 
 def _is_bare(view: Callable[..., Any]) -> bool:
