@@ -15,6 +15,7 @@ from inferhub.errors import NotPermitted
 CHALLENGE = 'Bearer realm="inferhub"'
 """What an answer 401 says in WWW-Authenticate."""
 
+_KNOWN = "inferhub.caller"
 _HOW = "Send an API key in the header Authorization: Bearer ihk_..."
 
 
@@ -23,6 +24,9 @@ def authenticate(meta: dict[str, Any]) -> Caller:
 
     Raises NotAuthenticated (none), AuthenticationFailed and QuotaExceeded.
     """
+    known: Caller | None = meta.get(_KNOWN)
+    if known is not None:
+        return known
     header: str | None = meta.get("HTTP_AUTHORIZATION")
     if header is None:
         raise NotAuthenticated(f"This address needs an API key. {_HOW}")
@@ -35,6 +39,7 @@ def authenticate(meta: dict[str, Any]) -> Caller:
         raise AuthenticationFailed("The API key is unknown, revoked or expired.")
     if caller.requests_per_minute is not None:
         take_from_quota(meta, caller.key_id, caller.requests_per_minute)
+    meta[_KNOWN] = caller
     return caller
 
 

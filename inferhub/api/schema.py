@@ -25,6 +25,15 @@ _WITH_BODY = {
     "502": "The model gave no usable answer.",
 }
 
+_READ_ONLY = frozenset({"predict", "recommend"})
+_IDEMPOTENCY_KEY = {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "schema": {"type": "string"},
+    "description": "A name of your own for this write: sent again within a day, it is not done again but answered as "
+    "it was before. Of a decision it is the request id.",
+}
+
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "inferhub.api.authentication.ApiKeyAuthentication"
@@ -46,6 +55,8 @@ def add_problem_answers(result: dict[str, Any], generator: Any, request: Any, pu
             if "requestBody" in operation:
                 operation["requestBody"]["required"] = True
                 problems |= _WITH_BODY
+                if operation["operationId"] not in _READ_ONLY:
+                    operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
             for status, description in problems.items():
                 operation["responses"].setdefault(status, {"description": description, "content": _PROBLEM})
     return result

@@ -20,6 +20,7 @@ from django.template.response import SimpleTemplateResponse
 from django.urls import Resolver404, ResolverMatch, resolve
 
 from inferhub.api.conditional import with_etag
+from inferhub.api.idempotency import once
 from inferhub.api.metrics import metrics
 from inferhub.api.problems import problem_response
 from inferhub.api.quotas import quota_headers
@@ -159,9 +160,15 @@ def _answer(request: Incoming, path: str, as_django: Callable[[], HttpRequest]) 
         return response
     django_request = as_django()
     django_request.resolver_match = match
-    response = match.func(django_request, *match.args, **match.kwargs)
-    response = response.render() if isinstance(response, SimpleTemplateResponse) else response
-    return with_etag(request.META, response) if path.startswith(_REST) else response
+    if not path.startswith(_REST):
+        response = match.func(django_request, *match.args, **match.kwargs)
+        return response
+    response = once(django_request, lambda: _rendered(match.func(django_request, *match.args, **match.kwargs)))
+    return with_etag(request.META, response)
+
+
+def _rendered(response: HttpResponse) -> HttpResponse:
+    return response.render() if isinstance(response, SimpleTemplateResponse) else response
 
 
 def _is_bare(view: Callable[..., Any]) -> bool:

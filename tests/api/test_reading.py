@@ -1,7 +1,16 @@
 """Lists that can be narrowed, reads that say whether anything changed, and two versions side by side."""
 
-import pytest
+from datetime import timedelta
 
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from inferhub.accounts.models import ApiKey, RepeatableWrite
+from inferhub.accounts.repeats import begin_write
+from inferhub.accounts.services import create_api_key
+from inferhub.errors import Conflict
+from inferhub.jobs.models import Job
 from inferhub.registry.models import ModelVersion, RegisteredModel
 from inferhub.registry.services import register_version
 from tests.hub_fixtures import ACTOR, Api
@@ -96,3 +105,50 @@ def test_an_idempotency_key_is_the_request_id_of_a_decision(api: Api, workflow: 
     assert (made.json()["request_id"], again.json()["decision_id"]) == ("k-1", made.json()["decision_id"])
     other = api.post("workflows/orders/decisions", {"input": ORDER, "request_id": "k-2"}, Idempotency_Key="k-1")
     assert other.json()["errors"][0]["pointer"] == "/request_id"
+
+
+def test_a_write_that_is_sent_again_is_done_once(api: Api, scenario: str) -> None:
+    body = {"kind": "bulk-recommendations", "scenario": "home-page"}
+    first, again = (api.post("jobs", body, Idempotency_Key="j-1") for _ in range(2))
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert (again.content, again["Location"]) == (first.content, first["Location"])
+    assert (again["Idempotent-Replayed"], first.get("Idempotent-Replayed")) == ("true", None)
+    assert Job.objects.count() == 1
+    assert api.post("jobs", body, Idempotency_Key="j-2").status_code == 409
+    other = api.post("jobs", body | {"scenario": "other"}, Idempotency_Key="j-1")
+    assert (other.status_code, other.json()["errors"][0]["pointer"]) == (422, "/Idempotency-Key")
+
+
+def test_a_write_that_failed_can_be_tried_again_under_its_key(api: Api, price_model: ModelVersion) -> None:
+    for version, status in ((9, 404), (1, 200)):
+        headers = {"Authorization": f"Bearer {api.secret}", "Idempotency-Key": "move"}
+        body = {"version": version, "reason": "x"}
+        address = "/api/v1/models/price-model/aliases/second"
+        assert Client().put(address, body, content_type="application/json", headers=headers).status_code == status
+
+
+def test_a_write_in_progress_is_a_conflict_until_it_must_be_lost(api: Api) -> None:
+    key_id = ApiKey.objects.get().pk
+    write, _ = begin_write(key_id=key_id, name="w", fingerprint="f")
+    with pytest.raises(Conflict, match="being answered now"):
+        begin_write(key_id=key_id, name="w", fingerprint="f")
+    RepeatableWrite.objects.update(started_at=timezone.now() - timedelta(minutes=5))
+    assert begin_write(key_id=key_id, name="w", fingerprint="f") == (write, None)
+
+
+def test_what_was_kept_for_a_day_is_forgotten(api: Api) -> None:
+    key_id = ApiKey.objects.get().pk
+    begin_write(key_id=key_id, name="w", fingerprint="f")
+    RepeatableWrite.objects.update(started_at=timezone.now() - timedelta(days=2))
+    assert begin_write(key_id=key_id, name="w", fingerprint="other")[1] is None
+
+
+@pytest.mark.parametrize("name", ["", '""', "x" * 201, "a\tb"])
+def test_an_idempotency_key_of_another_form_is_refused(api: Api, name: str) -> None:
+    assert api.post("jobs", {}, Idempotency_Key=name).json()["errors"][0]["pointer"] == "/Idempotency-Key"
+
+
+def test_another_api_key_has_idempotency_keys_of_its_own(api: Api) -> None:
+    other = create_api_key(name="other", scopes=["run-jobs"], actor=ACTOR)[0]
+    for key in (ApiKey.objects.exclude(pk=other.pk).get(), other):
+        assert begin_write(key_id=key.pk, name="w", fingerprint="f")[1] is None
