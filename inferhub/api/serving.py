@@ -163,7 +163,12 @@ def _answer(request: Incoming, path: str, as_django: Callable[[], HttpRequest]) 
     if not path.startswith(_REST):
         response = match.func(django_request, *match.args, **match.kwargs)
         return response
-    response = once(django_request, lambda: _rendered(match.func(django_request, *match.args, **match.kwargs)))
+
+    def answer() -> HttpResponse:
+        return _rendered(match.func(django_request, *match.args, **match.kwargs))
+
+    has_method = hasattr(getattr(match.func, "cls", None), str(django_request.method).lower())
+    response = once(django_request, answer) if has_method else answer()
     return with_etag(request.META, response)
 
 

@@ -1,4 +1,4 @@
-"""Lists that can be narrowed, reads that say whether anything changed, and two versions side by side."""
+"""Lists that can be narrowed, reads that say whether anything changed, writes that may be sent again."""
 
 from datetime import timedelta
 
