@@ -68,6 +68,16 @@ class TooLarge(InferhubError):
     """The input exceeds a limit; the message names the limit."""
 
 
+class QuotaExceeded(InferhubError):
+    """The caller has had what it may have for now; `retry_after_seconds` says when there is more."""
+
+    is_permanent = False
+
+    def __init__(self, message: str = "", *, retry_after_seconds: int = 60) -> None:
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(message)
+
+
 class ModelFailed(InferhubError):
     """The model could not produce a usable answer from a valid input."""
 

@@ -49,9 +49,11 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "inferhub.api.middleware.health_first",
+    "inferhub.api.middleware.machines_first",
+    # What follows is for people.
+    "inferhub.api.middleware.request_context",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "inferhub.api.middleware.request_context",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -3,9 +3,12 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 
+from inferhub.api.exposition import metrics_view
+
 urlpatterns = [
     path("api/", include("inferhub.api.urls")),
     re_path(r"^v2(?:/|$)", include("inferhub.api.v2.urls")),
+    path("metrics", metrics_view),
     path("", admin.site.urls),
 ]
 handler500 = "inferhub.api.errors.server_error"

@@ -41,6 +41,9 @@ class ApiKey(models.Model):
         help_text="The person who made it, and who therefore cannot approve what it asks for.",
     )
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
+    requests_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, help_text="More are refused until the minute is over. Empty: as many as it likes."
+    )
     revoked_at = models.DateTimeField(null=True, editable=False)
     last_used_at = models.DateTimeField(null=True, editable=False)
 
@@ -51,3 +54,21 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix})"
+
+
+class RepeatableWrite(models.Model):
+    """A write that a key made under an Idempotency-Key, and the answer that the same write gets again for a day."""
+
+    api_key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="+")
+    name = models.CharField(max_length=200, help_text="The Idempotency-Key.")
+    fingerprint = models.CharField(max_length=64, help_text="sha256 of method, address and body.")
+    started_at = models.DateTimeField()
+    status = models.PositiveSmallIntegerField(null=True, help_text="HTTP status of the answer; empty: not done yet.")
+    headers = models.JSONField(default=dict)
+    content = models.BinaryField(default=bytes)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["api_key", "name"], name="one_write_per_idempotency_key")]
+
+    def __str__(self) -> str:
+        return self.name

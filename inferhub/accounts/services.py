@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from django.db import transaction
 from django.utils import timezone
@@ -13,9 +14,12 @@ from django.utils import timezone
 from inferhub.accounts.models import ApiKey, Scope, User
 from inferhub.audit.services import record_event
 from inferhub.errors import Conflict, FieldError, InvalidInput
+from inferhub.lib.describe import describe
 from inferhub.lib.snapshots import Snapshots
 
 _PREFIX = "ihk"
+_MOST_PER_MINUTE = 1_000_000
+_MOST_SECRETS = 4096
 _USE_RECORDED_EVERY = timedelta(minutes=1)
 
 
@@ -29,6 +33,7 @@ class Caller:
     scopes: frozenset[str]
     digest: str
     expires_at: datetime | None
+    requests_per_minute: int | None
 
     @property
     def actor(self) -> str:
@@ -40,17 +45,27 @@ class Caller:
 
 
 def create_api_key(
-    *, name: str, scopes: Sequence[str], actor: str, expires_at: datetime | None = None
+    *,
+    name: str,
+    scopes: Sequence[str],
+    actor: str,
+    expires_at: datetime | None = None,
+    requests_per_minute: int | None = None,
 ) -> tuple[ApiKey, str]:
     """Make a key; the second value is the whole secret, to be shown once. Raises InvalidInput.
 
     It belongs to the person who makes it, and to nobody else: whoever sees a secret could otherwise act, and approve,
     in another's name. A key made by a command belongs to nobody.
+
+    `requests_per_minute` is the key's quota, None for none.
     """
     unknown = sorted(set(scopes) - set(Scope.values))
     if unknown or not scopes:
         expected = f"one or more of {', '.join(Scope.values)}"
         raise InvalidInput(errors=[FieldError(pointer="/scopes", expected=expected, got=", ".join(unknown) or "none")])
+    if requests_per_minute is not None and not 1 <= requests_per_minute <= _MOST_PER_MINUTE:
+        expected, got = f"a whole number from 1 to {_MOST_PER_MINUTE}", describe(requests_per_minute)
+        raise InvalidInput(errors=[FieldError(pointer="/requests_per_minute", expected=expected, got=got)])
     prefix = secrets.token_hex(4)
     secret = f"{_PREFIX}_{prefix}_{secrets.token_urlsafe(32)}"
     with transaction.atomic():
@@ -62,10 +77,10 @@ def create_api_key(
             created_by=actor,
             owner=person_behind(actor),
             expires_at=expires_at,
+            requests_per_minute=requests_per_minute,
         )
-        record_event(
-            "api_key.created", actor=actor, subject=f"api-key:{prefix}", details={"name": name, "scopes": key.scopes}
-        )
+        details = {"name": name, "scopes": key.scopes, "requests_per_minute": requests_per_minute}
+        record_event("api_key.created", actor=actor, subject=f"api-key:{prefix}", details=details)
     return key, secret
 
 
@@ -88,13 +103,20 @@ def person_behind(actor: str) -> User | None:
 
 def find_caller(secret: str) -> Caller | None:
     """The caller that `secret` belongs to, or None where it is unknown, revoked or expired."""
-    parts = secret.split("_", 2)
-    if len(parts) != 3 or parts[0] != _PREFIX or len(parts[1]) > 12 or not parts[1].isalnum():
-        return None
-    caller = _callers.get(parts[1])
-    if caller is None or not hmac.compare_digest(caller.digest, _digest(secret)):
+    prefix, digest = _prefix_and_digest(secret)
+    caller = _callers.get(prefix) if prefix else None
+    if caller is None or not hmac.compare_digest(caller.digest, digest):
         return None
     return None if caller.expires_at and caller.expires_at <= timezone.now() else caller
+
+
+@lru_cache(_MOST_SECRETS)
+def _prefix_and_digest(secret: str) -> tuple[str, str]:
+    """What a key is found by and compared by; no prefix where `secret` does not have the form of a key."""
+    parts = secret.split("_", 2)
+    if len(parts) != 3 or parts[0] != _PREFIX or len(parts[1]) > 12 or not parts[1].isalnum():
+        return "", ""
+    return parts[1], _digest(secret)
 
 
 def _read_caller(prefix: str) -> Caller | None:
@@ -111,6 +133,7 @@ def _read_caller(prefix: str) -> Caller | None:
         scopes=frozenset(key.scopes),
         digest=key.digest,
         expires_at=key.expires_at,
+        requests_per_minute=key.requests_per_minute,
     )
 
 

@@ -21,6 +21,12 @@ PREDICT: dict[str, Any] = {
             "minItems": 1,
             "maxItems": 10_000,
         },
+        "columns": {
+            "type": "object",
+            "description": "The rows in their other form: input name to the list of its values, one for each row.",
+            "additionalProperties": {"type": "array", "minItems": 1, "maxItems": 10_000},
+            "minProperties": 1,
+        },
         "alias": _SLUG | {"description": "Which version; champion where nothing is said."},
         "version": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1, "description": "A fixed version instead."},
         "parameters": {"type": "object", "description": "Inputs that belong to the whole call, such as k."},
@@ -41,7 +47,7 @@ PREDICT: dict[str, Any] = {
             "description": "How long the model may wait and run; the server's own limit holds in any case.",
         },
     },
-    "required": ["rows"],
+    "oneOf": [{"required": ["rows"]}, {"required": ["columns"]}],
     "not": {"required": ["alias", "version"]},
     "additionalProperties": False,
 }

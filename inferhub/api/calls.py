@@ -1,8 +1,10 @@
 """The three calls of retail systems: predict, recommend, decide."""
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, TypeVar
 
+from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -10,15 +12,19 @@ from rest_framework.views import APIView
 
 from inferhub.accounts.models import Scope
 from inferhub.api import answers, bodies
-from inferhub.api.authentication import caller_of
-from inferhub.api.problems import problem_of
-from inferhub.errors import NotFound, error_from_dict
+from inferhub.api.authentication import authenticate, caller_of, check_scope
+from inferhub.api.json import dump_json, read_json
+from inferhub.api.metrics import Called, metrics
+from inferhub.api.problems import FORESEEN, MEDIA_TYPE, problem, problem_answer, problem_of, reason_of
+from inferhub.api.serving import SELDOM, Incoming, bare
+from inferhub.errors import Conflict, FieldError, InvalidInput, ModelFailed, NotFound, error_from_dict
 from inferhub.jobs.calls import run_call
 from inferhub.jobs.deferred import defer_call
 from inferhub.jobs.models import DeferredCall, State
 from inferhub.lib.schema import Schema
+from inferhub.lib.stopwatch import Stopwatch, server_timing
 
-_View = TypeVar("_View", bound=Callable[..., Response])
+_View = TypeVar("_View", bound=Callable[..., HttpResponse])
 _PREFER = OpenApiParameter(
     "Prefer",
     str,
@@ -46,46 +52,120 @@ def _documented(
 
 
 class _CallView(APIView):
-    """Check the body, then run the call at once or leave it to a worker."""
+    """Check the body, then run the call at once or leave it to a worker.
+
+    The REST framework documents it; requests go past the framework, which would take longer than the call itself.
+    """
 
     kind: str
-    scope: str
+    scope: Scope
     body: Schema
+    checks_connection_every = 0.0
 
-    def _answer(self, request: Request, name: str) -> Response:
-        body: Any = request.data
-        self.body.check(body)
-        caller = caller_of(request)
-        if _prefers_async(request):
-            call = defer_call(kind=self.kind, target=name, body=body, actor=caller.actor)
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponse]:  # type: ignore[override]
+        documented = super().as_view(**initkwargs)
+
+        @wraps(documented)
+        def view(request: Incoming, name: str) -> HttpResponse:
+            return cls().answer(request, name)
+
+        return bare(view, checks_connection_every=cls.checks_connection_every)
+
+    def answer(self, request: Incoming, name: str) -> HttpResponse:
+        return _Call(self.kind, self.scope, self.body, name).answer(request)
+
+
+# A call says so only once it has found the model, scenario or workflow: names that callers make up are not counted.
+_OF_WHAT_IS_THERE = (InvalidInput, ModelFailed, Conflict)
+
+
+class _Call:
+    """One call, timed and counted. What it asked is counted by name and version once those are known to exist."""
+
+    def __init__(self, kind: str, scope: Scope, body: Schema, name: str) -> None:
+        self._kind, self._scope, self._body, self._name = kind, scope, body, name
+        self._called = Called(call=kind)
+        self._watch = Stopwatch()
+
+    def answer(self, request: Incoming) -> HttpResponse:
+        try:
+            answer = self._answer(request)
+        except FORESEEN as exc:
+            answer = problem_answer(exc)
+            is_known = "parse" in self._watch.stages and isinstance(exc, _OF_WHAT_IS_THERE)
+            called = Called(call=self._kind, name=self._name) if is_known else self._called
+            metrics.failed(called, reason_of(answer.status_code), self._watch)
+        else:
+            metrics.succeeded(self._called, self._watch)
+        if self._watch.stages:
+            answer.headers["Server-Timing"] = server_timing(self._watch.stages)
+        return answer
+
+    def _answer(self, request: Incoming) -> HttpResponse:
+        caller = authenticate(request.META)
+        check_scope(caller, {self._scope})
+        if request.META["REQUEST_METHOD"] != "POST":
+            return _not_allowed(request.META["REQUEST_METHOD"])
+        body = read_json(request)
+        self._body.check(body)
+        if self._kind == "decide":
+            body = _with_request_id(body, request.META.get("HTTP_IDEMPOTENCY_KEY", ""))
+        self._watch.lap("parse")
+        if _prefers_async(request.META.get("HTTP_PREFER", "")):
+            call = defer_call(kind=self._kind, target=self._name, body=body, actor=caller.actor)
             return _accepted(request, call)
-        answer = run_call(self.kind, name, body, caller.actor)
-        is_new = self.kind == "decide" and not answer["is_repeat"]
-        return Response(answer, status=201 if is_new else 200)
+        answer = run_call(self._kind, self._name, body, caller.actor)
+        self._watch.lap("run")
+        self._note_run(answer)
+        is_new = self._kind == "decide" and not answer["is_repeat"]
+        return HttpResponse(dump_json(answer), status=201 if is_new else 200, content_type="application/json")
+
+    def _note_run(self, answer: dict[str, Any]) -> None:
+        """Put the stages that the call tells of in the place of their sum."""
+        run = self._watch.stages.pop("run")
+        told = _STAGES[self._kind](answer)
+        self._watch.stages |= told
+        self._watch.stages["other"] = max(0.0, run - sum(told.values()))
+        version = answer["workflow_version" if self._kind == "decide" else "version"]
+        self._called = Called(call=self._kind, name=self._name, version=str(version))
+
+
+def _decision_stages(answer: dict[str, Any]) -> dict[str, float]:
+    """None where the decision was made by an earlier request."""
+    return {} if answer["is_repeat"] else {name: ms / 1000 for name, ms in answer["timings_ms"].items()}
+
+
+_STAGES: dict[str, Callable[[dict[str, Any]], dict[str, float]]] = {
+    "predict": lambda answer: {"model": answer["duration_ms"] / 1000},
+    "recommend": lambda _: {},
+    "decide": _decision_stages,
+}
 
 
 class PredictView(_CallView):
     kind, scope, body = "predict", Scope.PREDICT, bodies.PREDICT_BODY
+    checks_connection_every = SELDOM
 
     @_documented("predict", "Predict with a registered model", bodies.PREDICT, answers.PREDICTION)
-    def post(self, request: Request, name: str) -> Response:
-        return self._answer(request, name)
+    def post(self, request: Incoming, name: str) -> HttpResponse:
+        return self.answer(request, name)
 
 
 class RecommendView(_CallView):
     kind, scope, body = "recommend", Scope.RECOMMEND, bodies.RECOMMEND_BODY
 
     @_documented("recommend", "Recommend items for a user or a history", bodies.RECOMMEND, answers.RECOMMENDATION)
-    def post(self, request: Request, name: str) -> Response:
-        return self._answer(request, name)
+    def post(self, request: Incoming, name: str) -> HttpResponse:
+        return self.answer(request, name)
 
 
 class DecideView(_CallView):
     kind, scope, body = "decide", Scope.DECIDE, bodies.DECIDE_BODY
 
     @_documented("decide", "Decide by a workflow", bodies.DECIDE, answers.DECISION, created=True)
-    def post(self, request: Request, name: str) -> Response:
-        return self._answer(request, name)
+    def post(self, request: Incoming, name: str) -> HttpResponse:
+        return self.answer(request, name)
 
 
 class DeferredCallView(APIView):
@@ -113,20 +193,41 @@ class DeferredCallView(APIView):
         return response
 
 
-def _prefers_async(request: Request) -> bool:
+def _with_request_id(body: dict[str, Any], key: str) -> dict[str, Any]:
+    """The header Idempotency-Key is another place for the request id of a decision. Raises InvalidInput."""
+    key = key.strip('"')
+    if not key:
+        return body
+    if body.get("request_id", key) != key:
+        raise InvalidInput(errors=[FieldError(pointer="/request_id", expected="the Idempotency-Key", got="another id")])
+    body = body | {"request_id": key}
+    bodies.DECIDE_BODY.check(body)
+    return body
+
+
+def _prefers_async(prefer: str) -> bool:
     """RFC 7240: a list of preferences, of which others may be ignored."""
-    preferences = [part.split(";")[0].strip().lower() for part in request.headers.get("Prefer", "").split(",")]
+    preferences = [part.split(";")[0].strip().lower() for part in prefer.split(",")]
     return "respond-async" in preferences
 
 
-def _accepted(request: Request, call: DeferredCall) -> Response:
-    body = _deferred(request, call)
-    return Response(
-        body, status=202, headers={"Location": body["url"], "Preference-Applied": "respond-async", "Retry-After": "1"}
+def _not_allowed(method: str) -> HttpResponse:
+    response = HttpResponse(
+        dump_json(problem(405, f"{method} is not a method of this address; it has POST.")),
+        status=405,
+        content_type=MEDIA_TYPE,
     )
+    response["Allow"] = "POST"
+    return response
 
 
-def _deferred(request: Request, call: DeferredCall) -> dict[str, Any]:
+def _accepted(request: Incoming, call: DeferredCall) -> HttpResponse:
+    body = _deferred(request, call)
+    headers = {"Location": body["url"], "Preference-Applied": "respond-async", "Retry-After": "1"}
+    return HttpResponse(dump_json(body), status=202, content_type="application/json", headers=headers)
+
+
+def _deferred(request: Incoming | Request, call: DeferredCall) -> dict[str, Any]:
     failure = problem_of(error_from_dict(call.problem)) if call.problem else None
     return {
         "call_id": str(call.pk),

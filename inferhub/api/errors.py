@@ -12,7 +12,7 @@ _INTERNAL = "Something went wrong inside; the server's log has the details."
 
 @csrf_exempt
 def not_found(request: HttpRequest) -> HttpResponse:
-    return problem_response(request, 404, f"There is nothing at {request.path[:200]}; see /api/docs.")
+    return problem_response(404, f"There is nothing at {request.path[:200]}; see /api/docs.")
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -23,7 +23,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_oip(request):
         return error_response(400, "The request is malformed.")
     if _is_api(request):
-        return problem_response(request, 400, "The request is malformed.")
+        return problem_response(400, "The request is malformed.")
     return defaults.bad_request(request, exception)
 
 
@@ -31,7 +31,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if _is_oip(request):
         return error_response(500, _INTERNAL)
     if _is_api(request):
-        return problem_response(request, 500, _INTERNAL)
+        return problem_response(500, _INTERNAL)
     return defaults.server_error(request)
 
 

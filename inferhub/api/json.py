@@ -5,34 +5,56 @@ from typing import Any
 
 import orjson
 from django.conf import settings
+from rest_framework.exceptions import NotAcceptable, UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 
+from inferhub.api.serving import Incoming
 from inferhub.errors import FieldError, InvalidInput, Malformed, TooLarge
 
+_MEDIA_TYPE = "application/json"
+_ACCEPTED = frozenset({"", "*/*", "application/*", _MEDIA_TYPE})
 _MOST_LEVELS = 64
 
 
 class JsonParser(BaseParser):
     """RFC 8259 JSON: no NaN, no lone surrogates, no NUL (which PostgreSQL cannot hold)."""
 
-    media_type = "application/json"
+    media_type = _MEDIA_TYPE
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
         limit = settings.CONFIG.max_body_bytes
-        body = stream.read(limit + 1)
-        if len(body) > limit:
-            raise TooLarge(f"The body has more than {limit} bytes, the limit of this server (INFERHUB_MAX_BODY_BYTES).")
-        return parse_json(body)
+        return parse_json(_within(stream.read(limit + 1), limit))
 
 
 class JsonRenderer(BaseRenderer):
-    media_type = "application/json"
+    media_type = _MEDIA_TYPE
     format = "json"
     charset = None
 
     def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
-        return b"" if data is None else orjson.dumps(data, default=str)
+        return b"" if data is None else dump_json(data)
+
+
+def dump_json(value: Any) -> bytes:
+    return orjson.dumps(value, default=str)
+
+
+def read_json(request: Incoming) -> Any:
+    """The body of a request to a bare view, as the REST framework would read it: an empty one is an empty object.
+
+    Raises NotAcceptable, UnsupportedMediaType, TooLarge, Malformed and InvalidInput.
+    """
+    meta = request.META
+    if not any(part.split(";")[0].strip() in _ACCEPTED for part in meta.get("HTTP_ACCEPT", "").split(",")):
+        raise NotAcceptable
+    limit = settings.CONFIG.max_body_bytes
+    body = _within(request.read(limit + 1), limit)
+    if not body:
+        return {}
+    if meta.get("CONTENT_TYPE", "").split(";")[0].strip().lower() != _MEDIA_TYPE:
+        raise UnsupportedMediaType(meta.get("CONTENT_TYPE", ""))
+    return parse_json(body)
 
 
 def parse_json(body: bytes) -> Any:
@@ -42,8 +64,16 @@ def parse_json(body: bytes) -> Any:
     except orjson.JSONDecodeError as exc:
         where = f"{exc.msg} at line {exc.lineno} column {exc.colno}" if body else "an empty body"
         raise Malformed(errors=[FieldError(pointer="", expected="a JSON text", got=where)]) from exc
-    _check_values(value)
+    # A text without the escape holds no U+0000, and one of few brackets is not deep: most need not be walked through.
+    if b"\\u0000" in body or body.count(b"[") + body.count(b"{") > _MOST_LEVELS:
+        _check_values(value)
     return value
+
+
+def _within(body: bytes, limit: int) -> bytes:
+    if len(body) > limit:
+        raise TooLarge(f"The body has more than {limit} bytes, the limit of this server (INFERHUB_MAX_BODY_BYTES).")
+    return body
 
 
 def _check_values(value: Any) -> None:

@@ -1,19 +1,18 @@
-"""What every request carries: an id, in its answer, in each log line and in the audit log."""
+"""What comes before Django's own middlewares."""
 
-import re
 from collections.abc import Callable
 
-import structlog
 from django.http import HttpRequest, HttpResponse
 
 from inferhub.api.health import healthz, readyz
-from inferhub.lib.ids import uuid7
+from inferhub.api.serving import bind_request_id, is_for_machines, serve
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
 
 _PROBES = {"/healthz": healthz, "/readyz": readyz}
-_USABLE = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 
 
-def health_first(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+def health_first(get_response: GetResponse) -> GetResponse:
     """Answer probes before anything looks at the name they came by: a container is asked by its address."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
@@ -23,14 +22,30 @@ def health_first(get_response: Callable[[HttpRequest], HttpResponse]) -> Callabl
     return middleware
 
 
-def request_context(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Take the caller's X-Request-Id where it is usable, else make one."""
+def machines_first(get_response: GetResponse) -> GetResponse:
+    """REST and the Open Inference Protocol go from here straight to their views.
+
+    They know API keys and no cookies, so that sessions, forgery tokens and messages, which follow in the list of
+    middlewares, are nothing to them but time.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        given = request.headers.get("X-Request-Id", "")
-        request_id = given if _USABLE.fullmatch(given) else str(uuid7())
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        path = request.path_info
+        if not is_for_machines(path):
+            return get_response(request)
+        response, headers = serve(request, path, lambda: request)
+        for name, value in headers:
+            response.headers[name] = f"{response[name]}, {value}" if name in response else value
+        return response
+
+    return middleware
+
+
+def request_context(get_response: GetResponse) -> GetResponse:
+    """What `serve` does for machines: a request id in the answer, in each log line and in the audit log."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        request_id = bind_request_id(request.META)
         response = get_response(request)
         response["X-Request-Id"] = request_id
         return response

@@ -7,11 +7,11 @@ import orjson
 import structlog
 from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from rest_framework import exceptions
-from rest_framework.response import Response
 
 from inferhub import errors
+from inferhub.api.authentication import CHALLENGE
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +23,7 @@ _STATUS: dict[type[Exception], int] = {
     errors.Conflict: 409,
     errors.NotPermitted: 403,
     errors.TooLarge: 413,
+    errors.QuotaExceeded: 429,
     errors.ModelFailed: 502,
     errors.Unavailable: 503,
     errors.TimedOut: 504,
@@ -31,6 +32,9 @@ _STATUS: dict[type[Exception], int] = {
     OperationalError: 503,
     InterfaceError: 503,
 }
+FORESEEN: tuple[type[Exception], ...] = (*_STATUS, exceptions.APIException)
+"""Errors that have a status of their own."""
+
 _TYPES = {
     400: "malformed-request",
     401: "not-authenticated",
@@ -39,6 +43,7 @@ _TYPES = {
     405: "method-not-allowed",
     406: "not-acceptable",
     409: "conflict",
+    411: "length-required",
     413: "too-large",
     415: "unsupported-media-type",
     422: "invalid-input",
@@ -53,7 +58,7 @@ _TYPES = {
 def problem(status: int, detail: str, *, fields: tuple[errors.FieldError, ...] = ()) -> dict[str, Any]:
     """The body of a problem answer."""
     body: dict[str, Any] = {
-        "type": f"urn:inferhub:problem:{_TYPES.get(status, 'error')}",
+        "type": f"urn:inferhub:problem:{reason_of(status)}",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
@@ -76,26 +81,38 @@ def problem_of(error: Exception) -> dict[str, Any]:
     return problem(status, str(error) or "There is nothing here.", fields=getattr(error, "errors", ()))
 
 
-def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Django REST framework's hook. What nobody foresaw becomes a 500 without inner details."""
+def problem_answer(error: Exception) -> HttpResponse:
+    """The answer to one of `FORESEEN`."""
     if isinstance(error, exceptions.APIException):
         body = problem(error.status_code, _api_detail(error))
-    elif isinstance(error, tuple(_STATUS)):
-        body = problem_of(error)
     else:
-        log.exception("unforeseen error", path=context["request"].path)
-        body = problem(500, "Something went wrong inside; the server's log has the details under this request id.")
-    response = Response(body, status=body["status"], content_type=MEDIA_TYPE)
-    if isinstance(error, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
-        response["WWW-Authenticate"] = error.auth_header  # type: ignore[union-attr]
-    if isinstance(error, exceptions.MethodNotAllowed):
-        response["Allow"] = ", ".join(context["view"].allowed_methods)
-    if body["status"] == 503:
+        body = problem_of(error)
+    response = HttpResponse(orjson.dumps(body), status=body["status"], content_type=MEDIA_TYPE)
+    if body["status"] == 401:
+        response["WWW-Authenticate"] = CHALLENGE
+    if body["status"] in (429, 503):
         response["Retry-After"] = str(getattr(error, "retry_after_seconds", 1))
     return response
 
 
-def problem_response(request: HttpRequest, status: int, detail: str) -> HttpResponse:
+def reason_of(status: int) -> str:
+    """The short name of a problem, by its HTTP status."""
+    return _TYPES.get(status, "error")
+
+
+def handle_exception(error: Exception, context: dict[str, Any]) -> HttpResponse:
+    """Django REST framework's hook. What nobody foresaw becomes a 500 without inner details."""
+    if not isinstance(error, FORESEEN):
+        log.exception("unforeseen error", path=context["request"].path)
+        detail = "Something went wrong inside; the server's log has the details under this request id."
+        return problem_response(500, detail)
+    response = problem_answer(error)
+    if isinstance(error, exceptions.MethodNotAllowed):
+        response["Allow"] = ", ".join(context["view"].allowed_methods)
+    return response
+
+
+def problem_response(status: int, detail: str) -> HttpResponse:
     """A problem answer outside of the REST views."""
     return HttpResponse(orjson.dumps(problem(status, detail)), status=status, content_type=MEDIA_TYPE)
 

@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 from inferhub.accounts.models import Scope
 from inferhub.api import answers, bodies
 from inferhub.api.authentication import caller_of
+from inferhub.api.filtering import Filter, narrowed, time_filters
 from inferhub.api.pagination import NewestFirst
 from inferhub.approvals.models import ChangeRequest, ChangeState
 from inferhub.approvals.services import find_change, review_change
@@ -19,11 +20,11 @@ from inferhub.decisions.models import Workflow
 from inferhub.errors import FieldError, InvalidInput, NotFound
 from inferhub.jobs.bulk import start_bulk_job
 from inferhub.jobs.calls import decision_answer, decisions_with_names
-from inferhub.jobs.models import Job
+from inferhub.jobs.models import Job, State
 from inferhub.lib.describe import describe, listed, pointer
 from inferhub.recommendations.queries import find_stored
 from inferhub.registry.comparison import compare_versions
-from inferhub.registry.models import Alias, ModelVersion, RegisteredModel, VersionState
+from inferhub.registry.models import Alias, ModelVersion, RegisteredModel, Task, VersionState
 
 _CURSOR = [
     OpenApiParameter("cursor", str, description="From `next` or `previous` of a page."),
@@ -39,15 +40,46 @@ def _page_answers(entry: dict[str, Any]) -> dict[int, OpenApiResponse]:
     return _answers(answers.page_of(entry))
 
 
-def _page(view: APIView, rows: QuerySet[Any], show: Any, *, filters: Iterable[str] = ()) -> Response:
-    known = ["cursor", "page_size", *filters]
+def _page(view: APIView, rows: QuerySet[Any], show: Any, *, filters: Iterable[Filter] = ()) -> Response:
+    known = ["cursor", "page_size", *(one.name for one in filters)]
     unknown = [name for name in view.request.query_params if name not in known]
     if unknown:
         expected = f"one of {listed(known)}"
         raise InvalidInput(errors=[FieldError(pointer=pointer(n), expected=expected, got=describe(n)) for n in unknown])
     pages = NewestFirst()
-    found = pages.paginate_queryset(rows, view.request, view=view)
+    found = pages.paginate_queryset(narrowed(view.request, rows, filters), view.request, view=view)
     return pages.get_paginated_response([show(row) for row in found or []])
+
+
+_MODEL_FILTERS = (
+    Filter(name="task", lookup="task", meaning="Only models for this task.", choices=Task.values),
+    Filter(name="tag", lookup="tags__contains", meaning="Only models with this tag.", is_list=True),
+    Filter(name="name_prefix", lookup="name__startswith", meaning="Only models whose name begins so."),
+)
+_VERSION_FILTERS = (
+    Filter(name="state", lookup="state", meaning="Only versions in this state.", choices=VersionState.values),
+    *time_filters("created_at", "made"),
+)
+_CHANGE_FILTERS = (
+    Filter(name="state", lookup="state", meaning="Only those in this state.", choices=ChangeState.values),
+    Filter(name="kind", lookup="kind", meaning="Only those of this kind, such as alias.move."),
+    Filter(name="subject", lookup="subject", meaning="Only those about this, such as model:price@champion."),
+)
+_DECISION_FILTERS = (
+    Filter(name="workflow", lookup="workflow__name", meaning="Only decisions of this workflow."),
+    Filter(name="outcome", lookup="outcome", meaning="Only decisions with this outcome."),
+    Filter(name="subject", lookup="subject", meaning="Only decisions about this subject."),
+    *time_filters("created_at", "made"),
+)
+_JOB_FILTERS = (
+    Filter(name="state", lookup="state", meaning="Only jobs in this state.", choices=State.values),
+    Filter(name="scenario", lookup="scenario__name", meaning="Only jobs of this scenario."),
+    *time_filters("created_at", "asked for"),
+)
+
+
+def _parameters(filters: Iterable[Filter] = ()) -> list[OpenApiParameter]:
+    return [*_CURSOR, *(one.parameter for one in filters)]
 
 
 class ModelsView(APIView):
@@ -56,11 +88,11 @@ class ModelsView(APIView):
     @extend_schema(
         operation_id="list_models",
         summary="List the registered models",
-        parameters=_CURSOR,
+        parameters=_parameters(_MODEL_FILTERS),
         responses=_page_answers(answers.MODEL),
     )
     def get(self, request: Request) -> Response:
-        return _page(self, _models(), show_model)
+        return _page(self, _models(), show_model, filters=_MODEL_FILTERS)
 
 
 class ModelView(APIView):
@@ -77,12 +109,12 @@ class ModelVersionsView(APIView):
     @extend_schema(
         operation_id="list_model_versions",
         summary="List the versions of a model",
-        parameters=_CURSOR,
+        parameters=_parameters(_VERSION_FILTERS),
         responses=_page_answers(answers.MODEL_VERSION),
     )
     def get(self, request: Request, name: str) -> Response:
         versions = find_model(name).versions.select_related("model").prefetch_related("aliases")
-        return _page(self, versions, show_model_version)
+        return _page(self, versions, show_model_version, filters=_VERSION_FILTERS)
 
 
 class ModelVersionView(APIView):
@@ -122,23 +154,11 @@ class ChangesView(APIView):
     @extend_schema(
         operation_id="list_changes",
         summary="List the change requests",
-        parameters=[
-            *_CURSOR,
-            OpenApiParameter("state", {"enum": ChangeState.values}, description="Only those in this state."),
-            OpenApiParameter("kind", str, description="Only those of this kind, such as alias.move."),
-            OpenApiParameter("subject", str, description="Only those about this, such as model:price@champion."),
-        ],
+        parameters=_parameters(_CHANGE_FILTERS),
         responses=_page_answers(answers.CHANGE),
     )
     def get(self, request: Request) -> Response:
-        filters = ("state", "kind", "subject")
-        given = {key: request.query_params.get(key, "").replace("\x00", "") for key in filters}
-        wanted = {key: value for key, value in given.items() if value}
-        state = request.query_params.get("state")
-        if state is not None and state not in ChangeState.values:
-            expected = f"one of {listed(ChangeState.values)}"
-            raise InvalidInput(errors=[FieldError(pointer="/state", expected=expected, got=describe(state))])
-        return _page(self, ChangeRequest.objects.filter(**wanted), show_change, filters=filters)
+        return _page(self, ChangeRequest.objects.all(), show_change, filters=_CHANGE_FILTERS)
 
 
 class ChangeView(APIView):
@@ -184,19 +204,11 @@ class DecisionsView(APIView):
     @extend_schema(
         operation_id="list_decisions",
         summary="List the decisions",
-        parameters=[
-            *_CURSOR,
-            OpenApiParameter("workflow", str, description="Only decisions of this workflow."),
-            OpenApiParameter("outcome", str, description="Only decisions with this outcome."),
-            OpenApiParameter("subject", str, description="Only decisions about this subject."),
-        ],
+        parameters=_parameters(_DECISION_FILTERS),
         responses=_page_answers(answers.DECISION),
     )
     def get(self, request: Request) -> Response:
-        filters = {"workflow": "workflow__name", "outcome": "outcome", "subject": "subject"}
-        given = {key: request.query_params.get(key, "") for key in filters}
-        wanted = {filters[key]: value.replace("\x00", "") for key, value in given.items() if value}
-        return _page(self, decisions_with_names().filter(**wanted), _decision, filters=filters)
+        return _page(self, decisions_with_names(), _decision, filters=_DECISION_FILTERS)
 
 
 class DecisionView(APIView):
@@ -241,10 +253,13 @@ class JobsView(APIView):
     scopes = {"POST": Scope.RUN_JOBS}
 
     @extend_schema(
-        operation_id="list_jobs", summary="List the jobs", parameters=_CURSOR, responses=_page_answers(answers.JOB)
+        operation_id="list_jobs",
+        summary="List the jobs",
+        parameters=_parameters(_JOB_FILTERS),
+        responses=_page_answers(answers.JOB),
     )
     def get(self, request: Request) -> Response:
-        return _page(self, Job.objects.select_related("scenario"), _job)
+        return _page(self, Job.objects.select_related("scenario"), _job, filters=_JOB_FILTERS)
 
     @extend_schema(
         operation_id="start_job",

@@ -14,13 +14,24 @@ _ALWAYS = {
     "404": "There is no such thing.",
     "422": "A field is not as expected; `errors` names it.",
     "406": "Only application/json can be answered.",
+    "429": "The API key's quota of this minute is used up; `Retry-After` says when there is more.",
     "503": "A part does not answer now. Try again.",
 }
 _WITH_BODY = {
     "409": "The present state does not allow it.",
+    "411": "The body comes in chunks, without a length.",
     "413": "The body is too large.",
     "415": "The body is not application/json.",
     "502": "The model gave no usable answer.",
+}
+
+_READ_ONLY = frozenset({"predict", "recommend"})
+_IDEMPOTENCY_KEY = {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "schema": {"type": "string"},
+    "description": "A name of your own for this write: sent again within a day, it is not done again but answered as "
+    "it was before. Of a decision it is the request id.",
 }
 
 
@@ -37,11 +48,15 @@ def add_problem_answers(result: dict[str, Any], generator: Any, request: Any, pu
     components = result.setdefault("components", {})
     components.setdefault("schemas", {})["Problem"] = answers.PROBLEM
     for methods in result["paths"].values():
-        for operation in methods.values():
+        for method, operation in methods.items():
+            if method == "get":
+                operation["responses"]["304"] = {"description": "As the ETag in If-None-Match says it was."}
             problems = dict(_ALWAYS)
             if "requestBody" in operation:
                 operation["requestBody"]["required"] = True
                 problems |= _WITH_BODY
+                if operation["operationId"] not in _READ_ONLY:
+                    operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
             for status, description in problems.items():
                 operation["responses"].setdefault(status, {"description": description, "content": _PROBLEM})
     return result

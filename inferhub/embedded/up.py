@@ -3,6 +3,7 @@
 import errno
 import http.client
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -52,6 +53,7 @@ def supervised_hub(config: Config, *, purpose: str, report: Report | None = None
         try:
             with Supervisor(records_folder(config), report or PrefixedOutput(sys.stdout)) as supervisor:
                 check_port(config)
+                shutil.rmtree(config.home / "metrics", ignore_errors=True)  # counts of web processes that are gone
                 start_servers(config, supervisor)
                 yield supervisor
         except KeyboardInterrupt:

@@ -18,7 +18,7 @@ from inferhub.runtime.deadline import Deadline
 from inferhub.runtime.explain import check_row_count, name_after
 from inferhub.runtime.gate import Gate
 from inferhub.runtime.pool import SessionPool
-from inferhub.runtime.rows import JsonRow
+from inferhub.runtime.rows import Columns, JsonRow
 from inferhub.runtime.session import LoadedModel
 from inferhub.runtime.signature import Feeds
 from inferhub.runtime.tensors import check_output
@@ -32,7 +32,7 @@ _gate = Gate(runs=settings.CONFIG.predict_runs, queue=settings.CONFIG.predict_qu
 def predict(
     *,
     model: str,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any]] | Columns,
     alias: str = CHAMPION,
     version: int | None = None,
     parameters: Mapping[str, Any] | None = None,
@@ -56,7 +56,7 @@ def predict(
 def predict_by(
     choice: Choice,
     *,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any]] | Columns,
     parameters: Mapping[str, Any] | None = None,
     timeout_ms: int | None = None,
     explain: bool = False,
@@ -76,7 +76,7 @@ def predict_by(
 def predict_with(
     plan: VersionPlan,
     *,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any]] | Columns,
     parameters: Mapping[str, Any] | None = None,
     timeout_ms: int | None = None,
     explain: bool = False,
@@ -189,3 +189,13 @@ def _read(plan: VersionPlan) -> bytes:
     """The artifact, when something is about to be loaded: the time to say what must not leave for it."""
     _pool.pin(find_champion_digests())
     return read_artifact(plan.digest)
+
+
+def loaded_models() -> int:
+    """How many models this process holds in memory now."""
+    return len(_pool.digests)
+
+
+def model_loads() -> int:
+    """How often this process has loaded a model."""
+    return _pool.loads

@@ -9,6 +9,7 @@ from inferhub.decisions.models import Decision
 from inferhub.decisions.services import decide
 from inferhub.inference.services import predict
 from inferhub.recommendations.services import recommend
+from inferhub.runtime.rows import Columns
 
 Answer = dict[str, Any]
 
@@ -51,7 +52,7 @@ def decisions_with_names() -> QuerySet[Decision]:
 def _predict(model: str, body: dict[str, Any], _actor: str) -> Answer:
     answer = predict(
         model=model,
-        rows=body["rows"],
+        rows=Columns(values=body["columns"]) if "columns" in body else body["rows"],
         alias=body.get("alias", "champion"),
         version=body.get("version"),
         parameters=body.get("parameters"),

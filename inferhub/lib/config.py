@@ -47,6 +47,7 @@ VARIABLES = (
     Variable("INFERHUB_PREDICT_QUEUE", "32", "predictions that may wait for their turn in one process; others get 503"),
     Variable("INFERHUB_KEEP_CALLS_DAYS", "30", "days that the answers of deferred calls are kept"),
     Variable("INFERHUB_KEEP_COMPARISONS_DAYS", "30", "days that comparisons with the shadow of an alias are kept"),
+    Variable("INFERHUB_METRICS_ACCESS", "key", "who may read /metrics: key (scope read), or loopback as well"),
     Variable("INFERHUB_LOG_FORMAT", "console", "console or json"),
 )
 _DEFAULTS = {variable.name: variable.default for variable in VARIABLES}
@@ -97,6 +98,7 @@ class Config:
     predict_runs: int
     predict_queue: int
     keep_calls_days: int
+    metrics_access: str
     log_format: str
 
 
@@ -127,6 +129,7 @@ def read_config(environ: Mapping[str, str] | None = None) -> Config:
         predict_queue=_whole_number(values, "INFERHUB_PREDICT_QUEUE", low=0, high=4096),
         keep_calls_days=_whole_number(values, "INFERHUB_KEEP_CALLS_DAYS", low=1, high=36500),
         keep_comparisons_days=_whole_number(values, "INFERHUB_KEEP_COMPARISONS_DAYS", low=1, high=3650),
+        metrics_access=_one_of(values, "INFERHUB_METRICS_ACCESS", ("key", "loopback")),
         log_format=_one_of(values, "INFERHUB_LOG_FORMAT", ("console", "json")),
     )
 

@@ -16,12 +16,19 @@ from typing import Any
 from inferhub.lib.describe import shorten
 from inferhub.lib.schema import Schema
 
+_LARGEST = 2**53  # PostgreSQL gives larger floats back as whole numbers, which JSON here does not hold
+
 DOCUMENT: dict[str, Any] = {
     "type": "object",
     "properties": {
         "certificate": {"type": "boolean", "description": "A parity report must be there."},
         "golden": {"type": "boolean", "description": "Golden rows must be there."},
-        "max_latency_ms": {"type": "number", "exclusiveMinimum": 0, "description": "One run, as it was measured here."},
+        "max_latency_ms": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "maximum": _LARGEST,
+            "description": "One run, as it was measured here.",
+        },
         "max_memory_bytes": {"type": "integer", "minimum": 1, "maximum": 2**53},
         "metrics": {
             "type": "array",
@@ -32,7 +39,12 @@ DOCUMENT: dict[str, Any] = {
                 "properties": {
                     "name": {"type": "string", "minLength": 1, "maxLength": 200},
                     "better": {"enum": ["higher", "lower"]},
-                    "tolerance": {"type": "number", "minimum": 0, "description": "How much worse is still as good."},
+                    "tolerance": {
+                        "type": "number",
+                        "minimum": 0,
+                        "maximum": _LARGEST,
+                        "description": "How much worse is still as good.",
+                    },
                 },
                 "required": ["name", "better"],
                 "additionalProperties": False,

@@ -51,8 +51,8 @@ def _floats(spec: TensorSpec, cells: Sequence[object], kinds: set[type]) -> Arra
 
 
 def _are_in_range(cells: Sequence[Any], largest: float) -> bool:
-    """For a few numbers quicker than the same over an array; NaN is not in range."""
-    return all(-largest <= cell <= largest for cell in cells)
+    """For a few numbers quicker than the same over an array; NaN is not in range, and makes the sum NaN."""
+    return -largest <= min(cells) and max(cells) <= largest and not math.isnan(sum(cells))
 
 
 def _fits_integer(spec: TensorSpec, cells: Sequence[object]) -> bool:

@@ -118,6 +118,7 @@ class SessionPool:
         return model, size
 
     def _keep(self, digest: str, model: LoadedModel, size: int) -> None:
+        self.loads += 1
         self._models[digest] = model
         self._sizes[digest] = size
         self._used_bytes += size
@@ -134,6 +135,7 @@ class SessionPool:
 
     def reset(self) -> None:
         """Start empty, with locks that nobody holds."""
+        self.loads = 0
         self._lock = threading.Lock()
         self._models: OrderedDict[str, LoadedModel] = OrderedDict()
         self._sizes: dict[str, int] = {}

@@ -1,5 +1,7 @@
 """Rows of JSON to tensors and back: the border at which loosely typed requests become what the model declared.
 
+Columns hold the same values the other way round: by input name, a list of the values of all rows.
+
 A row is an object keyed by input name. An input of shape [N] or [N, 1] takes one value per row, [N, D] a list of D
 values, deeper shapes nested lists. Lists of strings may differ in length where the dimension is free: short ones are
 filled up with `""`. Optional inputs stand in every row (a value per row) or among the parameters (the whole tensor).
@@ -9,6 +11,7 @@ signature marks `allows_nan`: a model that does not know missing values would an
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -22,25 +25,44 @@ from inferhub.runtime.signature import Array, Feeds, Signature, TensorSpec, shap
 
 JsonRow = dict[str, Any]
 _Pointer = Callable[[tuple[int, ...]], str]
+_Place = Callable[[str], _Pointer]
 
 _MOST_ERRORS = 20
 _MOST_CELLS = 4_000_000  # of one input: padding must not turn a small request into gigabytes
 
 
-def feeds_from_rows(signature: Signature, rows: object, parameters: Mapping[str, object] | None = None) -> Feeds:
-    """Tensors for `signature` from JSON rows (a list of objects) and parameters (whole tensors as nested lists).
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Columns:
+    """Rows in their other form: by input name, one list of the values of all rows. May stand wherever rows may."""
 
-    Raises InvalidInput whose errors point at each bad value (`/rows/3/price`, `/parameters/k`), at most 20 of them.
+    values: Mapping[str, list[Any]]
+
+    def __len__(self) -> int:
+        """The number of rows."""
+        return len(next(iter(self.values.values()), ()))
+
+
+def feeds_from_rows(signature: Signature, rows: object, parameters: Mapping[str, object] | None = None) -> Feeds:
+    """Tensors for `signature` from JSON rows (a list of objects, or `Columns`) and parameters (whole tensors).
+
+    Raises InvalidInput whose errors point at each bad value (`/rows/3/price`, `/columns/price/3`, `/parameters/k`), at
+    most 20 of them.
     """
     given = parameters or {}
     errors = _ErrorList()
-    checked = _check_rows(signature, rows, given, errors)
+    inputs = {spec.name: spec for spec in signature.inputs}
+    for name in given.keys() - inputs.keys():
+        errors.add(pointer("parameters", name), f"one of the inputs {listed(inputs)}", "an unknown key")
+    if isinstance(rows, Columns):
+        columns, place = _check_columns(inputs, rows, given, errors), _column_place
+    else:
+        columns, place = _check_rows(inputs, rows, given, errors), _row_place
     feeds: Feeds = {}
     for spec in signature.inputs:
         if spec.name in given:
             feeds[spec.name] = _parameter(spec, given[spec.name], errors)
-        elif checked and spec.name in checked[0]:
-            feeds[spec.name] = _column(spec, [row[spec.name] for row in checked], errors)
+        elif spec.name in columns:
+            feeds[spec.name] = _column(spec, columns[spec.name], place(spec.name), errors)
     errors.raise_any()
     return feeds
 
@@ -75,26 +97,57 @@ class _ErrorList:
             raise InvalidInput(errors=self.errors)
 
 
+def _row_place(name: str) -> _Pointer:
+    return lambda at: pointer("rows", at[0], name, *at[1:])
+
+
+def _column_place(name: str) -> _Pointer:
+    return lambda at: pointer("columns", name, *at)
+
+
 def _check_rows(
-    signature: Signature, rows: object, parameters: Mapping[str, object], errors: _ErrorList
-) -> list[JsonRow]:
-    """The rows where every one of them has exactly the keys that it must have, else an empty list and errors."""
+    inputs: Mapping[str, TensorSpec], rows: object, parameters: Mapping[str, object], errors: _ErrorList
+) -> Mapping[str, list[Any]]:
+    """The columns of the rows where every row has exactly the keys that it must have, else none and errors."""
     if not isinstance(rows, list) or not rows:
         errors.add("/rows", "a list of at least one row", describe(rows))
-        return []
-    inputs = {spec.name: spec for spec in signature.inputs}
-    for name in parameters.keys() - inputs.keys():
-        errors.add(pointer("parameters", name), f"one of the inputs {listed(inputs)}", "an unknown key")
-    first = rows[0] if isinstance(rows[0], dict) else {}
-    wanted = {
-        name: spec
-        for name, spec in inputs.items()
-        if name not in parameters and (not spec.is_optional or name in first)
-    }
+        return {}
+    wanted = _wanted(inputs, rows[0] if isinstance(rows[0], dict) else {}, parameters)
     bad = [index for index, row in enumerate(rows) if not isinstance(row, dict) or row.keys() != wanted.keys()]
     for index in bad[:_MOST_ERRORS]:
         _key_errors(rows[index], index, wanted, parameters, errors)
-    return [] if bad else rows
+    return {} if bad else {name: [row[name] for row in rows] for name in wanted}
+
+
+def _check_columns(
+    inputs: Mapping[str, TensorSpec], columns: Columns, parameters: Mapping[str, object], errors: _ErrorList
+) -> Mapping[str, list[Any]]:
+    """The columns where they are those that must be and of one length, else none and errors."""
+    given = columns.values
+    wanted = _wanted(inputs, given, parameters)
+    for name in wanted.keys() - given.keys():
+        errors.add(pointer("columns", name), f"a list of values ({_expected_value(wanted[name])} a row)", "nothing")
+    for name in given.keys() - wanted.keys():
+        got = "the key again, it is a parameter already" if name in parameters else "an unknown key"
+        errors.add(pointer("columns", name), f"one of {listed(wanted)}", got)
+    for name, values in given.items():
+        if not isinstance(values, list) or len(values) != len(columns):
+            got = f"{len(values)} values" if isinstance(values, list) else describe(values)
+            errors.add(pointer("columns", name), f"{len(columns)} values, as many as in the first column", got)
+    if not len(columns):
+        errors.add("/columns", "at least one row", "none")
+    return {} if errors.errors else given
+
+
+def _wanted(
+    inputs: Mapping[str, TensorSpec], given: Mapping[str, object], parameters: Mapping[str, object]
+) -> dict[str, TensorSpec]:
+    """What rows must hold: every input that is no parameter, and of the optional ones those that are there."""
+    return {
+        name: spec
+        for name, spec in inputs.items()
+        if name not in parameters and (not spec.is_optional or name in given)
+    }
 
 
 def _key_errors(
@@ -117,8 +170,8 @@ def _expected_value(spec: TensorSpec) -> str:
     return f"a list {shape_text(spec.shape[1:])} of {spec.datatype}"
 
 
-def _column(spec: TensorSpec, values: list[object], errors: _ErrorList) -> Array:
-    """One input of all rows."""
+def _column(spec: TensorSpec, values: list[Any], place: _Pointer, errors: _ErrorList) -> Array:
+    """One input of all rows; `place` points at one of its values."""
     if not spec.shape:
         errors.add(pointer("parameters", spec.name), "the input here: it has one value for all rows", "it in the rows")
         return np.empty(0)
@@ -131,7 +184,7 @@ def _column(spec: TensorSpec, values: list[object], errors: _ErrorList) -> Array
     if spec.shape[1:] == (1,):
         values = [value if type(value) is list else [value] for value in values]
     free_rows = (None, *spec.shape[1:])
-    return _tensor(spec, free_rows, values, lambda at: pointer("rows", at[0], spec.name, *at[1:]), errors)
+    return _tensor(spec, free_rows, values, place, errors)
 
 
 def _parameter(spec: TensorSpec, value: object, errors: _ErrorList) -> Array:

@@ -20,6 +20,7 @@ from inferhub.runtime.signature import Array, TensorSpec, shape_text
 
 Shape = tuple[int, ...]
 _LENGTH_BYTES = 4
+_FEW = 16
 
 
 def read_shape(spec: TensorSpec, given: object, *, place: str, max_bytes: int) -> Shape:
@@ -98,7 +99,11 @@ def is_usable(spec: TensorSpec, array: Array, *, infinite: bool) -> bool:
     >>> is_usable(spec, np.array([1, np.nan], np.float32), infinite=False)
     True
     """
-    if not spec.is_float or (spec.allows_nan and infinite) or np.isfinite(array).all():
+    if not spec.is_float or (spec.allows_nan and infinite):
+        return True
+    # Of a few numbers, Python's own check is quicker than an array of answers.
+    is_finite = all(map(math.isfinite, array.ravel().tolist())) if array.size <= _FEW else np.isfinite(array).all()
+    if is_finite:
         return True
     return spec.allows_nan and not np.isinf(array).any()
 

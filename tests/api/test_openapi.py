@@ -8,6 +8,7 @@ import schemathesis
 from django.conf import settings as django_settings
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from hypothesis import HealthCheck, settings
@@ -69,8 +70,9 @@ def test_the_documentation_page_needs_nothing_from_outside() -> None:
 
 
 @pytest.fixture
-def _one_transaction(db: None) -> Iterator[None]:
+def _one_transaction(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Requests that come by WSGI leave the test's connection open, as those of Django's test client do."""
+    monkeypatch.setattr(BaseDatabaseWrapper, "close_if_unusable_or_obsolete", lambda _: None)
     signals = (request_started, request_finished)
     for signal in signals:
         signal.disconnect(close_old_connections)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from inferhub.errors import InvalidInput, ModelFailed
 from inferhub.runtime.cells import problem, to_array
-from inferhub.runtime.rows import feeds_from_rows, rows_from_outputs
+from inferhub.runtime.rows import Columns, feeds_from_rows, rows_from_outputs
 from inferhub.runtime.signature import NUMPY_TYPES, Signature, TensorSpec
 
 
@@ -239,3 +239,32 @@ def test_an_output_may_be_missing_where_the_signature_says_so() -> None:
 def test_an_output_with_another_number_of_rows_is_an_error() -> None:
     with pytest.raises(ModelFailed, match=r"'x' has the shape \[3\] for 2 rows"):
         rows_from_outputs(outputs_of(spec("x", "FP32", (None,))), {"x": np.zeros(3, np.float32)}, 2)
+
+
+def test_columns_are_the_same_rows_in_another_form() -> None:
+    model = signature(PRICE, COUNT, HISTORY, VECTOR)
+    rows = [
+        {"price": 1, "count": 2, "history": ["a"], "vector": [1, 2, 3]},
+        {"price": 2.5, "count": 3, "history": [], "vector": [4, 5, 6]},
+    ]
+    columns = Columns(values={name: [row[name] for row in rows] for name in rows[0]})
+    by_rows, by_columns = feeds_from_rows(model, rows), feeds_from_rows(model, columns)
+    assert len(columns) == 2
+    for name, array in by_rows.items():
+        assert array.dtype == by_columns[name].dtype
+        assert array.tolist() == by_columns[name].tolist()
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"price": [1, 2], "count": [1]}, [("/columns/count", "1 values")]),
+        ({"price": [1, 2]}, [("/columns/count", "nothing")]),
+        ({"price": [1], "count": [1], "size": [1]}, [("/columns/size", "an unknown key")]),
+        ({"price": [1, "2"], "count": [1, 2]}, [("/columns/price/1", "the string '2'")]),
+        ({"price": [1], "count": [1.5]}, [("/columns/count/0", "1.5")]),
+        ({"price": [], "count": []}, [("/columns", "none")]),
+    ],
+)
+def test_wrong_columns_are_pointed_at(columns: dict[str, Any], expected: list[tuple[str, str]]) -> None:
+    assert errors_of(signature(PRICE, COUNT), Columns(values=columns)) == expected

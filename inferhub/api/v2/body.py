@@ -5,8 +5,8 @@ import zlib
 from typing import Any
 
 import orjson
-from django.http import HttpRequest
 
+from inferhub.api.serving import Incoming
 from inferhub.api.v2.errors import Refusal
 from inferhub.errors import FieldError, InvalidInput, Malformed, TooLarge
 from inferhub.lib.describe import describe, shorten
@@ -16,17 +16,17 @@ _ZLIB_WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # deflate is the zlib
 _JSON_SHARE = 4  # parsed JSON takes up to 24 times its size, so that it may have a quarter of what raw tensors may have
 
 
-def read_body(request: HttpRequest, *, max_bytes: int) -> bytes:
+def read_body(request: Incoming, *, max_bytes: int) -> bytes:
     """The whole body, inflated. Raises TooLarge, Malformed, and Refusal for a form of transfer that is not served."""
     declared = request.META.get("CONTENT_LENGTH") or ""
-    if not declared and request.headers.get("Transfer-Encoding"):
+    if not declared and request.META.get("HTTP_TRANSFER_ENCODING"):
         raise Refusal(411, "Send the body with a Content-Length; bodies in chunks are not accepted.")
     if declared.isascii() and declared.isdecimal() and int(declared[:20]) > max_bytes:
         raise _too_large(max_bytes)
     body = request.read(max_bytes + 1)
     if len(body) > max_bytes:
         raise _too_large(max_bytes)
-    return _inflate(body, request.headers.get("Content-Encoding", "").strip().lower(), max_bytes)
+    return _inflate(body, request.META.get("HTTP_CONTENT_ENCODING", "").strip().lower(), max_bytes)
 
 
 def split_body(body: bytes, header_length: str | None, *, max_bytes: int) -> tuple[Any, memoryview]:

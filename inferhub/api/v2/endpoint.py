@@ -5,20 +5,13 @@ from typing import Any, ClassVar
 import orjson
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.utils.decorators import method_decorator
 from django.views import View
-from django.views.decorators.csrf import csrf_exempt
-from rest_framework.request import Request
 
 from inferhub.accounts.models import Scope
-from inferhub.api.authentication import ApiKeyAuthentication, caller_of
+from inferhub.api.authentication import authenticate, check_scope
 from inferhub.api.v2.errors import FORESEEN, error_response, response_to
-from inferhub.errors import NotPermitted
-
-_AUTHENTICATION = ApiKeyAuthentication()
 
 
-@method_decorator(csrf_exempt, name="dispatch")
 class Endpoint(View):
     """A view that needs an API key with one of `scopes`. A view that names none is closed to everybody."""
 
@@ -29,16 +22,10 @@ class Endpoint(View):
             self.check_caller(request)
             return super().dispatch(request, *args, **kwargs)
         except FORESEEN as exc:
-            response = response_to(exc)
-        if response.status_code == 401:
-            response["WWW-Authenticate"] = _AUTHENTICATION.authenticate_header(Request(request))
-        return response
+            return response_to(exc)
 
     def check_caller(self, request: HttpRequest) -> None:
-        caller = caller_of(Request(request, authenticators=[_AUTHENTICATION]))
-        if not self.scopes & caller.scopes:
-            needed = " or ".join(f"'{scope}'" for scope in sorted(self.scopes))
-            raise NotPermitted(f"The API key {caller.prefix} lacks the scope {needed}.")
+        check_scope(authenticate(request.META), self.scopes)
 
     def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         allowed = ", ".join(name.upper() for name in self.http_method_names if hasattr(self, name))

@@ -6,6 +6,7 @@ from django.http import HttpResponse, UnreadablePostError
 from rest_framework import exceptions
 
 from inferhub import errors
+from inferhub.api.authentication import CHALLENGE
 from inferhub.api.problems import problem_of
 
 
@@ -47,6 +48,8 @@ def response_to(error: Exception) -> HttpResponse:
     else:
         body = problem_of(error)
         response = error_response(body["status"], body["detail"])
+    if response.status_code == 401:
+        response["WWW-Authenticate"] = CHALLENGE
     if response.status_code == 503:
         response["Retry-After"] = str(getattr(error, "retry_after_seconds", 1))
     return response

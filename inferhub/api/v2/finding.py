@@ -26,6 +26,8 @@ def choose(model: str, version: str, aliases: tuple[object, ...], key: str) -> C
 
 
 def _asked(model: str, version: str, aliases: tuple[object, ...]) -> tuple[str, int | None]:
+    if not version and aliases == (None,) * len(aliases) and is_slug(model):
+        return CHAMPION, None
     given = {alias for alias in aliases if alias is not None and _is_alias(alias)}
     if len(given) + bool(version) > 1:
         raise InvalidInput("Ask for one version or one alias, not for several of them.")

@@ -43,7 +43,7 @@ def infer_answer(plan: VersionPlan, request_id: str, wanted: Sequence[AskedOutpu
 def compressed(response: HttpResponse, accept_encoding: str) -> HttpResponse:
     """The same answer, compressed as `accept_encoding` (RFC 9110, 12.5.3) prefers."""
     response["Vary"] = "Accept-Encoding"
-    encoding = preferred_encoding(accept_encoding)
+    encoding = preferred_encoding(accept_encoding) if accept_encoding else ""
     if encoding:
         packer = zlib.compressobj(_QUICK, zlib.DEFLATED, _ZLIB_WINDOWS[encoding])
         response.content = packer.compress(response.content) + packer.flush()

@@ -75,14 +75,14 @@ def read_infer_request(document: object, raw: memoryview) -> InferRequest:
     parameters = parameters_of(document)
     _refuse(parameters, "")
     message: dict[str, Any] = document if isinstance(document, dict) else {}
-    is_binary = _boolean(parameters, "binary_data_output", "", default=False)
+    is_binary = _boolean(parameters, "binary_data_output", "", default=False) if parameters else False
     message_id = _text(message.get("id", ""), "/id")
     return InferRequest(
         id=message_id,
         key=_text(parameters.get("key", ""), "/parameters/key") or message_id,
         alias=parameters.get("alias"),
         inputs=_inputs(message, raw),
-        outputs=tuple(_output(entry, place, is_binary) for entry, place in _entries(message, "outputs")),
+        outputs=tuple([_output(entry, place, is_binary) for entry, place in _entries(message, "outputs")]),
         is_binary=is_binary,
         timeout_ms=_timeout_ms(parameters),
     )
@@ -110,7 +110,7 @@ def _inputs(message: dict[str, Any], raw: memoryview) -> tuple[SentTensor, ...]:
 
 def _input(entry: dict[str, Any], place: str, raw: memoryview) -> tuple[SentTensor, memoryview]:
     """The tensor, and what is left of `raw` behind it."""
-    parameters = _parameters(entry, place)
+    parameters = _parameters(entry, place) if "parameters" in entry else {}
     own = None
     if "binary_data_size" in parameters:
         size = parameters["binary_data_size"]
@@ -152,14 +152,17 @@ def _array(specs: dict[str, TensorSpec], tensor: SentTensor, max_bytes: int) -> 
 
 def _entries(message: dict[str, Any], side: str) -> list[tuple[dict[str, Any], str]]:
     """The tensors of one side with their pointers; each is an object, and no name comes twice."""
-    entries: Any = message.get(side, [])
+    if side not in message:
+        return []
+    entries: Any = message[side]
     if not isinstance(entries, list):
         raise _wrong(pointer(side), "a list of tensors", describe(entries))
     for index, entry in enumerate(entries):
         if not isinstance(entry, dict):
             raise _wrong(pointer(side, index), "an object", describe(entry))
-    _no_repeats([entry.get("name") for entry in entries], side)
-    return [(entry, pointer(side, index)) for index, entry in enumerate(entries)]
+    if len(entries) > 1:
+        _no_repeats([entry.get("name") for entry in entries], side)
+    return [(entry, f"/{side}/{index}") for index, entry in enumerate(entries)]
 
 
 def _no_repeats(names: Sequence[object], side: str) -> None:
@@ -180,7 +183,7 @@ def _parameters(entry: dict[str, Any], place: str) -> dict[str, Any]:
 
 
 def _refuse(parameters: dict[str, Any], place: str) -> None:
-    for name, expected in _REFUSED.items():
+    for name, expected in _REFUSED.items() if parameters else ():
         if name in parameters:
             raise _wrong(f"{place}/parameters/{name}", expected, describe(parameters[name]))
 

@@ -15,13 +15,14 @@ def _of_model(end: str, view: type[View]) -> list[URLPattern]:
 _MISSING = views.MissingExtensionView.as_view()
 
 urlpatterns = [
+    path("models/<str:name>/infer", views.infer_view),
+    path("models/<str:name>/versions/<str:version>/infer", views.infer_view),
     path("", views.ServerView.as_view()),
     path("health/live", views.LiveView.as_view()),
     path("health/ready", views.ReadyView.as_view()),
     path("models/stats", views.StatisticsView.as_view()),
     *_of_model("", views.ModelView),
     *_of_model("/ready", views.ModelReadyView),
-    *_of_model("/infer", views.InferView),
     *_of_model("/config", views.ConfigView),
     *_of_model("/stats", views.StatisticsView),
     path("repository/index", views.RepositoryIndexView.as_view()),

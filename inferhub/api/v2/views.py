@@ -3,26 +3,32 @@
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 
 from inferhub.accounts.models import Scope
+from inferhub.api.authentication import authenticate, check_scope
 from inferhub.api.health import states_of_parts
+from inferhub.api.metrics import Called, metrics
+from inferhub.api.problems import reason_of
+from inferhub.api.serving import SELDOM, Incoming, bare
 from inferhub.api.v2 import documents
 from inferhub.api.v2.body import HEADER_LENGTH, parameters_of, read_body, split_body
-from inferhub.api.v2.counters import Counters, Key
 from inferhub.api.v2.endpoint import Endpoint, OpenEndpoint, json_response
-from inferhub.api.v2.errors import Refusal, error_response
+from inferhub.api.v2.errors import FORESEEN, Refusal, error_response, response_to
 from inferhub.api.v2.finding import choose, find_plan, versions_of
 from inferhub.api.v2.infer_answer import compressed, infer_answer
-from inferhub.api.v2.infer_request import InferRequest, read_infer_request
+from inferhub.api.v2.infer_request import read_infer_request
+from inferhub.api.v2.statistics import INFER, called, inferred, statistics_document
 from inferhub.errors import InvalidInput, Unavailable
-from inferhub.inference.routing import Choice
 from inferhub.inference.services import infer_by, is_loaded, load_model, unload
 from inferhub.lib.describe import shorten
+from inferhub.lib.stopwatch import Stopwatch, server_timing
 from inferhub.registry.models import ModelVersion, VersionState
 from inferhub.registry.queries import find_champions
 
-counters = Counters()
+_NOBODY = Called(call=INFER)
+_MAY_INFER = frozenset({Scope.PREDICT})
+_HEADER_LENGTH = "HTTP_" + HEADER_LENGTH.upper().replace("-", "_")
 
 
 class LiveView(OpenEndpoint):
@@ -71,28 +77,53 @@ class ConfigView(Endpoint):
         return json_response(documents.config_document(find_plan(name, version, request.GET.get("alias"))))
 
 
-class InferView(Endpoint):
-    scopes = frozenset({Scope.PREDICT})
+def _infer_view(request: Incoming, name: str, version: str = "") -> HttpResponse:
+    return _InferCall().answer(request, name, version)
 
-    def post(self, request: HttpRequest, name: str, version: str = "") -> HttpResponse:
+
+infer_view = bare(_infer_view, checks_connection_every=SELDOM)
+
+
+class _InferCall:
+    """One inference request, timed and counted. Its model and version are counted once they are known to exist."""
+
+    def __init__(self) -> None:
+        self._watch = Stopwatch()
+        self._called = _NOBODY
+
+    def answer(self, request: Incoming, name: str, version: str) -> HttpResponse:
+        try:
+            answer = self._infer(request, name, version)
+        except FORESEEN as exc:
+            answer = response_to(exc)
+            metrics.failed(self._called, reason_of(answer.status_code), self._watch)
+        else:
+            metrics.succeeded(self._called, self._watch)
+        answer.headers["Server-Timing"] = server_timing(self._watch.stages)
+        return answer
+
+    def _infer(self, request: Incoming, name: str, version: str) -> HttpResponse:
+        meta, watch = request.META, self._watch
+        check_scope(authenticate(meta), _MAY_INFER)
+        if meta["REQUEST_METHOD"] != "POST":
+            raise Refusal(405, f"{meta['REQUEST_METHOD']} is not a method of this address; it has POST.", Allow="POST")
         limit = settings.CONFIG.max_tensor_bytes
         body = read_body(request, max_bytes=limit)
-        asked = read_infer_request(*split_body(body, request.headers.get(HEADER_LENGTH), max_bytes=limit))
-        choice = choose(name, version, (asked.alias, request.GET.get("alias")), asked.key)
-        return compressed(_inferred(choice, asked, limit), request.headers.get("Accept-Encoding", ""))
-
-
-def _inferred(choice: Choice, asked: InferRequest, limit: int) -> HttpResponse:
-    plan = choice.plan
-    with counters.measured((plan.model, plan.number)) as watch:
+        asked = read_infer_request(*split_body(body, meta.get(_HEADER_LENGTH), max_bytes=limit))
+        watch.lap("parse")
+        query = meta.get("QUERY_STRING")
+        aliases = (asked.alias, QueryDict(query).get("alias") if query else None)
+        choice = choose(name, version, aliases, asked.key)
+        plan = choice.plan
+        self._called = called(plan)
         wanted = asked.wanted(plan.signature)
         feeds = asked.feeds(plan.signature, max_bytes=limit)
-        watch.lap("compute_input")
+        watch.lap("validate")
         outputs = infer_by(choice, feeds, timeout_ms=asked.timeout_ms)
-        watch.lap("compute_infer")
-        answer = infer_answer(plan, asked.id, wanted, outputs)
-        watch.lap("compute_output")
-    return answer
+        watch.lap("model")
+        answer = compressed(infer_answer(plan, asked.id, wanted, outputs), meta.get("HTTP_ACCEPT_ENCODING", ""))
+        watch.lap("encode")
+        return answer
 
 
 class StatisticsView(Endpoint):
@@ -101,18 +132,19 @@ class StatisticsView(Endpoint):
     scopes = frozenset({Scope.READ})
 
     def get(self, request: HttpRequest, name: str = "", version: str = "") -> HttpResponse:
-        return json_response({"model_stats": [counters.document(key) for key in _counted(name, version)]})
+        return json_response({"model_stats": [statistics_document(key) for key in _counted(name, version)]})
 
 
-def _counted(name: str, version: str) -> list[Key]:
+def _counted(name: str, version: str) -> list[Called]:
     """The version that was asked for; else what was used so far, and the champions."""
     if version:
         plan = find_plan(name, version)
-        return [(plan.model, plan.number)]
+        return [called(plan)]
     if name:
         numbers = [number for number, _ in versions_of(name)]
-        return [(name, number) for number in numbers]
-    return sorted({(plan.model, plan.number) for plan in find_champions()} | set(counters.keys))
+        return [inferred(name, number) for number in numbers]
+    known = {called(plan) for plan in find_champions()} | {key for key in metrics.called if key.call == INFER}
+    return sorted(known - {_NOBODY}, key=lambda key: (key.name, int(key.version)))
 
 
 class RepositoryIndexView(Endpoint):

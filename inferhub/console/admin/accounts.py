@@ -49,6 +49,14 @@ class ApiKeyForm(ServiceForm):
         help_text="Date and time (UTC). Empty: never.",
     )
 
+    requests_per_minute = fields.whole_number(
+        "Requests per minute",
+        required=False,
+        min_value=1,
+        max_value=1_000_000,
+        help_text="More are refused until the minute is over. Empty: as many as it likes.",
+    )
+
     def clean_expires_at(self) -> Any:
         expires_at = self.cleaned_data["expires_at"]
         if expires_at and expires_at <= timezone.now():
@@ -115,6 +123,7 @@ class ApiKeyAdmin(RecordAdmin):
                     ("Begins with", html.code(f"ihk_{found.prefix}_")),
                     ("State", self.current_state(found)),
                     ("Scopes", ", ".join(Scope(scope).label for scope in found.scopes)),
+                    ("Requests per minute", found.requests_per_minute or "as many as it likes"),
                     ("Made", html.moment(found.created_at)),
                     ("Made by", found.created_by),
                     ("Owner", found.owner.get_username() if found.owner else "nobody"),

@@ -15,11 +15,17 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", help="the system that will use it, for example 'web shop'")
         parser.add_argument("--scope", action="append", required=True, choices=Scope.values, help="may be given often")
+        parser.add_argument("--requests-per-minute", type=int, help="its quota; without it, as many as it likes")
         parser.add_argument("--actor", default="cli", help="who makes it, for the audit log")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            _, secret = create_api_key(name=options["name"], scopes=options["scope"], actor=f"cli:{options['actor']}")
+            _, secret = create_api_key(
+                name=options["name"],
+                scopes=options["scope"],
+                actor=f"cli:{options['actor']}",
+                requests_per_minute=options["requests_per_minute"],
+            )
         except InferhubError as exc:
             raise CommandError(str(exc)) from exc
         self.stdout.write(secret)
