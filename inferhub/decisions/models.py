@@ -32,7 +32,11 @@ class WorkflowVersion(AuthoredVersion):
 
 
 class Decision(models.Model):
-    """The record of one run: everything that is needed to explain and to repeat it. Append-only."""
+    """The record of one run: everything that is needed to explain and to repeat it.
+
+    Append-only: the database lets one change through, the erasure of what may tell of a person
+    (`inferhub.decisions.digests`).
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="decisions")
@@ -47,8 +51,11 @@ class Decision(models.Model):
     trace = models.JSONField(help_text="Which rules matched, and why the others did not.")
     timings = models.JSONField(help_text="Milliseconds by stage.")
     actor = models.CharField(max_length=200)
+    salt = models.CharField(max_length=32, default="", blank=True, help_text="Of the commitment; gone once erased.")
+    commitment = models.CharField(max_length=64, default="", help_text="sha256 of salt and content.")
     digest = models.CharField(max_length=64, help_text="sha256 of the canonical form.")
     created_at = models.DateTimeField()
+    erased_at = models.DateTimeField(null=True, help_text="When a person's data was taken out.")
 
     class Meta:
         ordering = ["-id"]

@@ -10,13 +10,14 @@ from django.utils import timezone
 from inferhub.audit.services import record_event
 from inferhub.decisions.definition import UNDECIDED, PredictionPlan, parse_workflow
 from inferhub.decisions.delivery import ring_bell
+from inferhub.decisions.digests import commitment_of, content_of, digest_with, new_salt
 from inferhub.decisions.engine import Verdict, run_workflow
 from inferhub.decisions.models import Action, Decision, WebhookEndpoint, WorkflowVersion
 from inferhub.decisions.queries import PublishedWorkflow, find_workflow
 from inferhub.errors import Conflict, FieldError, InvalidDefinition, NotFound
 from inferhub.inference.prediction import Prediction
 from inferhub.inference.services import predict
-from inferhub.lib.canonical import canonical_json, digest_of
+from inferhub.lib.canonical import canonical_json
 from inferhub.lib.describe import describe, listed, pointer
 from inferhub.lib.ids import uuid7
 from inferhub.registry.queries import find_version
@@ -109,31 +110,13 @@ def _draft(
         outputs=verdict.outputs,
         trace=verdict.trace,
         timings=verdict.timings,
+        salt=new_salt(),
         actor=actor,
         created_at=timezone.now(),
     )
-    decision.digest = digest_of_decision(decision)
+    decision.commitment = commitment_of(decision.salt, canonical_json(content_of(decision)))
+    decision.digest = digest_with(decision, decision.commitment)
     return decision
-
-
-def digest_of_decision(decision: Decision) -> str:
-    """The sha256 over everything that the decision rests on and says; timings are left out."""
-    return digest_of(
-        {
-            "id": str(decision.pk),
-            "workflow_version": decision.version_id,
-            "rule_set_version": decision.rule_set_version_id,
-            "request_id": decision.request_id,
-            "subject": decision.subject,
-            "input": decision.input,
-            "predictions": decision.predictions,
-            "outcome": decision.outcome,
-            "outputs": decision.outputs,
-            "trace": decision.trace,
-            "actor": decision.actor,
-            "created_at": decision.created_at.isoformat(),
-        }
-    )
 
 
 def _commit(decision: Decision, verdict: Verdict) -> None:
