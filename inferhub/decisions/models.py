@@ -35,13 +35,17 @@ class Decision(models.Model):
     """The record of one run: everything that is needed to explain and to repeat it.
 
     Append-only: the database lets one change through, the erasure of what may tell of a person
-    (`inferhub.decisions.digests`).
+    (`inferhub.decisions.digests`). The table is partitioned by month, which the id begins with
+    (`inferhub.decisions.partitions`).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="decisions")
-    version = models.ForeignKey(WorkflowVersion, on_delete=models.PROTECT, related_name="decisions")
-    rule_set_version = models.ForeignKey(RuleSetVersion, on_delete=models.PROTECT, related_name="decisions")
+    # What is referred to is never deleted, so that no index is needed to look for who refers to it.
+    workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="decisions", db_index=False)
+    version = models.ForeignKey(WorkflowVersion, on_delete=models.PROTECT, related_name="decisions", db_index=False)
+    rule_set_version = models.ForeignKey(
+        RuleSetVersion, on_delete=models.PROTECT, related_name="decisions", db_index=False
+    )
     request_id = models.CharField(max_length=200)
     subject = models.CharField(max_length=200, blank=True, help_text="Who or what it is about.")
     input = models.JSONField()
@@ -59,7 +63,6 @@ class Decision(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        constraints = [models.UniqueConstraint(fields=["workflow", "request_id"], name="one_decision_per_request")]
         indexes = [
             models.Index(fields=["workflow", "outcome", "-id"], name="decisions_of_workflow"),
             models.Index(fields=["workflow", "-id"], name="decisions_by_workflow"),
@@ -70,6 +73,20 @@ class Decision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.workflow.name}: {self.outcome}"
+
+
+class DecisionKey(models.Model):
+    """Which decision stands for a request id. It is kept for ever, so that a month that was detached is not repeated."""
+
+    pk = models.CompositePrimaryKey("workflow_id", "request_id")
+    workflow = models.ForeignKey(  # no constraint: it is written with its decision, which has one
+        Workflow, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    request_id = models.CharField(max_length=200)
+    decision_id = models.UUIDField()
+
+    def __str__(self) -> str:
+        return self.request_id
 
 
 class WebhookEndpoint(models.Model):
