@@ -11,6 +11,7 @@ stays. Timings are no part of it.
 
 import hashlib
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from inferhub.decisions.models import Decision
@@ -42,18 +43,19 @@ def content_of(decision: Decision) -> dict[str, Any]:
 
 def digest_of_decision(decision: Decision) -> str:
     """The digest as the row's fields say it; another one than `decision.digest` means that the row was altered."""
+    fixed = _fixed_fields(decision)
     is_erased = decision.erased_at is not None and is_blank(decision)
     if decision.commitment:
         # From the content, so that altered content shows; only where all of it was erased, as it was noted.
         found = commitment_of(decision.salt, canonical_json(content_of(decision)))
-        return digest_with(decision, decision.commitment if is_erased else found)
+        return digest_of_fields(fixed, decision.commitment if is_erased else found)
     # Decisions from before there were commitments have their whole content in the digest: erased, nothing tells it.
-    return decision.digest if is_erased else digest_of(_fixed_fields(decision) | content_of(decision))
+    return decision.digest if is_erased else digest_of(fixed | content_of(decision))
 
 
-def digest_with(decision: Decision, commitment: str) -> str:
-    """The digest of a decision whose content has this commitment."""
-    return digest_of(_fixed_fields(decision) | {"commitment": commitment})
+def digest_of_fields(fixed: Mapping[str, Any], commitment: str) -> str:
+    """The digest of a decision with these fields, whose content has this commitment."""
+    return digest_of({**fixed, "commitment": commitment})
 
 
 def is_blank(decision: Decision) -> bool:

@@ -76,7 +76,7 @@ class Decision(models.Model):
 
 
 class DecisionKey(models.Model):
-    """Which decision stands for a request id. It is kept for ever, so that a month that was detached is not repeated."""
+    """Which decision stands for a request id: kept for ever, so that a month that was detached is not repeated."""
 
     pk = models.CompositePrimaryKey("workflow_id", "request_id")
     workflow = models.ForeignKey(  # no constraint: it is written with its decision, which has one

@@ -1,12 +1,11 @@
 """The three calls that retail systems make. Each runs at once in a web process, or later on a worker: the same code."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.db.models import QuerySet
-
+from inferhub.decisions.drafts import Draft
 from inferhub.decisions.models import Decision
-from inferhub.decisions.services import decide
+from inferhub.decisions.services import Decided, Request, decide_all
 from inferhub.inference.services import predict
 from inferhub.recommendations.services import recommend
 
@@ -18,8 +17,8 @@ def run_call(kind: str, target: str, body: dict[str, Any], actor: str) -> Answer
     return _KINDS[kind](target, body, actor)
 
 
-def decision_answer(decision: Decision, *, is_new: bool) -> Answer:
-    """A decision as REST shows it."""
+def decision_answer(decision: Decision) -> Answer:
+    """A decision of the past as REST shows it."""
     actions = sorted(decision.actions.all(), key=lambda action: action.pk)
     return {
         "decision_id": str(decision.pk),
@@ -37,15 +36,31 @@ def decision_answer(decision: Decision, *, is_new: bool) -> Answer:
         "timings_ms": decision.timings,
         "digest": decision.digest,
         "decided_at": decision.created_at.isoformat(),
-        "is_repeat": not is_new,
+        "is_repeat": True,
     }
 
 
-def decisions_with_names() -> QuerySet[Decision]:
-    """Decisions with everything that `decision_answer` names, in two queries however many there are."""
-    return Decision.objects.select_related("workflow", "version", "rule_set_version__rule_set").prefetch_related(
-        "actions"
-    )
+def _draft_answer(draft: Draft, timings: Mapping[str, float]) -> Answer:
+    """The same of a decision that was made just now, without reading it again."""
+    verdict = draft.verdict
+    return {
+        "decision_id": str(draft.id),
+        "workflow": draft.published.name,
+        "workflow_version": draft.published.number,
+        "rule_set": draft.rules.name,
+        "rule_set_version": draft.rules.number,
+        "request_id": draft.request_id,
+        "subject": verdict.subject,
+        "outcome": verdict.outcome,
+        "outputs": verdict.outputs,
+        "predictions": verdict.predictions,
+        "trace": verdict.trace,
+        "actions": [{"action_id": str(a.id), "kind": a.kind, "state": a.state} for a in draft.actions],
+        "timings_ms": timings,
+        "digest": draft.digest,
+        "decided_at": draft.created_at.isoformat(),
+        "is_repeat": False,
+    }
 
 
 def _predict(model: str, body: dict[str, Any], _actor: str) -> Answer:
@@ -84,12 +99,17 @@ def _recommend(scenario: str, body: dict[str, Any], _actor: str) -> Answer:
 
 
 def _decide(workflow: str, body: dict[str, Any], actor: str) -> Answer:
-    decision, is_new = decide(
-        workflow=workflow, facts_in=body["input"], request_id=body.get("request_id", ""), actor=actor
-    )
-    named = decisions_with_names().get(pk=decision.pk)
-    named.timings = decision.timings  # with that of the commit, which no row can hold
-    return decision_answer(named, is_new=is_new)
+    request = Request(facts=body["input"], request_id=body.get("request_id", ""))
+    found = decide_all(workflow=workflow, requests=[request], actor=actor)[0]
+    if isinstance(found, Exception):
+        raise found
+    return _decided_answer(found)
+
+
+def _decided_answer(found: Decided) -> Answer:
+    if isinstance(found.record, Draft):
+        return _draft_answer(found.record, found.timings)
+    return decision_answer(found.record)
 
 
 _KINDS: dict[str, Callable[[str, dict[str, Any], str], Answer]] = {
