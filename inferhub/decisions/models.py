@@ -115,7 +115,8 @@ class Action(models.Model):
     """What is to be done because of a decision. Its id is the idempotency key that every attempt carries."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    decision = models.ForeignKey(Decision, on_delete=models.PROTECT, related_name="actions")
+    # No constraint: actions are written with their decisions, and to look one up in every month is dear.
+    decision = models.ForeignKey(Decision, on_delete=models.PROTECT, related_name="actions", db_constraint=False)
     kind = models.CharField(max_length=50)
     settings = models.JSONField(help_text="As the workflow version states it.")
     state = models.CharField(max_length=10, choices=ActionState.choices, default=ActionState.PENDING)

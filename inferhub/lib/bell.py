@@ -46,7 +46,7 @@ class Ringer(Generic[T]):
     The first is rung at once; what comes within `pause_seconds` after it goes out together. A forked child starts anew.
     """
 
-    def __init__(self, ring: Callable[[list[T]], object], *, pause_seconds: float = 0.02) -> None:
+    def __init__(self, ring: Callable[[list[T]], object], *, pause_seconds: float = 0.05) -> None:
         self._ring = ring
         self._pause_seconds = pause_seconds
         self.reset()

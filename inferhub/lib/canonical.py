@@ -9,7 +9,8 @@ import orjson
 
 _LARGEST_EXACT = 2**53
 # A number that may be spelt in another way: with 16 digits or more before a point, or with nothing but .0 behind it.
-_UNUSUAL_NUMBER = re.compile(rb"(?:^|[:,\[])-?(?:\d{16}|\d+\.0(?:[,\]}]|$))")
+_UNUSUAL_NUMBER = re.compile(rb"[:,\[]-?(?:\d{16}|\d+\.0[,\]}])")
+_DIGITS_ALIKE = bytes.maketrans(b"123456789", b"000000000")
 
 
 def canonical_json(value: Any) -> bytes:
@@ -30,12 +31,19 @@ def encode_both(value: Any) -> tuple[bytes, bytes]:
     except orjson.JSONEncodeError:  # a whole number of more than 64 bits, or a mapping that is no dict
         canonical = _canonical(value)
         return canonical, canonical
-    return text, _canonical(value) if _UNUSUAL_NUMBER.search(text) else text
+    is_unusual = isinstance(value, int | float) or _has_unusual_number(text)
+    return text, _canonical(value) if is_unusual else text
 
 
 def digest_of(value: Any) -> str:
     """The sha256 of the canonical form, as 64 hexadecimal digits."""
     return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def _has_unusual_number(text: bytes) -> bool:
+    """First what is quick and finds too much: the expression reads each character."""
+    has_sign = b".0," in text or b".0}" in text or b".0]" in text or b"0" * 16 in text.translate(_DIGITS_ALIKE)
+    return has_sign and _UNUSUAL_NUMBER.search(text) is not None
 
 
 def _canonical(value: Any) -> bytes:

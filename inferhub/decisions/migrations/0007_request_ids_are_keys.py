@@ -23,4 +23,14 @@ class Migration(migrations.Migration):
                 ("rule_set_version", "rulesets.rulesetversion"),
             )
         ),
+        migrations.AlterField(
+            model_name="action",
+            name="decision",
+            field=models.ForeignKey(
+                db_constraint=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="actions",
+                to="decisions.decision",
+            ),
+        ),
     ]
