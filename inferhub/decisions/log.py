@@ -180,7 +180,7 @@ def _key(draft: Draft) -> tuple[int, str]:
 
 
 def _array(rows: Iterable[bytes]) -> Jsonb:
-    return Jsonb(rows, dumps=lambda given: b"[" + b",".join(given) + b"]")
+    return Jsonb(b"[" + b",".join(rows) + b"]", dumps=lambda made: made)
 
 
 def _action_ids(drafts: Sequence[Draft], written: Sequence[Written]) -> list[uuid.UUID]:
