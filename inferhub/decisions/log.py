@@ -195,9 +195,9 @@ def _execute_on_django(statement: str, parameters: Sequence[Any]) -> list[tuple[
 
 
 def _connect() -> "psycopg.Connection[Any]":
-    """A connection as Django's own ones are; each statement is a transaction, prepared once."""
-    settings = connection.get_connection_params() | {"prepare_threshold": 0, "autocommit": True}
-    return psycopg.connect(**{"tcp_user_timeout": _UNREACHABLE_MS} | settings)
+    """A connection to where Django's own ones go; each statement is a transaction, prepared once by the server."""
+    ours = {"prepare_threshold": 0, "autocommit": True, "cursor_factory": psycopg.Cursor}
+    return psycopg.connect(**{"tcp_user_timeout": _UNREACHABLE_MS} | connection.get_connection_params() | ours)
 
 
 _logs: "weakref.WeakSet[GroupLog]" = weakref.WeakSet()
