@@ -11,6 +11,7 @@ from rest_framework.views import APIView
 from inferhub.accounts.models import Scope
 from inferhub.api import answers, bodies
 from inferhub.api.authentication import caller_of
+from inferhub.api.deciding import present_decisions, status_of_decision, with_idempotency_key
 from inferhub.api.problems import problem_of
 from inferhub.errors import NotFound, error_from_dict
 from inferhub.jobs.calls import run_call
@@ -18,6 +19,9 @@ from inferhub.jobs.deferred import defer_call
 from inferhub.jobs.models import DeferredCall, State
 from inferhub.lib.schema import Schema
 
+_IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key", str, OpenApiParameter.HEADER, description="The same as the field `request_id`."
+)
 _View = TypeVar("_View", bound=Callable[..., Response])
 _PREFER = OpenApiParameter(
     "Prefer",
@@ -28,14 +32,19 @@ _PREFER = OpenApiParameter(
 
 
 def _documented(
-    operation_id: str, summary: str, body: dict[str, Any], answer: dict[str, Any], *, created: bool = False
+    operation_id: str,
+    summary: str,
+    body: dict[str, Any],
+    answer: dict[str, Any],
+    *parameters: OpenApiParameter,
+    created: bool = False,
 ) -> Callable[[_View], _View]:
     done = OpenApiResponse(answer, description="The answer.")
     documented: Callable[[_View], _View] = extend_schema(
         operation_id=operation_id,
         summary=summary,
         request={"application/json": body},
-        parameters=[_PREFER],
+        parameters=[_PREFER, *parameters],
         responses={
             **({201: done} if created else {}),
             200: done,
@@ -54,14 +63,17 @@ class _CallView(APIView):
 
     def _answer(self, request: Request, name: str) -> Response:
         body: Any = request.data
+        if self.kind == "decide":
+            body = with_idempotency_key(body, request.headers.get("Idempotency-Key"))
         self.body.check(body)
         caller = caller_of(request)
         if _prefers_async(request):
             call = defer_call(kind=self.kind, target=name, body=body, actor=caller.actor)
             return _accepted(request, call)
         answer = run_call(self.kind, name, body, caller.actor)
-        is_new = self.kind == "decide" and not answer["is_repeat"]
-        return Response(answer, status=201 if is_new else 200)
+        if self.kind != "decide":
+            return Response(answer)
+        return Response(present_decisions(answer), status=status_of_decision(answer))
 
 
 class PredictView(_CallView):
@@ -83,7 +95,7 @@ class RecommendView(_CallView):
 class DecideView(_CallView):
     kind, scope, body = "decide", Scope.DECIDE, bodies.DECIDE_BODY
 
-    @_documented("decide", "Decide by a workflow", bodies.DECIDE, answers.DECISION, created=True)
+    @_documented("decide", "Decide by a workflow", bodies.DECIDE, answers.DECISIONS, _IDEMPOTENCY_KEY, created=True)
     def post(self, request: Request, name: str) -> Response:
         return self._answer(request, name)
 
@@ -132,6 +144,6 @@ def _deferred(request: Request, call: DeferredCall) -> dict[str, Any]:
         "call_id": str(call.pk),
         "url": request.build_absolute_uri(f"/api/v1/calls/{call.pk}"),
         "state": call.state,
-        "answer": call.answer,
+        "answer": present_decisions(call.answer) if call.answer else None,
         "problem": failure,
     }

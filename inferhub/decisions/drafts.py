@@ -28,7 +28,6 @@ class DraftAction:
 
     id: uuid.UUID
     kind: str
-    state: str = ActionState.PENDING.value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,7 +114,7 @@ def _action_row(action: DraftAction, settings: Mapping[str, Any], fixed: Mapping
             "decision_id": fixed["id"],
             "kind": action.kind,
             "settings": settings,
-            "state": action.state,
+            "state": ActionState.PENDING.value,
             "attempt_count": 0,
             "next_attempt_at": fixed["created_at"],
             "created_at": fixed["created_at"],
