@@ -175,4 +175,5 @@ JOB = _object(
     started_at=_TIME_OR_NULL,
     finished_at=_TIME_OR_NULL,
 )
+ERASED = _object(decisions=_COUNT, calls=_COUNT)
 HEALTH = _object(status=_STRING)

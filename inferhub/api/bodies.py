@@ -138,6 +138,16 @@ EDIT_MODEL: dict[str, Any] = {
     "minProperties": 1,
     "additionalProperties": False,
 }
+ERASE: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "subject": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Exactly as in the decisions."},
+        "reason": {"type": "string", "minLength": 1, "maxLength": 1000, "pattern": r"\S"},
+        "workflow": _SLUG | {"description": "Only decisions of this workflow."},
+    },
+    "required": ["subject", "reason"],
+    "additionalProperties": False,
+}
 START_JOB: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -159,4 +169,5 @@ SET_POLICY_BODY = Schema(SET_POLICY)
 GIVE_REASON_BODY = Schema(GIVE_REASON)
 MAY_GIVE_REASON_BODY = Schema(MAY_GIVE_REASON)
 EDIT_MODEL_BODY = Schema(EDIT_MODEL)
+ERASE_BODY = Schema(ERASE)
 START_JOB_BODY = Schema(START_JOB)

@@ -63,6 +63,7 @@ class Decision(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        permissions = [("erase_decision", "Can erase a person's data")]
         indexes = [
             models.Index(fields=["workflow", "outcome", "-id"], name="decisions_of_workflow"),
             models.Index(fields=["workflow", "-id"], name="decisions_by_workflow"),
