@@ -43,6 +43,7 @@ VARIABLES = (
     Variable("INFERHUB_MODEL_OPERATORS", "", "more operators that models may use: Scan, com.microsoft.Attention"),
     Variable("INFERHUB_SESSION_POOL_BYTES", "1073741824", "memory for loaded models in one process, in bytes"),
     Variable("INFERHUB_KEEP_CALLS_DAYS", "30", "days that the answers of deferred calls are kept"),
+    Variable("INFERHUB_KEEP_DECISIONS_MONTHS", "0", "months that decisions are kept before they are detached; 0: all"),
     Variable("INFERHUB_LOG_FORMAT", "console", "console or json"),
 )
 _DEFAULTS = {variable.name: variable.default for variable in VARIABLES}
@@ -89,6 +90,7 @@ class Config:
     model_operators: frozenset[str]
     session_pool_bytes: int
     keep_calls_days: int
+    keep_decisions_months: int
     log_format: str
 
 
@@ -115,6 +117,7 @@ def read_config(environ: Mapping[str, str] | None = None) -> Config:
         model_operators=_operators(values["INFERHUB_MODEL_OPERATORS"]),
         session_pool_bytes=_whole_number(values, "INFERHUB_SESSION_POOL_BYTES", low=1 << 20, high=1 << 40),
         keep_calls_days=_whole_number(values, "INFERHUB_KEEP_CALLS_DAYS", low=1, high=36500),
+        keep_decisions_months=_whole_number(values, "INFERHUB_KEEP_DECISIONS_MONTHS", low=0, high=1200),
         log_format=_one_of(values, "INFERHUB_LOG_FORMAT", ("console", "json")),
     )
 
