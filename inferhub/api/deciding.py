@@ -4,22 +4,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from inferhub.api.problems import problem_of
-from inferhub.errors import Conflict, error_from_dict
+from inferhub.errors import FieldError, InvalidInput, error_from_dict
 
 
 def with_idempotency_key(body: Any, key: str | None) -> Any:
     """The body with the header Idempotency-Key (draft-ietf-httpapi-idempotency-key-header) as its request id.
 
-    The key is a quoted string there, and most clients send it bare; both are taken. Where the body has a request id it
-    must be the same one: raises Conflict. Rows have request ids of their own: raises Conflict too.
+    The key is a quoted string there, and most clients send it bare; both are taken. Raises InvalidInput where the body
+    has another request id, or rows, which have one each.
     """
-    if not key or not isinstance(body, dict):
+    plain = (key or "").strip('"')
+    if not plain or not isinstance(body, dict):
         return body
-    plain = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
     if "rows" in body:
-        raise Conflict("The header Idempotency-Key names one decision; rows have a request_id each.")
+        got = "the header Idempotency-Key, which names one decision"
+        raise InvalidInput(errors=[FieldError(pointer="/rows", expected="a request_id in each row", got=got)])
     if body.get("request_id", plain) != plain:
-        raise Conflict("The header Idempotency-Key and the field request_id disagree; send one of them.")
+        raise InvalidInput(errors=[FieldError(pointer="/request_id", expected="the Idempotency-Key", got="another id")])
     return body | {"request_id": plain}
 
 

@@ -94,10 +94,8 @@ def test_the_idempotency_key_is_the_request_id(api: Api, workflow: str, key: str
 
 
 @pytest.mark.parametrize("body", [{"input": ORDER, "request_id": "other"}, {"rows": [{"input": ORDER}]}])
-def test_an_idempotency_key_that_contradicts_the_body_is_a_conflict(
-    api: Api, workflow: str, body: dict[str, Any]
-) -> None:
-    assert api.post(PATH, body, Idempotency_Key="order-7").status_code == 409
+def test_an_idempotency_key_that_contradicts_the_body_is_refused(api: Api, workflow: str, body: dict[str, Any]) -> None:
+    assert api.post(PATH, body, Idempotency_Key="order-7").status_code == 422
     assert not Decision.objects.exists()
 
 
