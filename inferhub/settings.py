@@ -191,6 +191,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 2.0,
         "options": {"expires": 10.0},
     },
+    "keep-partitions": {"task": "inferhub.decisions.tasks.keep_partitions", "schedule": 6 * 3600.0},
     "sweep-jobs": {"task": "inferhub.jobs.tasks.sweep_jobs", "schedule": 5.0, "options": {"expires": 10.0}},
     "sweep-validations": {
         "task": "inferhub.registry.tasks.sweep_validations",

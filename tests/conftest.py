@@ -5,6 +5,7 @@ from django.db import connection
 from hypothesis import settings
 from pytest_django import DjangoDbBlocker
 
+from inferhub.decisions.log import DirectLog, use_log
 from inferhub.inference import serving
 from inferhub.registry.storage import artifact_storage
 from tests.hub_fixtures import (  # noqa: F401
@@ -33,6 +34,11 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
         cursor.execute("SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'append_only_whole'")
         for (table,) in cursor.fetchall():
             cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER append_only_whole")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _decide_in_the_tests_transaction() -> None:
+    use_log(DirectLog())
 
 
 @pytest.fixture(autouse=True, scope="session")

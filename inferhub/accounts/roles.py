@@ -63,6 +63,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "jobs.run_job",
         "jobs.view_deferredcall",
         "decisions.change_action",
+        "decisions.erase_decision",
         "decisions.view_webhookendpoint",
         "decisions.add_webhookendpoint",
         "decisions.change_webhookendpoint",

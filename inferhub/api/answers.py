@@ -55,8 +55,21 @@ STORED_RECOMMENDATION = _object(
     generation={"type": "integer"},
     published_at=_TIME,
 )
+PROBLEM = {
+    "type": "object",
+    "description": "Problem details (RFC 9457).",
+    "properties": {
+        "type": _STRING,
+        "title": _STRING,
+        "status": {"type": "integer"},
+        "detail": _STRING,
+        "errors": {"type": "array", "items": _object(pointer=_STRING, expected=_STRING, got=_STRING)},
+        "request_id": _STRING,
+    },
+    "required": ["type", "title", "status", "detail"],
+}
 DECISION = _object(
-    decision_id={"type": "string", "format": "uuid"},
+    decision_id={"type": ["string", "null"], "format": "uuid"},
     workflow=_STRING,
     workflow_version=_COUNT,
     rule_set=_STRING,
@@ -66,13 +79,29 @@ DECISION = _object(
     outcome=_STRING,
     outputs=_OBJECT,
     predictions=_OBJECT,
-    trace=_OBJECT,
-    actions={"type": "array", "items": _object(action_id=_STRING, kind=_STRING, state=_STRING)},
+    trace={"type": ["object", "null"]},
+    actions={"type": "array", "items": _object(action_id=_STRING_OR_NULL, kind=_STRING, state=_STRING)},
     timings_ms=_OBJECT,
-    digest=_STRING,
+    digest=_STRING_OR_NULL,
     decided_at=_TIME,
     is_repeat={"type": "boolean"},
 )
+DECISIONS = {
+    "description": "One decision, or the results of the rows in their order.",
+    "oneOf": [
+        DECISION,
+        _object(
+            results={
+                "type": "array",
+                "items": _object(
+                    status={"type": "integer", "description": "What the row alone would have been answered with."},
+                    decision={"oneOf": [DECISION, {"type": "null"}]},
+                    problem={"oneOf": [PROBLEM, {"type": "null"}]},
+                ),
+            }
+        ),
+    ],
+}
 DEFERRED = _object(
     call_id=_STRING,
     url=_STRING,
@@ -185,17 +214,5 @@ JOB = _object(
     started_at=_TIME_OR_NULL,
     finished_at=_TIME_OR_NULL,
 )
-PROBLEM = {
-    "type": "object",
-    "description": "Problem details (RFC 9457).",
-    "properties": {
-        "type": _STRING,
-        "title": _STRING,
-        "status": {"type": "integer"},
-        "detail": _STRING,
-        "errors": {"type": "array", "items": _object(pointer=_STRING, expected=_STRING, got=_STRING)},
-        "request_id": _STRING,
-    },
-    "required": ["type", "title", "status", "detail"],
-}
+ERASED = _object(decisions=_COUNT, calls=_COUNT)
 HEALTH = _object(status=_STRING)

@@ -63,18 +63,41 @@ RECOMMEND: dict[str, Any] = {
     "oneOf": [{"required": ["user_id"]}, {"required": ["history"]}],
     "additionalProperties": False,
 }
+_TO_DECIDE = {
+    "input": {"type": "object", "description": "As the workflow's input schema says."},
+    "request_id": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 200,
+        "description": "The caller's own id. The same id gets the same decision, for ever.",
+    },
+}
 DECIDE: dict[str, Any] = {
     "type": "object",
+    "description": "One input, or many at once as rows.",
     "properties": {
-        "input": {"type": "object", "description": "As the workflow's input schema says."},
-        "request_id": {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": 200,
-            "description": "The caller's own id. The same id gets the same decision, for ever.",
+        **_TO_DECIDE,
+        "rows": {
+            "type": "array",
+            "description": "Instead of input: each is decided by itself, and all are committed together.",
+            "items": {
+                "type": "object",
+                "properties": _TO_DECIDE,
+                "required": ["input"],
+                "additionalProperties": False,
+            },
+            "minItems": 1,
+            "maxItems": 1000,
         },
+        "dry_run": {
+            "type": "boolean",
+            "description": "Decide, but store nothing and cause no action: ids and digest in the answer are null.",
+        },
+        "trace": {"type": "boolean", "description": "false: leave the trace out of the answer. It is stored anyway."},
     },
-    "required": ["input"],
+    "if": {"required": ["rows"]},
+    "then": {"not": {"anyOf": [{"required": ["input"]}, {"required": ["request_id"]}]}},
+    "else": {"required": ["input"]},
     "additionalProperties": False,
 }
 REGISTER: dict[str, Any] = {
@@ -137,6 +160,16 @@ EDIT_MODEL: dict[str, Any] = {
     "minProperties": 1,
     "additionalProperties": False,
 }
+ERASE: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "subject": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Exactly as in the decisions."},
+        "reason": {"type": "string", "minLength": 1, "maxLength": 1000, "pattern": r"\S"},
+        "workflow": _SLUG | {"description": "Only decisions of this workflow."},
+    },
+    "required": ["subject", "reason"],
+    "additionalProperties": False,
+}
 START_JOB: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -158,4 +191,5 @@ SET_POLICY_BODY = Schema(SET_POLICY)
 GIVE_REASON_BODY = Schema(GIVE_REASON)
 MAY_GIVE_REASON_BODY = Schema(MAY_GIVE_REASON)
 EDIT_MODEL_BODY = Schema(EDIT_MODEL)
+ERASE_BODY = Schema(ERASE)
 START_JOB_BODY = Schema(START_JOB)

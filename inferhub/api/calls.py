@@ -13,17 +13,21 @@ from rest_framework.views import APIView
 from inferhub.accounts.models import Scope
 from inferhub.api import answers, bodies
 from inferhub.api.authentication import authenticate, caller_of, check_scope
+from inferhub.api.deciding import present_decisions, status_of_decision, with_idempotency_key
 from inferhub.api.json import dump_json, read_json
 from inferhub.api.metrics import Called, metrics
 from inferhub.api.problems import FORESEEN, MEDIA_TYPE, problem, problem_answer, problem_of, reason_of
 from inferhub.api.serving import SELDOM, Incoming, bare
-from inferhub.errors import Conflict, FieldError, InvalidInput, ModelFailed, NotFound, error_from_dict
+from inferhub.errors import Conflict, InvalidInput, ModelFailed, NotFound, error_from_dict
 from inferhub.jobs.calls import run_call
 from inferhub.jobs.deferred import defer_call
 from inferhub.jobs.models import DeferredCall, State
 from inferhub.lib.schema import Schema
 from inferhub.lib.stopwatch import Stopwatch, server_timing
 
+_IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key", str, OpenApiParameter.HEADER, description="The same as the field `request_id`."
+)
 _View = TypeVar("_View", bound=Callable[..., HttpResponse])
 _PREFER = OpenApiParameter(
     "Prefer",
@@ -34,14 +38,19 @@ _PREFER = OpenApiParameter(
 
 
 def _documented(
-    operation_id: str, summary: str, body: dict[str, Any], answer: dict[str, Any], *, created: bool = False
+    operation_id: str,
+    summary: str,
+    body: dict[str, Any],
+    answer: dict[str, Any],
+    *parameters: OpenApiParameter,
+    created: bool = False,
 ) -> Callable[[_View], _View]:
     done = OpenApiResponse(answer, description="The answer.")
     documented: Callable[[_View], _View] = extend_schema(
         operation_id=operation_id,
         summary=summary,
         request={"application/json": body},
-        parameters=[_PREFER],
+        parameters=[_PREFER, *parameters],
         responses={
             **({201: done} if created else {}),
             200: done,
@@ -108,9 +117,9 @@ class _Call:
         if request.META["REQUEST_METHOD"] != "POST":
             return _not_allowed(request.META["REQUEST_METHOD"])
         body = read_json(request)
-        self._body.check(body)
         if self._kind == "decide":
-            body = _with_request_id(body, request.META.get("HTTP_IDEMPOTENCY_KEY", ""))
+            body = with_idempotency_key(body, request.META.get("HTTP_IDEMPOTENCY_KEY"))
+        self._body.check(body)
         self._watch.lap("parse")
         if _prefers_async(request.META.get("HTTP_PREFER", "")):
             call = defer_call(kind=self._kind, target=self._name, body=body, actor=caller.actor)
@@ -118,8 +127,10 @@ class _Call:
         answer = run_call(self._kind, self._name, body, caller.actor)
         self._watch.lap("run")
         self._note_run(answer)
-        is_new = self._kind == "decide" and not answer["is_repeat"]
-        return HttpResponse(dump_json(answer), status=201 if is_new else 200, content_type="application/json")
+        status = 200
+        if self._kind == "decide":
+            answer, status = present_decisions(answer), status_of_decision(answer)
+        return HttpResponse(dump_json(answer), status=status, content_type="application/json")
 
     def _note_run(self, answer: dict[str, Any]) -> None:
         """Put the stages that the call tells of in the place of their sum."""
@@ -127,13 +138,13 @@ class _Call:
         told = _STAGES[self._kind](answer)
         self._watch.stages |= told
         self._watch.stages["other"] = max(0.0, run - sum(told.values()))
-        version = answer["workflow_version" if self._kind == "decide" else "version"]
+        version = answer.get("workflow_version" if self._kind == "decide" else "version", "")
         self._called = Called(call=self._kind, name=self._name, version=str(version))
 
 
 def _decision_stages(answer: dict[str, Any]) -> dict[str, float]:
-    """None where the decision was made by an earlier request."""
-    return {} if answer["is_repeat"] else {name: ms / 1000 for name, ms in answer["timings_ms"].items()}
+    """None where an earlier request made the decision, or where there are many."""
+    return {} if answer.get("is_repeat", True) else {name: ms / 1000 for name, ms in answer["timings_ms"].items()}
 
 
 _STAGES: dict[str, Callable[[dict[str, Any]], dict[str, float]]] = {
@@ -163,7 +174,7 @@ class RecommendView(_CallView):
 class DecideView(_CallView):
     kind, scope, body = "decide", Scope.DECIDE, bodies.DECIDE_BODY
 
-    @_documented("decide", "Decide by a workflow", bodies.DECIDE, answers.DECISION, created=True)
+    @_documented("decide", "Decide by a workflow", bodies.DECIDE, answers.DECISIONS, _IDEMPOTENCY_KEY, created=True)
     def post(self, request: Incoming, name: str) -> HttpResponse:
         return self.answer(request, name)
 
@@ -191,18 +202,6 @@ class DeferredCallView(APIView):
         if call.state in (State.QUEUED, State.RUNNING):
             response["Retry-After"] = "1"
         return response
-
-
-def _with_request_id(body: dict[str, Any], key: str) -> dict[str, Any]:
-    """The header Idempotency-Key is another place for the request id of a decision. Raises InvalidInput."""
-    key = key.strip('"')
-    if not key:
-        return body
-    if body.get("request_id", key) != key:
-        raise InvalidInput(errors=[FieldError(pointer="/request_id", expected="the Idempotency-Key", got="another id")])
-    body = body | {"request_id": key}
-    bodies.DECIDE_BODY.check(body)
-    return body
 
 
 def _prefers_async(prefer: str) -> bool:
@@ -233,6 +232,6 @@ def _deferred(request: Incoming | Request, call: DeferredCall) -> dict[str, Any]
         "call_id": str(call.pk),
         "url": request.build_absolute_uri(f"/api/v1/calls/{call.pk}"),
         "state": call.state,
-        "answer": call.answer,
+        "answer": present_decisions(call.answer) if call.answer else None,
         "problem": failure,
     }

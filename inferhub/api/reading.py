@@ -17,9 +17,10 @@ from inferhub.api.pagination import NewestFirst
 from inferhub.approvals.models import ChangeRequest, ChangeState
 from inferhub.approvals.services import find_change, review_change
 from inferhub.decisions.models import Workflow
+from inferhub.decisions.queries import decisions_with_names
 from inferhub.errors import FieldError, InvalidInput, NotFound
 from inferhub.jobs.bulk import start_bulk_job
-from inferhub.jobs.calls import decision_answer, decisions_with_names
+from inferhub.jobs.calls import decision_answer
 from inferhub.jobs.models import Job, State
 from inferhub.lib.describe import describe, listed, pointer
 from inferhub.recommendations.queries import find_stored
@@ -381,7 +382,7 @@ def _workflow(workflow: Workflow) -> dict[str, Any]:
 
 
 def _decision(decision: Any) -> dict[str, Any]:
-    return decision_answer(decision, is_new=False)
+    return decision_answer(decision)
 
 
 def _job(job: Job) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from inferhub.registry.models import ModelVersion
 
 def decision_sections(decision: Decision) -> tuple[Section, ...]:
     """Everything that is kept of a decision, in the order of the road."""
+    if decision.erased_at:
+        return (decision_facts(decision), action_table(decision), _record(decision))
     return (
         decision_facts(decision),
         *evidence_sections(decision),
@@ -44,6 +46,7 @@ def decision_facts(decision: Decision) -> Facts:
             ("Request id", decision.request_id),
             ("Decided", html.moment(decision.created_at)),
             ("Asked by", decision.actor),
+            *((("Erased", html.moment(decision.erased_at)),) if decision.erased_at else ()),
         ),
     )
 

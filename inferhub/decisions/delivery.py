@@ -18,6 +18,7 @@ from inferhub.celery import bell
 from inferhub.decisions.kinds import DeliveryResult, deliver
 from inferhub.decisions.models import Action, ActionAttempt, ActionState
 from inferhub.errors import Conflict, InferhubError
+from inferhub.lib.bell import Ringer
 from inferhub.lib.retry import backoff
 
 log = structlog.get_logger(__name__)
@@ -27,13 +28,30 @@ _FIRST_WAIT = timedelta(seconds=2)
 _LONGEST_WAIT = timedelta(hours=1)
 _MOST_ATTEMPTS = 15  # with the waits above about five hours
 _POSTPONEMENT = timedelta(minutes=5)
+_IN_ONE_MESSAGE = 50
 _SWEEP_LOCK = 0x1F5EED  # any number that nothing else locks
 
 
 def ring_bell(action_ids: Sequence[uuid.UUID]) -> None:
     """Tell the workers; the rows are committed already, so a bell that nobody hears only delays."""
-    for action_id in action_ids:
-        bell.ring("inferhub.decisions.tasks.deliver_action", str(action_id))
+    for start in range(0, len(action_ids), _IN_ONE_MESSAGE):
+        message = [str(action_id) for action_id in action_ids[start : start + _IN_ONE_MESSAGE]]
+        bell.ring("inferhub.decisions.tasks.deliver_actions", message)
+
+
+def ring_bell_soon(action_ids: Sequence[uuid.UUID]) -> None:
+    """The same without waiting for the broker; what several callers bring meanwhile goes out together."""
+    _ringer.add(action_ids)
+
+
+def deliver_actions(action_ids: Sequence[str], *, seconds: float) -> None:
+    """Try each of them once, for a while: what slow receivers leave over is for other workers."""
+    ends = time.monotonic() + seconds
+    for place, action_id in enumerate(action_ids):
+        if time.monotonic() > ends:
+            ring_bell([uuid.UUID(left) for left in action_ids[place:]])
+            return
+        deliver_action(action_id)
 
 
 def deliver_action(action_id: uuid.UUID | str) -> None:
@@ -132,3 +150,6 @@ def _postpone(action: Action) -> None:
     """Put the action back as if nobody had claimed it."""
     mine = Action.objects.filter(pk=action.pk, attempt_count=action.attempt_count)
     mine.update(attempt_count=action.attempt_count - 1, next_attempt_at=timezone.now() + _POSTPONEMENT)
+
+
+_ringer: Ringer[uuid.UUID] = Ringer(ring_bell)

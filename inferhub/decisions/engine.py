@@ -1,20 +1,33 @@
 """Run a workflow: input, predictions, facts, rules, outcome, actions. Takes values and returns values; no database."""
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from inferhub.decisions.definition import LONGEST_OUTCOME, UNDECIDED, PredictionPlan, WorkflowPlan
 from inferhub.errors import FieldError, InferhubError, InvalidInput
-from inferhub.inference.prediction import Prediction
 from inferhub.lib.describe import describe, pointer
-from inferhub.rules.engine import RuleEngine
+from inferhub.rules.engine import RuleEngine, RuleResult
+
+Facts = Mapping[str, Any]
+
+
+class Answered(NamedTuple):
+    """What a model said of one row."""
+
+    used: Mapping[str, Any]
+    """The model, its version, its digest."""
+    output: Mapping[str, Any]
+
+
+Predict = Callable[[PredictionPlan, Sequence[Facts], Sequence[int]], Sequence[Answered]]
+"""Predicts for some rows at once, all with the same fields; the numbers say which of the inputs they belong to."""
 
 _LARGEST_EXACT = 2**53
 # What no rule decided must not lie unseen, even where the author foresaw nothing.
 _ASK_A_PERSON = ({"kind": "review", "title": "The rules could not decide"},)
-Predict = Callable[[PredictionPlan, Mapping[str, Any]], Prediction]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,94 +43,142 @@ class Verdict:
     timings: dict[str, float]
 
 
-def run_workflow(plan: WorkflowPlan, rules: RuleEngine, facts_in: Mapping[str, Any], predict: Predict) -> Verdict:
+def run_workflow(plan: WorkflowPlan, rules: RuleEngine, facts_in: Facts, predict: Predict) -> Verdict:
     """Decide about one input.
 
     Raises InvalidInput where the input is not as the workflow declares it. Everything else that goes wrong - a model
     that fails, a fact that is missing - is an outcome, `review`, with the reason in the trace: never a quiet guess.
     """
-    clock = _Clock()
-    check_input(plan, facts_in)
+    found = run_rows(plan, rules, [facts_in], predict)[0]
+    if isinstance(found, InvalidInput):
+        raise found
+    return found
+
+
+def run_rows(
+    plan: WorkflowPlan, rules: RuleEngine, rows: Sequence[Facts], predict: Predict
+) -> list[Verdict | InvalidInput]:
+    """Decide about many inputs, each by itself: one that is not as declared gets its error, the others a verdict.
+
+    Each model is asked once for all of them. The timings of a verdict are those of the whole, by row.
+    """
+    clock = _Clock(len(rows))
+    verdicts: list[Verdict | InvalidInput | None] = [_input_error(plan, row) for row in rows]
+    asked = [(place, _Case(place, row)) for place, row in enumerate(rows) if verdicts[place] is None]
     clock.stop("validate")
-    predictions, problems = _predictions(plan, facts_in, predict)
+    for step in plan.predictions:
+        _predict_all(step, [case for _, case in asked], predict)
     clock.stop("model")
-    outcome, outputs, trace = _apply_rules(rules, _facts(facts_in, predictions), problems)
+    results = [_apply_rules(rules, case) for _, case in asked]
     clock.stop("rules")
-    return Verdict(
-        outcome=outcome,
-        outputs=outputs,
-        predictions=predictions,
-        trace=trace,
-        actions=plan.actions.get(outcome, () if "undecided" not in trace else _ASK_A_PERSON),
-        subject=subject_of(plan, facts_in),
-        timings=clock.laps,
-    )
+    for (place, case), (outcome, outputs, trace) in zip(asked, results, strict=True):
+        verdicts[place] = Verdict(
+            outcome=outcome,
+            outputs=outputs,
+            predictions=case.predictions,
+            trace=trace,
+            actions=plan.actions.get(outcome, () if "undecided" not in trace else _ASK_A_PERSON),
+            subject=subject_of(plan, case.facts_in),
+            timings=clock.laps,
+        )
+    return [verdict for verdict in verdicts if verdict is not None]
 
 
-def subject_of(plan: WorkflowPlan, facts_in: Mapping[str, Any]) -> str:
+def subject_of(plan: WorkflowPlan, facts_in: Facts) -> str:
     """Whom or what an input is about."""
     return str(facts_in.get(plan.subject, ""))[:200] if plan.subject else ""
 
 
-def check_input(plan: WorkflowPlan, facts_in: Mapping[str, Any]) -> None:
+def check_input(plan: WorkflowPlan, facts_in: Facts) -> None:
     """Raise InvalidInput with a pointer for each field that is not as declared."""
     plan.input_schema.check(facts_in, at="/input")
-    inexact = list(_inexact_integers(facts_in, "/input"))
-    if inexact:
-        raise InvalidInput(errors=inexact)
+    if _is_inexact(facts_in):
+        raise InvalidInput(errors=_inexact_integers(facts_in, "/input"))
+
+
+def _input_error(plan: WorkflowPlan, facts_in: Facts) -> InvalidInput | None:
+    try:
+        check_input(plan, facts_in)
+    except InvalidInput as exc:
+        return exc
+    return None
+
+
+def _is_inexact(value: Any) -> bool:
+    if type(value) is int:
+        return abs(value) > _LARGEST_EXACT
+    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return any(map(_is_inexact, items))
 
 
 def _inexact_integers(value: Any, place: str) -> list[FieldError]:
     """Whole numbers that a double cannot hold: rules and digests would see another number than the caller sent."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _LARGEST_EXACT:
+    if isinstance(value, int) and _is_inexact(value):
         return [FieldError(pointer=place, expected="a number of at most 2^53, or a string", got=describe(value))]
     items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
     return [error for key, item in items for error in _inexact_integers(item, place + pointer(key))]
 
 
-def _predictions(
-    plan: WorkflowPlan, facts_in: Mapping[str, Any], predict: Predict
-) -> tuple[dict[str, Any], list[FieldError]]:
-    predictions: dict[str, Any] = {}
-    problems: list[FieldError] = []
-    for step in plan.predictions:
-        row = {model_input: facts_in[field] for model_input, field in step.inputs if field in facts_in}
-        try:
-            answer = predict(step, row)
-        except InferhubError as exc:
-            predictions[step.name] = {"model": step.model, "error": str(exc)}
-            problems.append(FieldError(pointer=f"/prediction/{step.name}", expected="a prediction", got=str(exc)))
-        else:
-            predictions[step.name] = {
-                "model": answer.model,
-                "version": answer.version,
-                "digest": answer.digest,
-                "output": answer.rows[0],
-            }
-    return predictions, problems
+class _Case:
+    """One input on its way: what was predicted for it, and what went wrong with that."""
+
+    __slots__ = ("facts_in", "place", "predictions", "problems")
+
+    def __init__(self, place: int, facts_in: Facts) -> None:
+        self.place = place
+        self.facts_in = facts_in
+        self.predictions: dict[str, Any] = {}
+        self.problems: list[FieldError] = []
+
+    def facts(self) -> dict[str, Any]:
+        outputs = {name: entry["output"] for name, entry in self.predictions.items()}
+        return {"input": self.facts_in, "prediction": outputs}
 
 
-def _facts(facts_in: Mapping[str, Any], predictions: Mapping[str, Any]) -> dict[str, Any]:
-    outputs = {name: entry["output"] for name, entry in predictions.items() if "output" in entry}
-    return {"input": dict(facts_in), "prediction": outputs}
+def _predict_all(step: PredictionPlan, cases: Sequence[_Case], predict: Predict) -> None:
+    """Ask the model once for all cases that have the same fields."""
+    alike: dict[tuple[str, ...], list[tuple[_Case, Facts]]] = defaultdict(list)
+    for case in cases:
+        row = {model_input: case.facts_in[field] for model_input, field in step.inputs if field in case.facts_in}
+        alike[tuple(row)].append((case, row))
+    for group in alike.values():
+        _predict_group(step, group, predict)
 
 
-def _apply_rules(
-    rules: RuleEngine, facts: dict[str, Any], problems: list[FieldError]
-) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    if problems:
-        return UNDECIDED, {}, _undecided(problems)
-    result = rules.evaluate(facts, trace=True)
+def _predict_group(step: PredictionPlan, group: Sequence[tuple[_Case, Facts]], predict: Predict) -> None:
+    try:
+        answers = predict(step, [row for _, row in group], [case.place for case, _ in group])
+    except InferhubError as exc:
+        if len(group) > 1:  # each by itself, so that a bad row spoils no other
+            for one in group:
+                _predict_group(step, [one], predict)
+            return
+        case = group[0][0]
+        case.predictions[step.name] = {"model": step.model, "error": str(exc)}
+        case.problems.append(FieldError(pointer=f"/prediction/{step.name}", expected="a prediction", got=str(exc)))
+        return
+    for (case, _), answer in zip(group, answers, strict=True):
+        case.predictions[step.name] = {**answer.used, "output": answer.output}
+
+
+def _apply_rules(rules: RuleEngine, case: _Case) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    if case.problems:
+        return UNDECIDED, {}, _undecided(case.problems)
+    result = rules.evaluate(case.facts(), trace=True)
     if result.undecided:
         return UNDECIDED, {}, _undecided(result.undecided)
-    outputs = dict(result.outputs)
+    outputs = result.outputs
     outcome = outputs.get("outcome")
     if not isinstance(outcome, str) or not 1 <= len(outcome) <= LONGEST_OUTCOME:
         words = f"a string of 1 to {LONGEST_OUTCOME} characters from the rules"
         expected = FieldError(pointer="/outcome", expected=words, got=describe(outcome))
         return UNDECIDED, outputs, _undecided([expected])
-    explanation = result.trace.to_dict() if result.trace else {}
-    return outcome, outputs, {"matched": [asdict(rule) for rule in result.matched], **explanation}
+    return outcome, outputs, _trace(result)
+
+
+def _trace(result: RuleResult) -> dict[str, Any]:
+    matched = [{"index": rule.index, "note": rule.note} for rule in result.matched]
+    return {"matched": matched, **(result.trace.to_dict() if result.trace else {})}
 
 
 def _undecided(problems: list[FieldError] | tuple[FieldError, ...]) -> dict[str, Any]:
@@ -125,13 +186,14 @@ def _undecided(problems: list[FieldError] | tuple[FieldError, ...]) -> dict[str,
 
 
 class _Clock:
-    """Laps in milliseconds."""
+    """Laps in milliseconds for each of `rows`."""
 
-    def __init__(self) -> None:
+    def __init__(self, rows: int) -> None:
         self.laps: dict[str, float] = {}
+        self._rows = rows
         self._started = time.perf_counter()
 
     def stop(self, stage: str) -> None:
         now = time.perf_counter()
-        self.laps[stage] = round((now - self._started) * 1000, 3)
+        self.laps[stage] = round((now - self._started) * 1000 / self._rows, 3)
         self._started = now

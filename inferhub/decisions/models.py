@@ -32,12 +32,20 @@ class WorkflowVersion(AuthoredVersion):
 
 
 class Decision(models.Model):
-    """The record of one run: everything that is needed to explain and to repeat it. Append-only."""
+    """The record of one run: everything that is needed to explain and to repeat it.
+
+    Append-only: the database lets one change through, the erasure of what may tell of a person
+    (`inferhub.decisions.digests`). The table is partitioned by month, which the id begins with
+    (`inferhub.decisions.partitions`).
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="decisions")
-    version = models.ForeignKey(WorkflowVersion, on_delete=models.PROTECT, related_name="decisions")
-    rule_set_version = models.ForeignKey(RuleSetVersion, on_delete=models.PROTECT, related_name="decisions")
+    # What is referred to is never deleted, so that no index is needed to look for who refers to it.
+    workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="decisions", db_index=False)
+    version = models.ForeignKey(WorkflowVersion, on_delete=models.PROTECT, related_name="decisions", db_index=False)
+    rule_set_version = models.ForeignKey(
+        RuleSetVersion, on_delete=models.PROTECT, related_name="decisions", db_index=False
+    )
     request_id = models.CharField(max_length=200)
     subject = models.CharField(max_length=200, blank=True, help_text="Who or what it is about.")
     input = models.JSONField()
@@ -47,12 +55,15 @@ class Decision(models.Model):
     trace = models.JSONField(help_text="Which rules matched, and why the others did not.")
     timings = models.JSONField(help_text="Milliseconds by stage.")
     actor = models.CharField(max_length=200)
+    salt = models.CharField(max_length=32, default="", blank=True, help_text="Of the commitment; gone once erased.")
+    commitment = models.CharField(max_length=64, default="", help_text="sha256 of salt and content.")
     digest = models.CharField(max_length=64, help_text="sha256 of the canonical form.")
     created_at = models.DateTimeField()
+    erased_at = models.DateTimeField(null=True, help_text="When a person's data was taken out.")
 
     class Meta:
         ordering = ["-id"]
-        constraints = [models.UniqueConstraint(fields=["workflow", "request_id"], name="one_decision_per_request")]
+        permissions = [("erase_decision", "Can erase a person's data")]
         indexes = [
             models.Index(fields=["workflow", "outcome", "-id"], name="decisions_of_workflow"),
             models.Index(fields=["workflow", "-id"], name="decisions_by_workflow"),
@@ -63,6 +74,20 @@ class Decision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.workflow.name}: {self.outcome}"
+
+
+class DecisionKey(models.Model):
+    """Which decision stands for a request id: kept for ever, so that a month that was detached is not repeated."""
+
+    pk = models.CompositePrimaryKey("workflow_id", "request_id")
+    workflow = models.ForeignKey(  # no constraint: it is written with its decision, which has one
+        Workflow, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    request_id = models.CharField(max_length=200)
+    decision_id = models.UUIDField()
+
+    def __str__(self) -> str:
+        return self.request_id
 
 
 class WebhookEndpoint(models.Model):
@@ -91,7 +116,8 @@ class Action(models.Model):
     """What is to be done because of a decision. Its id is the idempotency key that every attempt carries."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    decision = models.ForeignKey(Decision, on_delete=models.PROTECT, related_name="actions")
+    # No constraint: actions are written with their decisions, and to look one up in every month is dear.
+    decision = models.ForeignKey(Decision, on_delete=models.PROTECT, related_name="actions", db_constraint=False)
     kind = models.CharField(max_length=50)
     settings = models.JSONField(help_text="As the workflow version states it.")
     state = models.CharField(max_length=10, choices=ActionState.choices, default=ActionState.PENDING)

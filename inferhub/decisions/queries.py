@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from django.db import connection
+from django.db.models import QuerySet
 
 from inferhub.decisions.definition import WorkflowPlan, parse_workflow
-from inferhub.decisions.models import Workflow, WorkflowVersion
+from inferhub.decisions.models import Decision, Workflow, WorkflowVersion
 from inferhub.errors import NotFound
 from inferhub.lib.snapshots import Snapshots
 
@@ -41,6 +42,13 @@ def _read_plan(version_id: int) -> PublishedWorkflow:
         name=version.workflow.name,
         number=version.number,
         plan=parse_workflow(version.definition),
+    )
+
+
+def decisions_with_names() -> QuerySet[Decision]:
+    """Decisions with everything that an answer names, in two queries however many there are."""
+    return Decision.objects.select_related("workflow", "version", "rule_set_version__rule_set").prefetch_related(
+        "actions"
     )
 
 

@@ -1,31 +1,28 @@
 """Save workflows, and decide."""
 
 import time
-from collections.abc import Iterable, Mapping
-from functools import cache
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from django.db import IntegrityError, transaction
-from django.utils import timezone
-
-from inferhub.audit.services import record_event
-from inferhub.decisions.definition import UNDECIDED, PredictionPlan, WorkflowPlan, parse_workflow
-from inferhub.decisions.delivery import ring_bell
-from inferhub.decisions.engine import Predict, Verdict, run_workflow, subject_of
-from inferhub.decisions.models import Action, Decision, WebhookEndpoint, WorkflowVersion
-from inferhub.decisions.queries import PublishedWorkflow, find_workflow
-from inferhub.errors import Conflict, FieldError, InvalidDefinition, NotFound
-from inferhub.inference.prediction import Prediction
+from inferhub.decisions.definition import UNDECIDED, PredictionPlan, parse_workflow
+from inferhub.decisions.drafts import Draft, make_draft
+from inferhub.decisions.engine import Answered, Facts, Verdict, run_rows, subject_of
+from inferhub.decisions.log import Written, decision_log
+from inferhub.decisions.models import Decision, WebhookEndpoint, WorkflowVersion
+from inferhub.decisions.queries import decisions_with_names, find_workflow
+from inferhub.errors import Conflict, FieldError, InvalidDefinition, InvalidInput, NotFound
 from inferhub.inference.routing import Choice, choose_version
 from inferhub.inference.services import predict_by
-from inferhub.lib.canonical import canonical_json, digest_of
+from inferhub.lib.canonical import canonical_json
 from inferhub.lib.describe import describe, listed, pointer
 from inferhub.lib.ids import uuid7
 from inferhub.registry.queries import find_version
 from inferhub.rules.table import DecisionTable, parse_decision_table
 from inferhub.rulesets.authored import check_name, save_definition
 from inferhub.rulesets.models import RuleSet
-from inferhub.rulesets.queries import RuleSetPlan, find_rule_set
+from inferhub.rulesets.queries import find_rule_set
 
 
 def save_workflow(
@@ -43,133 +40,122 @@ def save_workflow(
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """One input to decide about; without a `request_id` it is one of its own."""
+
+    facts: Mapping[str, Any]
+    request_id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decided:
+    """What came of one request: a new decision (a draft that is written, or in a dry run only made), or an earlier one.
+
+    `timings` are milliseconds by stage, in a batch those of the whole by row.
+    """
+
+    record: Draft | Decision
+    timings: Mapping[str, float]
+
+    @property
+    def is_new(self) -> bool:
+        return isinstance(self.record, Draft)
+
+
 def decide(*, workflow: str, facts_in: Mapping[str, Any], request_id: str = "", actor: str) -> tuple[Decision, bool]:
     """Decide once about one input; the second value says whether this call made the decision.
 
     Decision, pending actions and audit event are committed when this returns. The same `request_id` with the same input
     gets the first decision again, also from concurrent calls; with another input it raises Conflict.
-    Raises NotFound and InvalidInput.
+    Raises NotFound, InvalidInput and Unavailable.
+    """
+    found = decide_all(workflow=workflow, requests=[Request(facts=facts_in, request_id=request_id)], actor=actor)[0]
+    if isinstance(found, Exception):
+        raise found
+    decision = found.record if isinstance(found.record, Decision) else decisions_with_names().get(pk=found.record.id)
+    decision.timings = dict(found.timings)
+    return decision, found.is_new
+
+
+def decide_all(
+    *, workflow: str, requests: Sequence[Request], actor: str, is_dry_run: bool = False
+) -> list[Decided | Exception]:
+    """Decide about each request, in their order, in one commit; one that fails gets its error and spoils no other.
+
+    The errors are those that `decide` raises. A dry run writes nothing and looks at no request id.
+    Raises NotFound for the workflow.
     """
     published = find_workflow(workflow)
-    request_id = request_id or str(uuid7())
-    earlier = _find_decision(published, request_id)
-    if earlier is not None:
-        return _same(earlier, facts_in), False
     rules = find_rule_set(published.plan.rule_set)
-    verdict = run_workflow(published.plan, rules.engine, facts_in, _predictor(published.plan, facts_in, request_id))
+    requests = [replace(request, request_id=request.request_id or str(uuid7())) for request in requests]
+    facts = [request.facts for request in requests]
+    keys = [subject_of(published.plan, request.facts) or request.request_id for request in requests]
+    verdicts = run_rows(published.plan, rules.engine, facts, _Predictor(keys))
     started = time.perf_counter()
-    decision = _draft(published, rules, verdict, facts_in, request_id, actor)
-    try:
-        _commit(decision, verdict)
-    except IntegrityError:
-        earlier = _find_decision(published, request_id)
-        if earlier is None:
-            raise
-        return _same(earlier, facts_in), False
-    decision.timings = verdict.timings | {"commit": round((time.perf_counter() - started) * 1000, 3)}
-    return decision, True
-
-
-def _predictor(plan: WorkflowPlan, facts_in: Mapping[str, Any], request_id: str) -> Predict:
-    """Predictions of one decision: those that name the same alias get the same version, even while it moves."""
-    key = subject_of(plan, facts_in) or request_id
-
-    @cache
-    def choose(model: str, alias: str, number: int | None) -> Choice:
-        return choose_version(model=model, alias=alias, number=number, key=key)
-
-    def predict(step: PredictionPlan, row: Mapping[str, Any]) -> Prediction:
-        return predict_by(choose(step.model, step.alias, step.version), rows=[row])
-
-    return predict
-
-
-def _find_decision(published: PublishedWorkflow, request_id: str) -> Decision | None:
-    return (
-        Decision.objects.select_related("workflow", "version", "rule_set_version__rule_set")
-        .filter(workflow_id=published.workflow_id, request_id=request_id)
-        .first()
-    )
-
-
-def _same(earlier: Decision, facts_in: Mapping[str, Any]) -> Decision:
-    if canonical_json(earlier.input) != canonical_json(facts_in):
-        raise Conflict(
-            f"The request id {earlier.request_id!r} was used before with another input (decision {earlier.pk})."
-        )
-    return earlier
-
-
-def _draft(
-    published: PublishedWorkflow,
-    rules: RuleSetPlan,
-    verdict: Verdict,
-    facts_in: Mapping[str, Any],
-    request_id: str,
-    actor: str,
-) -> Decision:
-    decision = Decision(
-        id=uuid7(),
-        workflow_id=published.workflow_id,
-        version_id=published.version_id,
-        rule_set_version_id=rules.version_id,
-        request_id=request_id,
-        subject=verdict.subject,
-        input=dict(facts_in),
-        predictions=verdict.predictions,
-        outcome=verdict.outcome,
-        outputs=verdict.outputs,
-        trace=verdict.trace,
-        timings=verdict.timings,
-        actor=actor,
-        created_at=timezone.now(),
-    )
-    decision.digest = digest_of_decision(decision)
-    return decision
-
-
-def digest_of_decision(decision: Decision) -> str:
-    """The sha256 over everything that the decision rests on and says; timings are left out."""
-    return digest_of(
-        {
-            "id": str(decision.pk),
-            "workflow_version": decision.version_id,
-            "rule_set_version": decision.rule_set_version_id,
-            "request_id": decision.request_id,
-            "subject": decision.subject,
-            "input": decision.input,
-            "predictions": decision.predictions,
-            "outcome": decision.outcome,
-            "outputs": decision.outputs,
-            "trace": decision.trace,
-            "actor": decision.actor,
-            "created_at": decision.created_at.isoformat(),
-        }
-    )
-
-
-def _commit(decision: Decision, verdict: Verdict) -> None:
-    actions = [
-        Action(
-            id=uuid7(),
-            decision=decision,
-            kind=settings["kind"],
-            settings=settings,
-            next_attempt_at=decision.created_at,
-            created_at=decision.created_at,
-        )
-        for settings in verdict.actions
+    drafts = [
+        make_draft(published, rules, verdict, request.facts, request_id=request.request_id, actor=actor)
+        for request, verdict in zip(requests, verdicts, strict=True)
+        if isinstance(verdict, Verdict)
     ]
-    with transaction.atomic():
-        decision.save(force_insert=True)
-        Action.objects.bulk_create(actions)
-        record_event(
-            "decision.made",
-            actor=decision.actor,
-            subject=f"decision:{decision.pk}",
-            details={"outcome": decision.outcome, "digest": decision.digest, "actions": len(actions)},
+    written: list[Written] = [draft.id for draft in drafts] if is_dry_run else decision_log().commit(drafts)
+    commit_ms = round((time.perf_counter() - started) * 1000 / max(len(drafts), 1), 3)
+    made = iter(zip(drafts, written, strict=True))
+    return [
+        verdict if isinstance(verdict, InvalidInput) else _outcome(*next(made), request.facts, commit_ms)
+        for request, verdict in zip(requests, verdicts, strict=True)
+    ]
+
+
+class _Predictor:
+    """Predictions of some decisions at once. `keys`, one for each of them, deal them out where an alias has a canary.
+
+    All that name the same alias follow the same route, even while it moves.
+    """
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._keys = keys
+        self._choices: dict[tuple[str, str, int | None], Choice] = {}
+
+    def __call__(
+        self, step: PredictionPlan, rows: Sequence[Mapping[str, Any]], places: Sequence[int]
+    ) -> list[Answered]:
+        groups: dict[int, list[int]] = defaultdict(list)
+        choices = [self._choose(step, self._keys[place]) for place in places]
+        for position, choice in enumerate(choices):
+            groups[choice.plan.id].append(position)
+        answers: dict[int, Answered] = {}
+        for positions in groups.values():
+            said = predict_by(choices[positions[0]], rows=[rows[position] for position in positions])
+            used = {"model": said.model, "version": said.version, "digest": said.digest}
+            answers |= {position: Answered(used, row) for position, row in zip(positions, said.rows, strict=True)}
+        return [answers[position] for position in range(len(rows))]
+
+    def _choose(self, step: PredictionPlan, key: str) -> Choice:
+        asked = (step.model, step.alias, step.version)
+        choice = self._choices.get(asked)
+        if choice is None:
+            choice = choose_version(model=step.model, alias=step.alias, number=step.version, key=key)
+            self._choices[asked] = choice
+        if choice.key == key or choice.route is None:
+            return choice
+        return Choice(plan=choice.route.pick(key), route=choice.route, key=key)
+
+
+def _outcome(draft: Draft, standing: Written, facts_in: Mapping[str, Any], commit_ms: float) -> Decided | Exception:
+    if isinstance(standing, Exception):
+        return standing
+    if standing == draft.id:
+        return Decided(record=draft, timings=draft.verdict.timings | {"commit": commit_ms})
+    earlier = decisions_with_names().filter(pk=standing).first()
+    if earlier is None or earlier.erased_at is not None:
+        gone = "was moved out with its month" if earlier is None else "was erased"
+        return Conflict(f"The request id {draft.request_id!r} was decided before; that decision ({standing}) {gone}.")
+    if canonical_json(earlier.input) != canonical_json(facts_in):
+        return Conflict(
+            f"The request id {draft.request_id!r} was used before with another input (decision {standing})."
         )
-        transaction.on_commit(lambda: ring_bell([action.pk for action in actions]), robust=True)
+    return Decided(record=earlier, timings=earlier.timings)
 
 
 def _check_references(definition: dict[str, Any]) -> None:

@@ -1,15 +1,21 @@
 """The three calls that retail systems make. Each runs at once in a web process, or later on a worker: the same code."""
 
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from django.db.models import QuerySet
+import structlog
 
-from inferhub.decisions.models import Decision
-from inferhub.decisions.services import decide
+from inferhub.decisions.drafts import Draft
+from inferhub.decisions.models import ActionState, Decision
+from inferhub.decisions.services import Decided, Request, decide_all
+from inferhub.errors import InferhubError, InvalidInput, Unavailable, error_to_dict
 from inferhub.inference.services import predict
 from inferhub.recommendations.services import recommend
 from inferhub.runtime.rows import Columns
+
+log = structlog.get_logger(__name__)
 
 Answer = dict[str, Any]
 
@@ -19,8 +25,8 @@ def run_call(kind: str, target: str, body: dict[str, Any], actor: str) -> Answer
     return _KINDS[kind](target, body, actor)
 
 
-def decision_answer(decision: Decision, *, is_new: bool) -> Answer:
-    """A decision as REST shows it."""
+def decision_answer(decision: Decision) -> Answer:
+    """A decision of the past as REST shows it."""
     actions = sorted(decision.actions.all(), key=lambda action: action.pk)
     return {
         "decision_id": str(decision.pk),
@@ -38,15 +44,33 @@ def decision_answer(decision: Decision, *, is_new: bool) -> Answer:
         "timings_ms": decision.timings,
         "digest": decision.digest,
         "decided_at": decision.created_at.isoformat(),
-        "is_repeat": not is_new,
+        "is_repeat": True,
     }
 
 
-def decisions_with_names() -> QuerySet[Decision]:
-    """Decisions with everything that `decision_answer` names, in two queries however many there are."""
-    return Decision.objects.select_related("workflow", "version", "rule_set_version__rule_set").prefetch_related(
-        "actions"
-    )
+def _draft_answer(draft: Draft, timings: Mapping[str, float], *, is_dry_run: bool) -> Answer:
+    """The same of a decision that was made just now, without reading it again. What a dry run made has no ids."""
+    verdict = draft.verdict
+    state = "not stored" if is_dry_run else ActionState.PENDING.value
+    actions = [(None if is_dry_run else str(action.id), action.kind) for action in draft.actions]
+    return {
+        "decision_id": None if is_dry_run else str(draft.id),
+        "workflow": draft.published.name,
+        "workflow_version": draft.published.number,
+        "rule_set": draft.rules.name,
+        "rule_set_version": draft.rules.number,
+        "request_id": draft.request_id,
+        "subject": verdict.subject,
+        "outcome": verdict.outcome,
+        "outputs": verdict.outputs,
+        "predictions": verdict.predictions,
+        "trace": verdict.trace,
+        "actions": [{"action_id": action_id, "kind": kind, "state": state} for action_id, kind in actions],
+        "timings_ms": timings,
+        "digest": None if is_dry_run else draft.digest,
+        "decided_at": draft.created_at.isoformat(),
+        "is_repeat": False,
+    }
 
 
 def _predict(model: str, body: dict[str, Any], _actor: str) -> Answer:
@@ -90,12 +114,42 @@ def _recommend(scenario: str, body: dict[str, Any], _actor: str) -> Answer:
 
 
 def _decide(workflow: str, body: dict[str, Any], actor: str) -> Answer:
-    decision, is_new = decide(
-        workflow=workflow, facts_in=body["input"], request_id=body.get("request_id", ""), actor=actor
-    )
-    named = decisions_with_names().get(pk=decision.pk)
-    named.timings = decision.timings  # with that of the commit, which no row can hold
-    return decision_answer(named, is_new=is_new)
+    """One decision; or for `rows` one result for each, a decision or a problem (`inferhub.errors.error_to_dict`)."""
+    entries = body.get("rows", [body])
+    requests = [Request(facts=entry["input"], request_id=entry.get("request_id", "")) for entry in entries]
+    is_dry_run = body.get("dry_run", False)
+    found = decide_all(workflow=workflow, requests=requests, actor=actor, is_dry_run=is_dry_run)
+    if "rows" in body:
+        return {"results": [_row_result(place, one, body) for place, one in enumerate(found)]}
+    if isinstance(found[0], Exception):
+        raise found[0]
+    return _decided_answer(found[0], body)
+
+
+def _decided_answer(found: Decided, body: Mapping[str, Any]) -> Answer:
+    if isinstance(found.record, Draft):
+        answer = _draft_answer(found.record, found.timings, is_dry_run=body.get("dry_run", False))
+    else:
+        answer = decision_answer(found.record)
+    return answer if body.get("trace", True) else answer | {"trace": None}
+
+
+def _row_result(place: int, found: Decided | Exception, body: Mapping[str, Any]) -> Answer:
+    if isinstance(found, Decided):
+        return {"decision": _decided_answer(found, body), "problem": None}
+    if not isinstance(found, InferhubError):
+        log.error("unforeseen error in a row", row=place, exc_info=found)
+        found = Unavailable(f"The row met an unforeseen {type(found).__name__}; the server's log has the details.")
+    if isinstance(found, InvalidInput) and found.errors:
+        found = InvalidInput(errors=[replace(error, pointer=f"/rows/{place}{error.pointer}") for error in found.errors])
+    return {"decision": None, "problem": error_to_dict(found)}
+
+
+def with_request_ids(body: dict[str, Any]) -> dict[str, Any]:
+    """A request to decide in which every input has a request id, so that a second try cannot decide twice."""
+    if "rows" in body:
+        return body | {"rows": [with_request_ids(row) for row in body["rows"]]}
+    return {"request_id": f"deferred-{uuid.uuid4()}"} | body
 
 
 _KINDS: dict[str, Callable[[str, dict[str, Any], str], Answer]] = {

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from inferhub.celery import bell
 from inferhub.errors import InferhubError, Unavailable, error_to_dict
-from inferhub.jobs.calls import run_call
+from inferhub.jobs.calls import run_call, with_request_ids
 from inferhub.jobs.models import DeferredCall, State
 from inferhub.lib.retry import backoff
 
@@ -25,8 +25,8 @@ _MOST_ATTEMPTS = 3
 
 def defer_call(*, kind: str, target: str, body: dict[str, Any], actor: str) -> DeferredCall:
     """Keep a call for a worker. A decision gets its request id now, so that a second try cannot decide twice."""
-    if kind == "decide" and not body.get("request_id"):
-        body = body | {"request_id": f"deferred-{uuid.uuid4()}"}
+    if kind == "decide":
+        body = with_request_ids(body)
     with transaction.atomic():
         call = DeferredCall.objects.create(kind=kind, target=target, body=body, actor=actor)
         transaction.on_commit(lambda: bell.ring("inferhub.jobs.tasks.run_deferred_call", str(call.pk)))

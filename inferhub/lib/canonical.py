@@ -1,12 +1,16 @@
 """One spelling for a JSON value, so that equal values have equal digests wherever they were stored meanwhile."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 _LARGEST_EXACT = 2**53
+# A number that may be spelt in another way: with 16 digits or more before a point, or with nothing but .0 behind it.
+_UNUSUAL_NUMBER = re.compile(rb"[:,\[]-?(?:\d{16}|\d+\.0[,\]}])")
+_DIGITS_ALIKE = bytes.maketrans(b"123456789", b"000000000")
 
 
 def canonical_json(value: Any) -> bytes:
@@ -17,12 +21,33 @@ def canonical_json(value: Any) -> bytes:
     >>> canonical_json({"b": 1.0, "a": [10**300, -0.0]})
     b'{"a":[1e+300,0],"b":1}'
     """
-    return orjson.dumps(_normal(value), option=orjson.OPT_SORT_KEYS)
+    return encode_both(value)[1]
+
+
+def encode_both(value: Any) -> tuple[bytes, bytes]:
+    """`value` as JSON with its numbers as they are (1.0 stays 1.0), and its canonical form: most often the same."""
+    try:
+        text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:  # a whole number of more than 64 bits, or a mapping that is no dict
+        canonical = _canonical(value)
+        return canonical, canonical
+    is_unusual = isinstance(value, int | float) or _has_unusual_number(text)
+    return text, _canonical(value) if is_unusual else text
 
 
 def digest_of(value: Any) -> str:
     """The sha256 of the canonical form, as 64 hexadecimal digits."""
     return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def _has_unusual_number(text: bytes) -> bool:
+    """First what is quick and finds too much: the expression reads each character."""
+    has_sign = b".0," in text or b".0}" in text or b".0]" in text or b"0" * 16 in text.translate(_DIGITS_ALIKE)
+    return has_sign and _UNUSUAL_NUMBER.search(text) is not None
+
+
+def _canonical(value: Any) -> bytes:
+    return orjson.dumps(_normal(value), option=orjson.OPT_SORT_KEYS)
 
 
 def _normal(value: Any) -> Any:

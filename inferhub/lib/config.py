@@ -32,7 +32,7 @@ VARIABLES = (
     Variable("INFERHUB_HOST", "127.0.0.1", "address that the web server listens on"),
     Variable("INFERHUB_PORT", "8000", "port that the web server listens on"),
     Variable("INFERHUB_WEB_PROCESSES", "2", "number of web processes"),
-    Variable("INFERHUB_WEB_THREADS", "8", "threads of one web process"),
+    Variable("INFERHUB_WEB_THREADS", "16", "threads of one web process"),
     Variable("INFERHUB_WORKER_PROCESSES", "2", "number of processes of one Celery worker"),
     Variable("INFERHUB_SECRET_KEY", "", "at least 32 characters; empty: generated once into INFERHUB_HOME/secret_key"),
     Variable("INFERHUB_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]", "host names that the web server answers to"),
@@ -48,6 +48,7 @@ VARIABLES = (
     Variable("INFERHUB_KEEP_CALLS_DAYS", "30", "days that the answers of deferred calls are kept"),
     Variable("INFERHUB_KEEP_COMPARISONS_DAYS", "30", "days that comparisons with the shadow of an alias are kept"),
     Variable("INFERHUB_METRICS_ACCESS", "key", "who may read /metrics: key (scope read), or loopback as well"),
+    Variable("INFERHUB_KEEP_DECISIONS_MONTHS", "0", "months that decisions are kept before they are detached; 0: all"),
     Variable("INFERHUB_LOG_FORMAT", "console", "console or json"),
 )
 _DEFAULTS = {variable.name: variable.default for variable in VARIABLES}
@@ -99,6 +100,7 @@ class Config:
     predict_queue: int
     keep_calls_days: int
     metrics_access: str
+    keep_decisions_months: int
     log_format: str
 
 
@@ -130,6 +132,7 @@ def read_config(environ: Mapping[str, str] | None = None) -> Config:
         keep_calls_days=_whole_number(values, "INFERHUB_KEEP_CALLS_DAYS", low=1, high=36500),
         keep_comparisons_days=_whole_number(values, "INFERHUB_KEEP_COMPARISONS_DAYS", low=1, high=3650),
         metrics_access=_one_of(values, "INFERHUB_METRICS_ACCESS", ("key", "loopback")),
+        keep_decisions_months=_whole_number(values, "INFERHUB_KEEP_DECISIONS_MONTHS", low=0, high=1200),
         log_format=_one_of(values, "INFERHUB_LOG_FORMAT", ("console", "json")),
     )
 

@@ -8,10 +8,15 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 _MOST_KEYS = 10_000
+_FRESH = 0.8  # for this share of its time nobody reads a value anew
 
 
 class Snapshots(Generic[K, V]):
-    """`get(key)` answers with what `read(key)` gave at most `seconds` ago. Thread-safe; errors are not remembered."""
+    """`get(key)` answers with what `read(key)` gave at most `seconds` ago. Thread-safe; errors are not remembered.
+
+    Shortly before its time is over one thread reads a value anew while the others go on with it, so that not all of
+    them ask the database at once.
+    """
 
     _all: "list[Snapshots[object, object]]" = []
 
@@ -19,20 +24,34 @@ class Snapshots(Generic[K, V]):
         self._read = read
         self._seconds = seconds
         self._kept: dict[K, tuple[float, V]] = {}
+        self._reading: set[K] = set()
         self._lock = threading.Lock()
         Snapshots._all.append(self)  # type: ignore[arg-type]
 
     def get(self, key: K) -> V:
         kept = self._kept.get(key)
         now = time.monotonic()
-        if kept is not None and now - kept[0] < self._seconds:
-            return kept[1]
-        value = self._read(key)
+        if kept is not None:
+            age = now - kept[0]
+            if age < self._seconds * _FRESH or (age < self._seconds and not self._begin_reading(key)):
+                return kept[1]
+        try:
+            value = self._read(key)
+        finally:
+            self._reading.discard(key)
         with self._lock:
             if len(self._kept) >= _MOST_KEYS:
                 self._kept.clear()
             self._kept[key] = (now, value)
         return value
+
+    def _begin_reading(self, key: K) -> bool:
+        """False where another thread reads this key already."""
+        with self._lock:
+            if key in self._reading:
+                return False
+            self._reading.add(key)
+            return True
 
     def forget(self) -> None:
         """Ask again at the next call, whatever is kept."""

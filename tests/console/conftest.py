@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from inferhub.accounts.models import User
 from inferhub.approvals.models import ChangeRequest
-from inferhub.decisions.models import Action, Decision, Review, Workflow
+from inferhub.decisions.models import Action, Decision, DecisionKey, Review, Workflow
 from inferhub.decisions.services import save_workflow
 from inferhub.lib.ids import uuid7
 from inferhub.recommendations.models import Scenario
@@ -129,7 +129,9 @@ def make_decision(workflow: Workflow, *, total: float = 500, subject: str = "ord
         "digest": "0" * 64,
         "created_at": timezone.now(),
     }
-    return Decision.objects.create(**values | changes)
+    decision: Decision = Decision.objects.create(**values | changes)
+    DecisionKey.objects.create(workflow=workflow, request_id=decision.request_id, decision_id=decision.pk)
+    return decision
 
 
 def make_action(decision: Decision, *, kind: str = "webhook", state: str = "pending", **settings: Any) -> Action:

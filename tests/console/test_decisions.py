@@ -1,5 +1,6 @@
 """Find and read decisions."""
 
+import html
 import uuid
 from datetime import timedelta
 
@@ -8,6 +9,7 @@ from django.db import DatabaseError
 from django.test import Client
 from django.utils import timezone
 
+from inferhub.console.html import deed_url
 from inferhub.decisions.models import ActionAttempt, Decision, Workflow
 from inferhub.decisions.queries import list_outcomes
 from tests.console.conftest import make_action, make_decision, make_review, make_version
@@ -99,3 +101,17 @@ def test_the_database_refuses_what_the_console_does_not_offer(workflow: Workflow
     decision = make_decision(workflow)
     with pytest.raises(DatabaseError):
         Decision.objects.filter(pk=decision.pk).update(outcome="accept")
+
+
+def test_the_subject_of_a_decision_can_be_erased_and_the_page_then_says_so(console: Client, workflow: Workflow) -> None:
+    decision = make_decision(workflow, subject="ann", total=777)
+    other = make_decision(workflow, subject="ben")
+    page = page_of(decision)
+    assert "Erase the subject's data" in html.unescape(console.get(page).content.decode())
+    answer = console.post(deed_url(decision, "erase"), {"reason": "asked by letter"})
+    assert answer.status_code == 302
+    text = text_of(console.get(page))
+    assert "Erased" in text
+    assert "777" not in text
+    assert "ann" not in text.split()
+    assert Decision.objects.get(pk=other.pk).subject == "ben"

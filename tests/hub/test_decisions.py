@@ -8,8 +8,9 @@ from django.db import Error, connection, transaction
 
 from inferhub.audit.models import AuditEvent
 from inferhub.decisions.definition import parse_workflow
+from inferhub.decisions.digests import digest_of_decision
 from inferhub.decisions.models import Action, Decision
-from inferhub.decisions.services import decide, digest_of_decision, save_workflow
+from inferhub.decisions.services import decide, save_workflow
 from inferhub.errors import Conflict, InvalidDefinition, InvalidInput
 from inferhub.registry.models import ModelVersion
 from inferhub.rulesets.services import save_rule_set

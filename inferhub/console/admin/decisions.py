@@ -5,18 +5,40 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 
-from inferhub.console import html
-from inferhub.console.base import RecordAdmin, as_uuid, link_column, time_column
+from inferhub.console import fields, html
+from inferhub.console.base import RecordAdmin, as_uuid, deed, link_column, time_column
 from inferhub.console.filters import DayFilter, OutcomeFilter
+from inferhub.console.pages import Done, FormPage, ServiceForm, sent
 from inferhub.console.sections import Section
-from inferhub.console.trace import decision_sections
-from inferhub.decisions.models import Decision, Workflow
+from inferhub.console.trace import decision_facts, decision_sections
+from inferhub.decisions.models import Decision, DecisionKey, Workflow
+from inferhub.jobs.erasure import erase_person
 
 _DECIDED = time_column("created_at", "Decided")
+_ERASE = "decisions.erase_decision"
+
+
+class EraseForm(ServiceForm):
+    """Why the data of a decision's subject is to go."""
+
+    reason = fields.prose("Reason", help_text="Kept in the audit log: no personal data here.")
+
+    def __init__(self, *args: Any, decision: Decision, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._decision = decision
+
+    def save(self, *, actor: str) -> Done:
+        erased = erase_person(
+            subject=self._decision.subject,
+            reason=self.cleaned_data["reason"],
+            workflow=self._decision.workflow.name,
+            actor=actor,
+        )
+        return Done(message=f"{erased.decisions} decisions erased.", url=html.url_of(self._decision))
 
 
 @admin.register(Decision)
@@ -38,6 +60,8 @@ class DecisionAdmin(RecordAdmin):
     search_help_text = "Request id, subject or decision id, exactly as sent"
     ordering = ("-id",)
     sortable_by = ()
+    actions_detail = ("erase",)
+    deeds = {"erase": lambda found: bool(found.subject)}
 
     @admin.display(description="Outcome")
     def result(self, decision: Decision) -> SafeString:
@@ -57,8 +81,24 @@ class DecisionAdmin(RecordAdmin):
             return queryset, False
         decision_id = as_uuid(term)
         workflow_ids = Workflow.objects.values_list("pk", flat=True)
-        matches = Q(subject=term) | Q(workflow_id__in=list(workflow_ids), request_id=term)
+        keys = DecisionKey.objects.filter(workflow_id__in=list(workflow_ids), request_id=term)
+        matches = Q(subject=term) | Q(pk__in=list(keys.values_list("decision_id", flat=True)))
         return queryset.filter(Q(pk=decision_id) | matches if decision_id else matches), False
 
     def sections(self, request: HttpRequest, found: Decision) -> Sequence[Section]:
         return decision_sections(found)
+
+    @deed("Erase the subject's data", icon="person_off", permission=_ERASE)
+    def erase(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        decision = self.find(request, object_id)
+        page = FormPage(
+            title=f"Erase the data of {decision.subject}",
+            submit="Erase for good",
+            found=decision,
+            back=html.url_of(decision),
+            intro="What every decision of this workflow about this subject holds of it goes for good. That they were "
+            "made, their outcomes and digests stay.",
+            sections=(decision_facts(decision),),
+            is_danger=True,
+        )
+        return self.show_deed(request, EraseForm(sent(request), decision=decision), page)

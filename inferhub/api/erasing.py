@@ -1,0 +1,36 @@
+"""Erase what decisions hold about a person."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from inferhub.accounts.models import Scope
+from inferhub.api import answers, bodies
+from inferhub.api.authentication import caller_of
+from inferhub.jobs.erasure import erase_person
+
+
+class ErasuresView(APIView):
+    scope = Scope.ERASE
+
+    @extend_schema(
+        operation_id="erase_subject",
+        summary="Erase what decisions hold about a subject",
+        description="Input, predictions, outputs, trace and subject go; that there was a decision, its outcome and "
+        "its digest stay, so that the chain of digests can still be verified.",
+        request={"application/json": bodies.ERASE},
+        responses={200: OpenApiResponse(answers.ERASED, description="What was erased.")},
+    )
+    def post(self, request: Request) -> Response:
+        body: Any = request.data
+        bodies.ERASE_BODY.check(body)
+        erased = erase_person(
+            subject=body["subject"],
+            reason=body["reason"],
+            workflow=body.get("workflow", ""),
+            actor=caller_of(request).actor,
+        )
+        return Response({"decisions": erased.decisions, "calls": erased.calls})
