@@ -241,7 +241,7 @@ def top_k_of_rows(scores: FloatArray, k: int) -> IndexArray:
     order = np.lexsort((-scores[rows, columns], rows))
     counts = np.bincount(rows, minlength=len(scores))
     firsts = np.cumsum(counts) - counts
-    return columns[order[firsts[:, np.newaxis] + np.arange(k)]].astype(np.int32)
+    return np.asarray(columns[order[firsts[:, np.newaxis] + np.arange(k)]], np.int32)
 
 
 def keep_strongest(matrix: DoubleArray | FloatArray, neighbours: int) -> CsrMatrix:
