@@ -69,7 +69,9 @@ def run(options: argparse.Namespace, console: Console) -> None:
         trained = _TASKS[options.task](options, status.update)
     write_model(options.out, trained.exported, trained.metrics, _card(options, trained))
     shown = ", ".join(f"{name} {value:.4g}" for name, value in trained.metrics.items())
-    Console().print(f"{options.out}/model.onnx  {trained.exported.digest[:12]}  {shown}", highlight=False)
+    Console().print(
+        f"{options.out}/model.onnx  {trained.exported.digest[:12]}  {shown}", highlight=False, soft_wrap=True
+    )
 
 
 def _train_regression(options: argparse.Namespace, progress: Callable[[str], None]) -> Trained:
