@@ -1,6 +1,6 @@
 """What a customer did, as retrievers and graphs take it: events oldest first, each with an item and an age."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -82,8 +82,13 @@ def events_at(interactions: Interactions, now: datetime | None) -> pl.DataFrame:
 
 def known_ages(history: History) -> FloatArray:
     """Ages as float32 [H]; NaN, where nothing is known, is 0."""
+    return as_known_ages(history.ages)
+
+
+def as_known_ages(given: Iterable[float]) -> FloatArray:
+    """The same for ages of any number of histories."""
     with np.errstate(over="ignore"):
-        ages = np.array(history.ages, np.float32)
+        ages = np.fromiter(given, np.float64).astype(np.float32)
     return np.where(np.isnan(ages), np.float32(0), ages)
 
 

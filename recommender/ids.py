@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 
 import numpy as np
 
@@ -36,10 +37,9 @@ class IdMap:
     def _positions(self) -> dict[str, int]:
         return {external: position for position, external in enumerate(self.externals.tolist())}
 
-    def to_internal(self, externals: Sequence[str]) -> IndexArray:
-        """Internal ids as int32 [len(externals)], -1 where an external id is unknown."""
-        position = self._positions.get
-        return np.fromiter((position(external, -1) for external in externals), np.int32, len(externals))
+    def to_internal(self, externals: Iterable[str]) -> IndexArray:
+        """Internal ids as int32, one for each external id, -1 where it is unknown."""
+        return np.fromiter(map(self._positions.get, externals, repeat(-1)), np.int32)
 
     def to_external(self, internals: IndexArray) -> StringArray:
         """External ids in the shape of `internals`, "" where an internal id is -1."""

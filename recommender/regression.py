@@ -16,6 +16,7 @@ from recommender.errors import InvalidData
 from recommender.trees import with_float32_thresholds
 from recommender.types import DoubleArray, FloatArray
 
+_SKEWED = 1.0
 _FLOAT32_WHOLE = 2**24  # above it float32 skips whole numbers
 
 
@@ -58,13 +59,14 @@ class RegressionModel:
     """A fitted model; `booster` takes the encoded columns of `features` in their order.
 
     The thresholds of all boosters are float32 numbers, which changes no answer for float32 input. `quantiles` are in
-    ascending order of their levels.
+    ascending order of their levels. With `log_target` the boosters answer log(1 + target), and the model the target.
     """
 
     booster: lgb.Booster
     features: tuple[Feature, ...]
     target: str
     quantiles: tuple[Quantile, ...] = ()
+    log_target: bool = False
 
     def encode(self, frame: pl.DataFrame) -> FloatArray:
         """The features as float32 [N, F]. Raises InvalidData for a missing or wrongly typed column."""
@@ -75,17 +77,21 @@ class RegressionModel:
 
     def predict(self, frame: pl.DataFrame) -> FloatArray:
         """The expected target, float32 [N], for a frame with the columns of training (the target may be absent)."""
-        return np.asarray(self.booster.predict(self.encode(frame).astype(np.float64)), np.float32)
+        return self._answers(self.booster, self.encode(frame).astype(np.float64))
 
     def predict_quantiles(self, frame: pl.DataFrame) -> FloatArray:
         """float32 [N, Q]: the quantiles in the order of their levels, none below the one before it."""
         encoded = self.encode(frame).astype(np.float64)
-        columns = [np.asarray(quantile.booster.predict(encoded), np.float32) for quantile in self.quantiles]
+        columns = [self._answers(quantile.booster, encoded) for quantile in self.quantiles]
         return (
             np.maximum.accumulate(np.column_stack(columns), axis=1)
             if columns
             else np.empty((len(frame), 0), np.float32)
         )
+
+    def _answers(self, booster: lgb.Booster, encoded: DoubleArray) -> FloatArray:
+        answers = np.asarray(booster.predict(encoded), np.float64)
+        return (np.expm1(answers) if self.log_target else answers).astype(np.float32)
 
 
 def fit_regression(
@@ -96,14 +102,16 @@ def fit_regression(
     learning_rate: float = 0.05,
     leaves: int = 31,
     quantiles: Sequence[float] = (),
+    log_target: bool = False,
     seed: int = 0,
 ) -> RegressionModel:
     """Learn to predict the column `target` from all other columns.
 
     Columns of text, booleans and categories become categories; numbers stay numbers; nulls are missing values. The same
     frame and seed give the same model. For each level of `quantiles` (0.1 and 0.9 give a range that holds four of five
-    cases) the model also learns that quantile of the target. Raises InvalidData for a column of another type, for whole
-    numbers that float32 cannot tell apart, and for a target with gaps.
+    cases) the model also learns that quantile of the target. `log_target` learns log(1 + target), which suits amounts
+    that differ by factors (see `prefers_log_target`). Raises InvalidData for a column of another type, for whole
+    numbers that float32 cannot tell apart, and for a target with gaps, of one value or, with `log_target`, below 0.
 
     >>> frame = pl.DataFrame({"size": ["S", "L"] * 50, "price": [float(i % 7) for i in range(100)]})
     >>> frame = frame.with_columns(sales=pl.when(pl.col("size") == "L").then(30.0).otherwise(10.0))
@@ -114,6 +122,12 @@ def fit_regression(
     if target not in frame.columns:
         raise InvalidData(f"no column '{target}' to predict; the columns are {', '.join(frame.columns)}")
     values = _target(frame[target])
+    if log_target:
+        if values.min() < 0:
+            raise InvalidData(f"column {target}: its logarithm needs numbers from 0, got {values.min():g}")
+        values = np.log1p(values)
+    if len(frame.columns) < 2:
+        raise InvalidData(f"expected columns to predict {target} from, got none")
     features = tuple(describe_feature(frame[name]) for name in frame.columns if name != target)
     parameters = _parameters(learning_rate, leaves, seed) | {"num_threads": _threads(len(frame) * len(features))}
     booster = train_booster(frame, features, values, trees=trees, parameters=parameters)
@@ -124,7 +138,29 @@ def fit_regression(
         objective = {"objective": "quantile", "alpha": level}
         learned = train_booster(frame, features, values, trees=trees, parameters=parameters | objective)
         ranges.append(Quantile(level=level, booster=learned))
-    return RegressionModel(booster=booster, features=features, target=target, quantiles=tuple(ranges))
+    return RegressionModel(
+        booster=booster, features=features, target=target, quantiles=tuple(ranges), log_target=log_target
+    )
+
+
+def prefers_log_target(frame: pl.DataFrame, target: str, *, seed: int = 0) -> bool:
+    """Whether log(1 + target) gives the smaller mean squared error of the target on a random fifth of the rows.
+
+    Only asked for targets from 0 that are skewed to the right (skewness above 1); for all others the answer is no.
+    """
+    values = _target(frame[target])
+    if values.min() < 0 or float(frame[target].cast(pl.Float64).skew() or 0.0) <= _SKEWED:
+        return False
+    rows = np.random.default_rng(seed).permutation(len(frame))
+    held, rest = frame[rows[: len(rows) // 5].tolist()], frame[rows[len(rows) // 5 :].tolist()]
+    if rest[target].n_unique() < 2:
+        return False
+    actual = held[target].to_numpy().astype(np.float64)
+    plain, logged = (
+        float(((fit_regression(rest, target, log_target=log, seed=seed).predict(held) - actual) ** 2).mean())
+        for log in (False, True)
+    )
+    return logged < plain
 
 
 def train_booster(
@@ -181,6 +217,9 @@ def _target(column: pl.Series) -> DoubleArray:
     values = column.cast(pl.Float64).to_numpy()
     if not np.isfinite(values).all():
         raise InvalidData(f"column {column.name}: row {int(np.argmin(np.isfinite(values))) + 1} has no finite number")
+    if len(values) == 0 or values.min() == values.max():
+        got = f"{values[0]:g} in every row" if len(values) else "no rows"
+        raise InvalidData(f"column {column.name}: expected different numbers to learn from, got {got}")
     return np.asarray(values, np.float64)
 
 

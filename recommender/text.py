@@ -95,7 +95,7 @@ def fit_text_classifier(
     >>> model.predict(["Win a FREE prize", "home at noon"]).tolist()
     ['spam', 'ham']
     """
-    known = _check(texts, labels)
+    known = check_texts(texts, labels)
     chosen = known[-1] if positive is None else positive
     if chosen not in known:
         raise InvalidData(f"positive: expected one of the labels {', '.join(known)}, got '{positive}'")
@@ -122,16 +122,17 @@ def _calibrate(pipeline: Pipeline, texts: Sequence[str], labels: AnyArray, seed:
     regression.intercept_ = regression.intercept_ * slope + line.intercept_
 
 
-def _check(texts: Sequence[str], labels: Sequence[str]) -> tuple[str, ...]:
+def check_texts(texts: Sequence[str], labels: Sequence[str], *, fewest: int = _CALIBRATION_FOLDS) -> tuple[str, ...]:
+    """The labels, sorted. Raises InvalidData unless there are two or more with `fewest` texts each."""
     if len(texts) != len(labels):
         raise InvalidData(f"labels: expected {len(texts)}, one per text, got {len(labels)}")
     wrong = next((row for row, text in enumerate(texts) if not isinstance(text, str)), None)
     if wrong is not None:
         raise InvalidData(f"texts: row {wrong + 1}: expected text, got {texts[wrong]!r}")
     known, counts = np.unique(np.array(labels, dtype=str), return_counts=True)
-    if len(known) < 2 or counts.min() < _CALIBRATION_FOLDS:
+    if len(known) < 2 or counts.min() < fewest:
         raise InvalidData(
-            f"labels: expected two or more with at least {_CALIBRATION_FOLDS} texts each, got "
+            f"labels: expected two or more with at least {fewest} texts each, got "
             + (", ".join(f"{label} ({count})" for label, count in zip(known, counts, strict=True)) or "none")
         )
     return tuple(known.tolist())

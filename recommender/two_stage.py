@@ -19,7 +19,7 @@ from recommender.errors import InvalidData, NotFitted
 from recommender.history import histories_at
 from recommender.models.base import Retriever
 from recommender.models.ease import Ease
-from recommender.models.neighbours import Histories, Recommendations, Row, Weighting, check_request, collect, top_k
+from recommender.models.neighbours import Histories, Recommendations, Row, Weighting, check_request, collect
 from recommender.models.similar_content import check_item_features
 from recommender.reranking.first_stage import MASKED, Candidates, FirstStage
 from recommender.reranking.item_profile import ItemProfile
@@ -27,8 +27,6 @@ from recommender.reranking.user_groups import groups_of
 from recommender.splits import require_times
 from recommender.trees import with_float32_thresholds
 from recommender.types import FloatArray, IndexArray
-
-_ROWS_AT_ONCE = 256  # customers whose candidates are ranked together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,35 +104,32 @@ class TwoStage:
         table = self.model.first.table
         missing = table.known(unavailable)
         rows: list[Row] = []
-        for start in range(0, len(histories), _ROWS_AT_ONCE):
-            found = [
-                self.model.first.describe(
-                    history, k=k, barred=missing if exclude is None else np.append(table.known(exclude[place]), missing)
-                )
-                for place, history in enumerate(histories[start : start + _ROWS_AT_ONCE], start)
+        step = self.model.first.customers_at_once
+        for start in range(0, len(histories), step):
+            part = histories[start : start + step]
+            barred = [
+                missing if exclude is None else np.append(table.known(exclude[place]), missing)
+                for place in range(start, start + len(part))
             ]
-            rows += [self._best(one, scores, k) for one, scores in zip(found, self.score(found), strict=True)]
+            rows += self._best(self.model.first.describe(part, k=k, barred=barred), k)
         return collect(table.items, rows, min(k, len(table.items)))
 
-    def _best(self, found: Candidates, scores: FloatArray, k: int) -> Row:
-        best = top_k(scores, k)
-        best = best[scores[best] > MASKED]
-        return found.items[best], scores[best], self._reasons(found, best)
+    def _best(self, found: Candidates, k: int) -> Iterator[Row]:
+        scores = self.score(found)
+        ordered = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        for row, best in enumerate(ordered):
+            kept = best[scores[row, best] > MASKED]
+            items, owned = found.items[row, kept], found.owned[row]
+            linked = self.model.first.table.reasons((owned, np.ones(len(owned), np.float32)), items)
+            reasons = np.where(found.is_owned[row, kept], items, linked).astype(np.int32)
+            yield items, scores[row, kept], reasons
 
-    def score(self, found: Sequence[Candidates]) -> list[FloatArray]:
-        """For each customer float32 [C]: the ranker's scores, or the blend where nothing is known of the customer."""
-        features = np.concatenate([one.features for one in found]).astype(np.float64)
-        ranked = np.asarray(self.model.booster.predict(features, num_threads=1), np.float32)
-        parts = np.split(ranked, np.cumsum([len(one.items) for one in found])[:-1])
-        return [
-            np.where(one.blend > MASKED, part, MASKED) if len(one.owned) else one.blend
-            for one, part in zip(found, parts, strict=True)
-        ]
-
-    def _reasons(self, found: Candidates, best: IndexArray) -> IndexArray:
-        items = found.items[best]
-        linked = self.model.first.table.reasons((found.owned, np.ones(len(found.owned), np.float32)), items)
-        return np.where(found.is_owned[best], items, linked).astype(np.int32)
+    def score(self, found: Candidates) -> FloatArray:
+        """float32 [N, C]: the ranker's scores, or the blend for customers of whom nothing is known."""
+        features = found.features.reshape(-1, found.features.shape[-1])
+        ranked = np.asarray(self.model.booster.predict(features, num_threads=1), np.float32).reshape(found.blend.shape)
+        is_stranger = np.array([len(owned) == 0 for owned in found.owned])[:, np.newaxis]
+        return np.where(is_stranger | (found.blend <= MASKED), found.blend, ranked)
 
     def _cuts(self, interactions: Interactions) -> Iterator[datetime]:
         last = interactions.events["time"].max()
@@ -162,12 +157,19 @@ class TwoStage:
             return
         past, future = interactions.where(pl.col("time") < cut), interactions.where(in_window).histories()
         first = self._first_stage(past)
-        for user, history in histories_at(past, cut).items():
-            for barred in (first.table.known(()), first.table.known(history.items)) if user in future else ():
-                found = first.describe(history, k=1, barred=barred)
-                bought = np.isin(found.items, first.table.known(future[user])) & (found.blend > MASKED)
-                if bought.any():
-                    yield found.features, bought.astype(np.int32)
+        asked = [
+            (history, barred, first.table.known(future[user]))
+            for user, history in histories_at(past, cut).items()
+            if user in future
+            for barred in (first.table.known(()), first.table.known(history.items))
+        ]
+        for start in range(0, len(asked), first.customers_at_once):
+            histories, barred, bought = zip(*asked[start : start + first.customers_at_once], strict=True)
+            found = first.describe(histories, k=1, barred=barred)
+            for row, items in enumerate(bought):
+                is_bought = np.isin(found.items[row], items) & (found.blend[row] > MASKED)
+                if is_bought.any():
+                    yield found.features[row], is_bought.astype(np.int32)
 
     def _rank(self, parts: list[tuple[FloatArray, IndexArray]], names: tuple[str, ...]) -> lgb.Booster:
         features, bought = (np.concatenate(column) for column in zip(*parts, strict=True))

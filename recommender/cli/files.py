@@ -59,6 +59,17 @@ def prepare_file(path: Path) -> None:
         raise InvalidData(f"{path}: expected a file that can be written")
 
 
+def prepare_folder(path: Path) -> None:
+    """Raise InvalidData where no folder can be written there after long work; makes nothing yet."""
+    if path.exists() and not path.is_dir():
+        raise InvalidData(f"{path}: expected a folder, got a file")
+    existing = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+    try:
+        tempfile.TemporaryDirectory(dir=existing, prefix=".recommender-").cleanup()
+    except OSError as exc:
+        raise InvalidData(f"{path}: the folder {existing} cannot be written to: {exc.strerror}") from exc
+
+
 def file_digest(path: str | Path) -> str:
     """sha256 in hexadecimal."""
     with Path(path).open("rb") as file:
@@ -68,10 +79,10 @@ def file_digest(path: str | Path) -> str:
 def write_model(folder: Path, exported: Export, metrics: dict[str, Any], card: str) -> None:
     """model.onnx, signature.json, metrics.json, certificate.json and model_card.md.
 
-    All are written beside the folder first and moved in when they are whole.
+    All are written to a folder inside it first and moved when they are whole.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as unfinished:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished-") as unfinished:
         _write_files(Path(unfinished), exported, metrics, card)
         for file in sorted(Path(unfinished).iterdir()):
             file.replace(folder / file.name)

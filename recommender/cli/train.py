@@ -13,15 +13,19 @@ from sklearn.metrics import f1_score, precision_score, recall_score
 from sklearn.model_selection import train_test_split
 
 from recommender import metrics
-from recommender.cli.files import add_feature_options, file_digest, read_shop, read_table, write_model
+from recommender.cli.files import add_feature_options, file_digest, prepare_folder, read_shop, read_table, write_model
 from recommender.errors import InvalidData
 from recommender.onnx_export import Export, export
-from recommender.regression import fit_regression
+from recommender.reading import read_frame, refuse_rows, require_columns
+from recommender.regression import fit_regression, prefers_log_target
 from recommender.splits import split_as
-from recommender.text import fit_text_classifier
+from recommender.text import check_texts, fit_text_classifier
 from recommender.two_stage import TwoStage
 from recommender.types import DoubleArray
 from recommender.version import VERSION
+
+_FEWEST_ROWS = 10
+_FEWEST_TEXTS = 7  # of each label: a fifth is held out, and the rest is calibrated in five parts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +48,13 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--text", default="text", help="column with the text (spam)")
     parser.add_argument("--positive", help="label of interest (spam)")
     parser.add_argument("--quantiles", default="", help="levels such as 0.1,0.9 (regression)")
+    parser.add_argument(
+        "--log-target",
+        choices=("auto", "yes", "no"),
+        default="auto",
+        help="learn log(1 + target); auto: where the target is skewed and it helps (regression)",
+    )
+    parser.add_argument("--leave-out", default="", help="columns not to learn from, such as id,date (regression)")
     parser.add_argument("--columns", default="user=user,item=item,time=time", help="as for evaluate (recommendation)")
     parser.add_argument("--split", default="time:0.8", help="as for evaluate (recommendation)")
     add_feature_options(parser)
@@ -53,29 +64,56 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Train, then write everything at once."""
+    prepare_folder(options.out)
     with console.status(f"training {options.task}") as status:
         trained = _TASKS[options.task](options, status.update)
     write_model(options.out, trained.exported, trained.metrics, _card(options, trained))
     shown = ", ".join(f"{name} {value:.4g}" for name, value in trained.metrics.items())
-    Console().print(f"{options.out}/model.onnx  {trained.exported.digest[:12]}  {shown}", highlight=False)
+    Console().print(
+        f"{options.out}/model.onnx  {trained.exported.digest[:12]}  {shown}", highlight=False, soft_wrap=True
+    )
 
 
 def _train_regression(options: argparse.Namespace, progress: Callable[[str], None]) -> Trained:
     if not options.target:
         raise InvalidData("--target: name the column to predict")
+    levels = _levels(options.quantiles)
     frame = read_table(options.data)
-    levels = tuple(float(level) for level in options.quantiles.split(",") if level)
+    left_out = [name.strip() for name in options.leave_out.split(",") if name.strip()]
+    require_columns([options.target, *left_out], frame.columns, options.data)
+    frame = frame.drop(left_out)
+    if len(frame) < _FEWEST_ROWS or options.target in left_out:
+        raise InvalidData(f"{options.data}: expected at least {_FEWEST_ROWS} rows with a target, got {len(frame)}")
     rows = np.random.default_rng(options.seed).permutation(len(frame))
     holdout, rest = frame[rows[: len(rows) // 5].tolist()], frame[rows[len(rows) // 5 :].tolist()]
+    log = options.log_target == "yes"
+    if options.log_target == "auto":
+        progress("comparing the target with its logarithm")
+        log = prefers_log_target(rest, options.target, seed=options.seed)
     progress("measuring on a holdout")
     found = regression_metrics(
-        fit_regression(rest, options.target, seed=options.seed).predict(holdout).astype(np.float64),
+        fit_regression(rest, options.target, log_target=log, seed=options.seed).predict(holdout).astype(np.float64),
         holdout[options.target].to_numpy().astype(np.float64),
     )
     progress("training on all rows and proving the export")
-    model = fit_regression(frame, options.target, quantiles=levels, seed=options.seed)
-    limits = ("Numbers enter as float32; whole numbers above 2^24 are refused.", "Unknown categories count as missing.")
+    model = fit_regression(frame, options.target, quantiles=levels, log_target=log, seed=options.seed)
+    limits: tuple[str, ...] = (
+        "Numbers enter as float32; whole numbers above 2^24 are refused.",
+        "Unknown categories count as missing.",
+    )
+    if log:
+        limits += ("Learned on log(1 + target): the value lies nearer the middle than the mean of what may come.",)
     return Trained(exported=export(model, frame), metrics=found, split="random fifth of the rows", limits=limits)
+
+
+def _levels(text: str) -> tuple[float, ...]:
+    try:
+        levels = tuple(float(level) for level in text.split(",") if level.strip())
+    except ValueError as exc:
+        raise InvalidData(f"--quantiles: expected numbers such as 0.1,0.9, got '{text}'") from exc
+    if not all(0 < level < 1 for level in levels):
+        raise InvalidData(f"--quantiles: expected levels between 0 and 1, got '{text}'")
+    return levels
 
 
 def regression_metrics(predicted: DoubleArray, actual: DoubleArray) -> dict[str, float]:
@@ -90,12 +128,14 @@ def regression_metrics(predicted: DoubleArray, actual: DoubleArray) -> dict[str,
 
 
 def _train_spam(options: argparse.Namespace, progress: Callable[[str], None]) -> Trained:
-    frame = read_table(options.data)
+    frame = read_frame(options.data)
     target = options.target or "label"
-    for column in (options.text, target):
-        if column not in frame.columns:
-            raise InvalidData(f"no column '{column}'; the columns are {', '.join(frame.columns)}")
+    require_columns([options.text, target], frame.columns, options.data)
+    refuse_rows(frame[target], frame[target].is_null(), options.data, "a label")
     texts, labels = (frame[column].cast(pl.String).fill_null("").to_list() for column in (options.text, target))
+    known = check_texts(texts, labels, fewest=_FEWEST_TEXTS)
+    if options.positive not in (None, *known):
+        raise InvalidData(f"--positive: expected one of the labels {', '.join(known)}, got '{options.positive}'")
     parts = train_test_split(texts, labels, test_size=0.2, stratify=labels, random_state=options.seed)
     progress("measuring on a holdout")
     tested = fit_text_classifier(parts[0], parts[2], positive=options.positive, seed=options.seed)

@@ -229,6 +229,21 @@ def top_k(scores: FloatArray, k: int) -> IndexArray:
     return candidates[np.argsort(-scores[candidates], kind="stable")][:k].astype(np.int32)
 
 
+def top_k_of_rows(scores: FloatArray, k: int) -> IndexArray:
+    """`top_k` of every row of [N, I].
+
+    >>> top_k_of_rows(np.array([[1.0, 3.0, 3.0], [5.0, 4.0, 0.0]], dtype=np.float32), 2).tolist()
+    [[1, 2], [0, 1]]
+    """
+    k = min(k, scores.shape[1])
+    thresholds = np.partition(scores, scores.shape[1] - k, axis=1)[:, scores.shape[1] - k]
+    rows, columns = np.nonzero(scores >= thresholds[:, np.newaxis])
+    order = np.lexsort((-scores[rows, columns], rows))
+    counts = np.bincount(rows, minlength=len(scores))
+    firsts = np.cumsum(counts) - counts
+    return np.asarray(columns[order[firsts[:, np.newaxis] + np.arange(k)]], np.int32)
+
+
 def keep_strongest(matrix: DoubleArray | FloatArray, neighbours: int) -> CsrMatrix:
     """In each row of a dense matrix, the entries of largest absolute value (at most `neighbours`, never zeros)."""
     kept = min(neighbours, matrix.shape[1])

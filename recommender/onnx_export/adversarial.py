@@ -32,10 +32,14 @@ _ODD_AGES = np.array([-5, 0, 1e-3, 1, 30, 365, 1e4], np.float32)
 
 
 def odd_histories(items: Sequence[str], count: int, rng: np.random.Generator) -> list[History]:
-    """Histories of known and unknown items: empty, single, repeated, in any order and at any age, up to 60 long."""
+    """Histories of known and unknown items: empty, single, repeated, in any order and at any age.
+
+    Most have up to 12 items, where ties and gaps are likeliest; every eighth has up to 60.
+    """
     odd = [*ODD_TEXTS, "no such item", "nan", "0"]
     histories = [History(), History(("",)), History(tuple(odd))]
-    lengths = rng.integers(1, 61, size=max(count - len(histories), 0))
+    lengths = rng.integers(1, 13, size=max(count - len(histories), 0))
+    lengths[::8] = rng.integers(1, 61, size=len(lengths[::8]))
     for length in lengths.tolist():
         history = [items[place] for place in rng.integers(0, len(items), size=length).tolist()]
         if length % 3 == 0:

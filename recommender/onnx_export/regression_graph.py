@@ -23,10 +23,10 @@ def build_regression_graph(model: RegressionModel) -> bytes:
     graph = GraphBuilder()
     columns = [_column(graph, feature) for feature in model.features]
     encoded = graph.op("Concat", *columns, axis=1) if len(columns) > 1 else columns[0]
-    graph.output("value", FLOAT, ["N", 1], _trees(graph, model.booster, encoded, len(columns)))
+    graph.output("value", FLOAT, ["N", 1], _answers(graph, model, model.booster, encoded))
     highest = ""
     for quantile in model.quantiles:
-        value = _trees(graph, quantile.booster, encoded, len(columns))
+        value = _answers(graph, model, quantile.booster, encoded)
         highest = graph.op("Max", highest, value) if highest else value
         graph.output(quantile.name, FLOAT, ["N", 1], highest)
     gaps = [feature.name for feature in model.features if feature.categories is None]
@@ -34,11 +34,15 @@ def build_regression_graph(model: RegressionModel) -> bytes:
     return graph.build("regression", metadata | {"library_version": VERSION})
 
 
-def _trees(graph: GraphBuilder, booster: lgb.Booster, encoded: str, width: int) -> str:
-    types = [("encoded", FloatTensorType([None, width]))]
+def _answers(graph: GraphBuilder, model: RegressionModel, booster: lgb.Booster, encoded: str) -> str:
+    types = [("encoded", FloatTensorType([None, len(model.features)]))]
     trees = convert_lightgbm(booster, initial_types=types, target_opset=CONVERTER_OPSET)
-    write_counts(trees, booster)
-    return graph.reshape(graph.include(trees, {"encoded": encoded})[0], -1, 1)
+    if not model.log_target:  # counts explain what the trees say, which here is not yet the answer
+        write_counts(trees, booster)
+    answers = graph.reshape(graph.include(trees, {"encoded": encoded})[0], -1, 1)
+    if not model.log_target:
+        return answers
+    return graph.op("Sub", graph.op("Exp", answers), graph.constant(np.float32(1)))
 
 
 def _column(graph: GraphBuilder, feature: Feature) -> str:

@@ -176,3 +176,62 @@ def test_convert_refuses_another_text_with_a_sentence(
     (tmp_path / "model.txt").write_text(text)
     assert main(["convert", str(tmp_path / "model.txt"), "--out", str(tmp_path / "out")]) == 1
     assert "error: LightGBM does not read this text" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "complaint"),
+    [
+        ("a,b\n" + "1,2\n" * 20, ["regression", "--target", "price"], "no column 'price'; the columns are a, b"),
+        ("a,b\n" + "1,2\n3,2\n" * 20, ["regression", "--target", "b"], "got 2 in every row"),
+        ("a,b\n" + "1,2\n3,\n" * 20, ["regression", "--target", "b"], "has no finite number"),
+        ("a,b\n", ["regression", "--target", "b"], "at least 10 rows with a target, got 0"),
+        ("", ["regression", "--target", "b"], "data.csv: "),
+        ("b\n" + "1\n2\n" * 20, ["regression", "--target", "b"], "columns to predict b from, got none"),
+        ("a,b\n1,2\n", ["regression", "--target", "b", "--quantiles", "low"], "--quantiles: expected numbers"),
+        ("a,b\n" + "1,-1\n2,3\n" * 20, ["regression", "--target", "b", "--log-target", "yes"], "needs numbers from 0"),
+        ("label,text\n" + "ham,hello\n" * 20, ["spam"], "two or more with at least 7 texts each, got ham (20)"),
+        ("label,text\n" + "ham,hello\n" * 20 + "spam,win\n", ["spam"], "got ham (20), spam (1)"),
+        ("label,text\n" + "ham,hello\n" * 20 + ",win\n", ["spam"], "line 22, column label: expected a label"),
+        ("label,body\nham,hello\n", ["spam"], "no column 'text'; the columns are label, body"),
+        ("label,text\n" + "0,hello\n1,win\n" * 20, ["spam", "--positive", "spam"], "one of the labels 0, 1"),
+    ],
+)
+def test_a_file_that_cannot_be_learned_from_is_refused_in_one_sentence(
+    content: str, options: list[str], complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = tmp_path / "data.csv", tmp_path / "out"
+    data.write_text(content, encoding="utf-8")
+
+    assert main(["train", *options, "--data", str(data), "--out", str(out)]) == 1
+    assert complaint in capsys.readouterr().err.replace("\n", " ")
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("out", ["houses.csv", "houses.csv/model", "/proc/no/model"])
+def test_a_place_that_cannot_take_the_model_is_refused_before_the_work(
+    out: str, houses: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["train", "regression", "--data", "no such file", "--target", "price", "--out", str(tmp_path / out)]
+
+    assert main(arguments) == 1
+    assert "folder" in capsys.readouterr().err
+
+
+def test_a_skewed_target_is_learned_by_its_logarithm_where_that_helps_and_exported_with_the_way_back(
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(0)
+    size, kind = rng.random(600), rng.integers(0, 9, 600)
+    amount = np.expm1(8 * size) * (1 + kind)
+    data = tmp_path / "amounts.csv"
+    pl.DataFrame({"id": np.arange(600), "size": size, "kind": kind, "amount": amount}).write_csv(data)
+    arguments = ["train", "regression", "--data", str(data), "--target", "amount", "--leave-out", "id"]
+
+    assert main([*arguments, "--quantiles", "0.1,0.9", "--out", str(tmp_path / "auto")]) == 0
+    assert main([*arguments, "--log-target", "no", "--out", str(tmp_path / "no")]) == 0
+
+    logged, plain = ((tmp_path / name / "model.onnx").read_bytes() for name in ("auto", "no"))
+    certificate = json.loads((tmp_path / "auto" / "certificate.json").read_text(encoding="utf-8"))
+    assert (b"Exp" in logged, b"Exp" in plain) == (True, False)
+    assert certificate["max_rel_diff"] < 1e-4
+    assert "log(1 + target)" in (tmp_path / "auto" / "model_card.md").read_text(encoding="utf-8")

@@ -243,3 +243,27 @@ def test_text_that_no_encoder_takes_is_named(orders: pl.DataFrame, amount: Any) 
 
     with pytest.raises(ExportMismatch, match="Length takes the column 'note' of text"):
         export(model.fit(orders, amount), orders)
+
+
+@pytest.mark.parametrize("analyzer", ["word", "char"])
+def test_a_text_pipeline_over_cyrillic_and_accents_is_accepted_and_answers_rows_of_json(
+    analyzer: str, tmp_path: Path
+) -> None:
+    spam = [
+        "Срочно! Выиграйте приз сейчас",
+        "бесплатный приз, выиграйте",
+        "Déjà gagné, réclamez l'été",
+        "réclamez déjà",
+    ]
+    ham = ["Будешь дома вечером?", "ужин дома, мама", "à bientôt à la maison", "je rentre à la maison bientôt"]
+    texts, labels = spam + ham, ["spam"] * 4 + ["ham"] * 4
+    vectorizer = TfidfVectorizer(analyzer=analyzer, ngram_range=(1, 2))
+    model = make_pipeline(vectorizer, LogisticRegression(C=30)).fit(texts, labels)
+
+    exported = export(model, texts, adversarial_rows=ROWS)
+
+    asked = ["ПРИЗ сейчас", "дома, мама?", "RÉCLAMEZ  l'été", "la maison", ""]
+    answers = predicted(exported, [{"text": text} for text in asked], tmp_path)
+    assert [answer["label"] for answer in answers] == model.predict(asked).tolist()
+    found = [answer["probabilities"] for answer in answers]
+    np.testing.assert_allclose(found, model.predict_proba(asked), atol=1e-6)
