@@ -6,8 +6,10 @@ import pytest
 from inferhub.api import answers
 from inferhub.decisions import services
 from inferhub.decisions.models import Action, Decision
+from inferhub.inference.routing import Choice
 from inferhub.jobs.deferred import run_deferred_call
-from tests.hub_fixtures import Api
+from tests.hub_fixtures import Api, register_direct
+from tests.models import linear_model
 
 pytestmark = pytest.mark.django_db
 
@@ -44,13 +46,13 @@ def test_each_row_gets_what_it_alone_would_have_got(api: Api, workflow: str) -> 
 
 def test_a_thousand_rows_are_one_model_call(api: Api, workflow: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    predict = services.predict
+    predict_by = services.predict_by
 
-    def counting(**arguments: Any) -> Any:
+    def counting(choice: Choice, **arguments: Any) -> Any:
         asked.append(len(arguments["rows"]))
-        return predict(**arguments)
+        return predict_by(choice, **arguments)
 
-    monkeypatch.setattr(services, "predict", counting)
+    monkeypatch.setattr(services, "predict_by", counting)
     results = _results(api, *[{"input": ORDER | {"price": price}} for price in range(1000)])
     assert asked == [1000]
     assert [result["decision"]["predictions"]["value"]["output"]["value"] for result in results[:3]] == [1, 3, 5]
@@ -110,3 +112,14 @@ def test_rows_can_be_left_to_a_worker_and_are_decided_once(api: Api, workflow: s
     results = api.get(f"calls/{accepted.json()['call_id']}").json()["answer"]["results"]
     assert [result["status"] for result in results] == [201, 422]
     assert results[0]["decision"]["request_id"].startswith("deferred-")
+
+
+def test_the_rows_of_one_request_are_dealt_out_to_a_canary_one_by_one(api: Api, workflow: str) -> None:
+    second = register_direct(name="price-model", task="regression", data=linear_model(3))
+    alias = second.model.aliases.get(name="champion")
+    type(alias).objects.filter(pk=alias.pk).update(canary_version=second, canary_percent=50)
+    rows = [{"input": ORDER | {"customer_id": f"c{number}", "price": 10}} for number in range(200)]
+    first, again = ([result["decision"]["predictions"]["value"] for result in _results(api, *rows)] for _ in range(2))
+    assert {said["version"] for said in first} == {1, 2}
+    assert [said["version"] for said in first] == [said["version"] for said in again]
+    assert all(said["output"]["value"] == {1: 21, 2: 31}[said["version"]] for said in first)

@@ -16,7 +16,7 @@ from inferhub.decisions.log import DirectLog, GroupLog, use_log
 from inferhub.decisions.log_statement import WRITE
 from inferhub.decisions.models import Action, Decision, DecisionKey
 from inferhub.decisions.queries import find_workflow
-from inferhub.decisions.services import Request, _predict, decide, decide_all
+from inferhub.decisions.services import Request, _Predictor, decide, decide_all
 from inferhub.errors import Conflict, InvalidInput, Unavailable
 from inferhub.rulesets.queries import find_rule_set
 from tests.hub_fixtures import ACTOR
@@ -58,7 +58,7 @@ def draft(request_id: str, **changes: Any) -> Draft:
     published = find_workflow("orders")
     rules = find_rule_set(published.plan.rule_set)
     facts = ORDER | changes
-    (verdict,) = run_rows(published.plan, rules.engine, [facts], _predict)
+    (verdict,) = run_rows(published.plan, rules.engine, [facts], _Predictor([""]))
     assert not isinstance(verdict, InvalidInput)
     return make_draft(published, rules, verdict, facts, request_id=request_id, actor=ACTOR)
 

@@ -140,6 +140,7 @@ def test_an_archived_version_is_pointed_at_by_no_alias(second: ModelVersion) -> 
 
 
 def _is_somebody_waiting() -> bool:
+    _sql("SELECT 1 FROM pg_stat_clear_snapshot()")  # a transaction sees the activity as it first looked
     return (
         _sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
         > 0
