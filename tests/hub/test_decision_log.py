@@ -18,6 +18,7 @@ from inferhub.decisions.models import Action, Decision, DecisionKey
 from inferhub.decisions.queries import find_workflow
 from inferhub.decisions.services import Request, _Predictor, decide, decide_all
 from inferhub.errors import Conflict, InvalidInput, Unavailable
+from inferhub.registry.queries import find_route, routes
 from inferhub.rulesets.queries import find_rule_set
 from tests.hub_fixtures import ACTOR
 
@@ -122,8 +123,12 @@ def test_of_two_drafts_with_one_request_id_the_second_learns_of_the_first(held: 
     assert Action.objects.filter(decision_id=other.id).count() == 0
 
 
-def test_a_new_decision_reads_nothing_on_djangos_connection(log: GroupLog, django_assert_num_queries: Any) -> None:
+def test_a_new_decision_reads_nothing_on_djangos_connection(
+    log: GroupLog, django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     decide_all(workflow="orders", requests=[Request(facts=ORDER)], actor=ACTOR)
+    kept = {("price-model", "champion"): find_route("price-model")}  # as a serving process has it
+    monkeypatch.setattr(routes, "get", kept.get)
     with django_assert_num_queries(0):
         (found,) = decide_all(workflow="orders", requests=[Request(facts=ORDER)], actor=ACTOR)
     assert not isinstance(found, Exception)
