@@ -2,7 +2,7 @@
 
     commitment = sha256(salt + canonical JSON of {input, outputs, predictions, subject, trace})
     digest     = sha256(canonical JSON of {actor, commitment, created_at, id, outcome, request_id,
-                                           rule_set_version, workflow_version})
+                                           rule_set_version, workflow, workflow_version})
 
 The content stands behind a commitment with a salt of 32 random hexadecimal digits: once content and salt are gone
 nobody can find the content by guessing, while the digest, and every chain built over digests, is verified from what
@@ -46,6 +46,7 @@ def digest_of_decision(decision: Decision) -> str:
     fixed = _fixed_fields(decision)
     is_erased = decision.erased_at is not None and is_blank(decision)
     if decision.commitment:
+        fixed["workflow"] = decision.workflow_id
         # From the content, so that altered content shows; only where all of it was erased, as it was noted.
         found = commitment_of(decision.salt, canonical_json(content_of(decision)))
         return digest_of_fields(fixed, decision.commitment if is_erased else found)

@@ -74,7 +74,11 @@ def make_draft(
         "actor": actor,
         "created_at": now.isoformat(),
     }
-    versions = {"workflow_version": published.version_id, "rule_set_version": rules.version_id}
+    versions = {
+        "workflow": published.workflow_id,
+        "workflow_version": published.version_id,
+        "rule_set_version": rules.version_id,
+    }
     digest = digest_of_fields(fixed | versions, commitment)
     actions = tuple([DraftAction(id=uuid7(), kind=settings["kind"]) for settings in verdict.actions])
     row = fixed | {

@@ -11,7 +11,7 @@ from inferhub.accounts.models import User
 from inferhub.accounts.services import find_caller
 from inferhub.decisions.models import Review
 from inferhub.decisions.services import decide
-from inferhub.decisions.tasks import deliver_action
+from inferhub.decisions.tasks import deliver_actions
 from inferhub.jobs.bulk import run_job
 from inferhub.jobs.models import Job
 from tests.browser.conftest import sign_in
@@ -84,7 +84,7 @@ def test_a_rule_is_edited_and_decides_and_the_trace_tells_why(console: Page, wor
 def test_a_decision_is_found_and_its_review_settled(console: Page, workflow: str) -> None:
     decision, _ = decide(workflow=workflow, facts_in=LARGE, actor="user:tester")
     for action in decision.actions.filter(kind="review"):
-        deliver_action(str(action.pk))
+        deliver_actions([str(action.pk)])
     go(console, "Decisions")
     console.get_by_placeholder(re.compile("Request id")).fill("anna")
     console.keyboard.press("Enter")

@@ -9,6 +9,7 @@ from django.contrib.auth.models import Group
 from django.db import connection, connections, transaction
 
 from inferhub.accounts.models import ApiKey, User
+from inferhub.accounts.roles import make_roles
 from inferhub.accounts.services import create_api_key
 from inferhub.approvals.models import ChangeRequest
 from inferhub.approvals.services import approve_change, reject_change, request_change, withdraw_change
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.django_db
 
 def make_person(name: str, role: str = "approver") -> str:
     """Somebody with a role, as an actor."""
+    make_roles()  # a test that committed has emptied their table
     person = User.objects.create_user(name, is_staff=True)
     person.groups.add(Group.objects.get(name=role))
     return f"user:{name}"
