@@ -121,7 +121,7 @@ def fit_regression(
     """
     if target not in frame.columns:
         raise InvalidData(f"no column '{target}' to predict; the columns are {', '.join(frame.columns)}")
-    values = _target(frame[target])
+    values = target_values(frame[target])
     if log_target:
         if values.min() < 0:
             raise InvalidData(f"column {target}: its logarithm needs numbers from 0, got {values.min():g}")
@@ -148,7 +148,7 @@ def prefers_log_target(frame: pl.DataFrame, target: str, *, seed: int = 0) -> bo
 
     Only asked for targets from 0 that are skewed to the right (skewness above 1); for all others the answer is no.
     """
-    values = _target(frame[target])
+    values = target_values(frame[target])
     if values.min() < 0 or float(frame[target].cast(pl.Float64).skew() or 0.0) <= _SKEWED:
         return False
     rows = np.random.default_rng(seed).permutation(len(frame))
@@ -211,7 +211,8 @@ def _positions(column: pl.Series, categories: tuple[str, ...]) -> FloatArray:
     return np.array([known.get(value, np.nan) for value in values], np.float32)
 
 
-def _target(column: pl.Series) -> DoubleArray:
+def target_values(column: pl.Series) -> DoubleArray:
+    """The numbers to predict, float64 [N]. Raises InvalidData for gaps, texts, and one value in every row."""
     if not column.dtype.is_numeric():
         raise InvalidData(f"column {column.name}: expected numbers to predict, got {column.dtype}")
     values = column.cast(pl.Float64).to_numpy()

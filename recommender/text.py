@@ -1,4 +1,4 @@
-"""Classification of short texts: n-grams of characters, TF-IDF and logistic regression, with calibrated probabilities.
+"""Classification of short texts: n-grams of characters (and of words), TF-IDF and logistic regression, calibrated.
 
 Everything here has an exact ONNX form that needs no locale and knows all of Unicode: letters are folded one by one
 (`fold`), runs of any white space count as one space, and n-grams may span words, so that short words and word pairs
@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline
 
 from recommender.errors import InvalidData
 from recommender.types import AnyArray, DoubleArray, StringArray
@@ -54,7 +54,7 @@ def fold(character: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class TextClassifier:
-    """A fitted classifier; `pipeline` is scikit-learn's (TfidfVectorizer, LogisticRegression).
+    """A fitted classifier; `pipeline` is scikit-learn's: a FeatureUnion of TfidfVectorizers, and LogisticRegression.
 
     `labels` are sorted; `positive` is the one whose probability counts.
     """
@@ -62,6 +62,11 @@ class TextClassifier:
     pipeline: Pipeline
     labels: tuple[str, ...]
     positive: str
+
+    @property
+    def vectorizers(self) -> tuple[TfidfVectorizer, ...]:
+        """That of characters, and that of words where there is one, in the order of their columns."""
+        return tuple(vectorizer for _, vectorizer in self.pipeline[0].transformer_list)
 
     def predict_proba(self, texts: Sequence[str]) -> DoubleArray:
         """Probabilities float64 [N, C] in the order of `labels`."""
@@ -79,12 +84,14 @@ def fit_text_classifier(
     *,
     positive: str | None = None,
     ngrams: tuple[int, int] = (1, 4),
+    words: tuple[int, int] | None = None,
     rarest: int = 2,
     inverse_penalty: float = 30.0,
     seed: int = 0,
 ) -> TextClassifier:
     """Learn to tell two or more labels apart; each needs at least 5 texts.
 
+    `ngrams` are the shortest and the longest n-gram of characters, `words` those of words, where they count as well.
     `positive` is the label of interest (the last in order, when not given); `rarest` drops n-grams of fewer texts;
     `inverse_penalty` is scikit-learn's C. With two labels the probabilities are calibrated on out-of-fold decisions
     (Platt, "Probabilistic Outputs for Support Vector Machines", 1999). Raises InvalidData.
@@ -99,9 +106,11 @@ def fit_text_classifier(
     chosen = known[-1] if positive is None else positive
     if chosen not in known:
         raise InvalidData(f"positive: expected one of the labels {', '.join(known)}, got '{positive}'")
-    vectorizer = TfidfVectorizer(analyzer=CharacterNgrams(*ngrams), min_df=rarest)
+    parts = [("characters", TfidfVectorizer(analyzer=CharacterNgrams(*ngrams), min_df=rarest))]
+    if words is not None:
+        parts.append(("words", TfidfVectorizer(ngram_range=words, min_df=rarest)))
     regression = LogisticRegression(C=inverse_penalty, max_iter=1000)
-    pipeline = Pipeline([("tfidf", vectorizer), ("regression", regression)])
+    pipeline = Pipeline([("tfidf", FeatureUnion(parts)), ("regression", regression)])
     given = np.array(labels, dtype=str)
     pipeline.fit(list(texts), given)
     if len(known) == 2:

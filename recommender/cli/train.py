@@ -19,12 +19,15 @@ from recommender.onnx_export import Export, export
 from recommender.reading import read_frame, refuse_rows, require_columns
 from recommender.regression import fit_regression, prefers_log_target
 from recommender.splits import split_as
+from recommender.tabular import REGRESSORS, fit_pipeline
 from recommender.text import check_texts, fit_text_classifier
 from recommender.two_stage import TwoStage
 from recommender.types import DoubleArray
 from recommender.version import VERSION
 
 _FEWEST_ROWS = 10
+_RANDOM_FIFTH = "random fifth of the rows"
+_FLOAT32 = "Numbers enter as float32; whole numbers above 2^24 are refused."
 _FEWEST_TEXTS = 7  # of each label: a fifth is held out, and the rest is calibrated in five parts
 
 
@@ -47,6 +50,15 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--target", help="column to predict (regression; for spam the label, by default 'label')")
     parser.add_argument("--text", default="text", help="column with the text (spam)")
     parser.add_argument("--positive", help="label of interest (spam)")
+    parser.add_argument(
+        "--words", type=int, default=2, metavar="N", help="n-grams of up to N words count as well (spam; 0: none)"
+    )
+    parser.add_argument(
+        "--estimator",
+        choices=("lightgbm", *REGRESSORS),
+        default="lightgbm",
+        help="LightGBM, or one of scikit-learn's without quantiles and logarithms (regression)",
+    )
     parser.add_argument("--quantiles", default="", help="levels such as 0.1,0.9 (regression)")
     parser.add_argument(
         "--log-target",
@@ -86,24 +98,44 @@ def _train_regression(options: argparse.Namespace, progress: Callable[[str], Non
         raise InvalidData(f"{options.data}: expected at least {_FEWEST_ROWS} rows with a target, got {len(frame)}")
     rows = np.random.default_rng(options.seed).permutation(len(frame))
     holdout, rest = frame[rows[: len(rows) // 5].tolist()], frame[rows[len(rows) // 5 :].tolist()]
+    if options.estimator != "lightgbm":
+        return _train_pipeline(options, progress, frame, (rest, holdout))
     log = options.log_target == "yes"
     if options.log_target == "auto":
         progress("comparing the target with its logarithm")
         log = prefers_log_target(rest, options.target, seed=options.seed)
     progress("measuring on a holdout")
-    found = regression_metrics(
-        fit_regression(rest, options.target, log_target=log, seed=options.seed).predict(holdout).astype(np.float64),
-        holdout[options.target].to_numpy().astype(np.float64),
-    )
+    tested = fit_regression(rest, options.target, log_target=log, seed=options.seed)
+    found = regression_metrics(tested.predict(holdout).astype(np.float64), _numbers(holdout, options.target))
     progress("training on all rows and proving the export")
     model = fit_regression(frame, options.target, quantiles=levels, log_target=log, seed=options.seed)
-    limits: tuple[str, ...] = (
-        "Numbers enter as float32; whole numbers above 2^24 are refused.",
-        "Unknown categories count as missing.",
-    )
+    limits: tuple[str, ...] = (_FLOAT32, "Unknown categories count as missing.")
     if log:
         limits += ("Learned on log(1 + target): the value lies nearer the middle than the mean of what may come.",)
-    return Trained(exported=export(model, frame), metrics=found, split="random fifth of the rows", limits=limits)
+    return Trained(exported=export(model, frame), metrics=found, split=_RANDOM_FIFTH, limits=limits)
+
+
+def _train_pipeline(
+    options: argparse.Namespace,
+    progress: Callable[[str], None],
+    frame: pl.DataFrame,
+    parts: tuple[pl.DataFrame, pl.DataFrame],
+) -> Trained:
+    """scikit-learn's road: `parts` are the rows to learn from and those to measure on."""
+    if options.quantiles or options.log_target == "yes":
+        raise InvalidData("--quantiles and --log-target need --estimator lightgbm")
+    target, (rest, holdout) = options.target, parts
+    progress("measuring on a holdout")
+    tested = fit_pipeline(rest, target, regressor=options.estimator, seed=options.seed)
+    found = regression_metrics(tested.predict(holdout.drop(target)), _numbers(holdout, target))
+    progress("training on all rows and proving the export")
+    model = fit_pipeline(frame, target, regressor=options.estimator, seed=options.seed)
+    limits = (_FLOAT32, "Gaps in numbers count as the median, unknown categories as none.")
+    return Trained(exported=export(model, frame.drop(target)), metrics=found, split=_RANDOM_FIFTH, limits=limits)
+
+
+def _numbers(frame: pl.DataFrame, column: str) -> DoubleArray:
+    return frame[column].to_numpy().astype(np.float64)
 
 
 def _levels(text: str) -> tuple[float, ...]:
@@ -136,9 +168,12 @@ def _train_spam(options: argparse.Namespace, progress: Callable[[str], None]) ->
     known = check_texts(texts, labels, fewest=_FEWEST_TEXTS)
     if options.positive not in (None, *known):
         raise InvalidData(f"--positive: expected one of the labels {', '.join(known)}, got '{options.positive}'")
+    if options.words < 0:
+        raise InvalidData(f"--words: expected 0 or more, got {options.words}")
+    words = (1, options.words) if options.words else None
     parts = train_test_split(texts, labels, test_size=0.2, stratify=labels, random_state=options.seed)
     progress("measuring on a holdout")
-    tested = fit_text_classifier(parts[0], parts[2], positive=options.positive, seed=options.seed)
+    tested = fit_text_classifier(parts[0], parts[2], positive=options.positive, words=words, seed=options.seed)
     predicted = tested.predict(parts[1]).tolist()
     average = "binary" if len(tested.labels) == 2 else "macro"
     found = {
@@ -146,7 +181,7 @@ def _train_spam(options: argparse.Namespace, progress: Callable[[str], None]) ->
         for name, score in (("f1", f1_score), ("precision", precision_score), ("recall", recall_score))
     }
     progress("training on all texts and proving the export")
-    model = fit_text_classifier(texts, labels, positive=options.positive, seed=options.seed)
+    model = fit_text_classifier(texts, labels, positive=options.positive, words=words, seed=options.seed)
     limits = ("Learned from these texts alone: other languages and new tricks need new examples.",)
     return Trained(exported=export(model, texts), metrics=found, split="stratified random fifth", limits=limits)
 

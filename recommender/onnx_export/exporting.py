@@ -158,7 +158,7 @@ def _export_text(
 ) -> Export:
     onnx_bytes = build_text_graph(model)
     real = _draw(list(sample), rng)
-    vocabulary = sorted(model.pipeline.steps[0][1].vocabulary_)
+    vocabulary = sorted({term for vectorizer in model.vectorizers for term in vectorizer.vocabulary_})
     texts = real + odd_texts(vocabulary, real, adversarial_rows, rng)
     answers = run_in_batches(open_session(onnx_bytes), cut_rows({"text": as_strings(texts)[:, np.newaxis]}))
     native = model.predict_proba(texts)

@@ -14,7 +14,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from recommender.onnx_export.builder import FLOAT, INT64, ML_DOMAIN, STRING, GraphBuilder
+from recommender.onnx_export.text_weights import write_text_features
 from recommender.text import CharacterNgrams, TextClassifier, fold
+from recommender.types import DoubleArray
 from recommender.version import VERSION
 
 _NO_CHARACTER, _SPACE = 0, 1
@@ -24,11 +26,19 @@ _SURROGATES = range(0xD800, 0xE000)
 
 def build_text_graph(model: TextClassifier) -> bytes:
     """Input text string [N, 1]; outputs label string [N], probability float32 [N, 1], probabilities float32 [N, C]."""
-    vectorizer, regression = (step for _, step in model.pipeline.steps)
+    regression = model.pipeline[-1]
+    characters, *words = model.vectorizers
     graph = GraphBuilder()
-    codes = _Codes.of(list(vectorizer.vocabulary_))
-    sequence = _collapse_spaces(graph, _encode(graph, graph.input("text", STRING, ["N", 1]), codes))
-    probabilities = _probabilities(graph, _weigh_ngrams(graph, sequence, vectorizer, codes), regression)
+    text = graph.input("text", STRING, ["N", 1])
+    codes = _Codes.of(list(characters.vocabulary_))
+    sequence = _collapse_spaces(graph, _encode(graph, text, codes))
+    width = len(characters.vocabulary_)
+    decisions = _project(graph, _weigh_ngrams(graph, sequence, characters, codes), regression.coef_[:, :width])
+    for vectorizer in words:
+        weights = graph.constant(regression.coef_[:, width:].T.astype(np.float32))
+        products = graph.op("MatMul", write_text_features(graph, text, vectorizer), weights)
+        decisions = graph.op("Add", decisions, products)
+    probabilities = _probabilities(graph, decisions, regression)
     _name_outputs(graph, model, probabilities)
     metadata = {"task": "classification", "labels": json.dumps(model.labels), "positive": model.positive}
     return graph.build("text_classification", metadata | {"library_version": VERSION})
@@ -116,13 +126,16 @@ def _weigh_ngrams(graph: GraphBuilder, sequence: str, vectorizer: TfidfVectorize
     )
 
 
-def _probabilities(graph: GraphBuilder, rows: str, regression: LogisticRegression) -> str:
-    """Softmax of the decisions; with two labels those are 0 and d, which gives the logistic function of d."""
+def _project(graph: GraphBuilder, rows: str, weights: DoubleArray) -> str:
+    """The rows, each divided by its length, times the weights [C, V]: float32 [N, C]."""
     axis = graph.constant(np.array([1], np.int64))
     length = graph.op("Max", graph.op("ReduceL2", rows, axis, keepdims=1), graph.constant(_SHORTEST))
-    products = graph.op("MatMul", rows, graph.constant(regression.coef_.T.astype(np.float32)))
-    offsets = graph.constant(regression.intercept_.astype(np.float32)[np.newaxis])
-    decisions = graph.op("Add", graph.op("Div", products, length), offsets)
+    return graph.op("Div", graph.op("MatMul", rows, graph.constant(weights.T.astype(np.float32))), length)
+
+
+def _probabilities(graph: GraphBuilder, decisions: str, regression: LogisticRegression) -> str:
+    """Softmax of the decisions; with two labels those are 0 and d, which gives the logistic function of d."""
+    decisions = graph.op("Add", decisions, graph.constant(regression.intercept_.astype(np.float32)[np.newaxis]))
     if len(regression.coef_) == 1:
         zero = graph.op("Mul", decisions, graph.constant(np.float32(0)))
         decisions = graph.op("Concat", zero, decisions, axis=1)

@@ -50,6 +50,24 @@ def test_training_a_regression_writes_the_model_and_its_papers_twice_the_same(
     assert "r2" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("estimator", ["forest", "boosting", "linear"])
+def test_scikit_learn_regressors_take_numbers_texts_and_gaps(houses: Path, tmp_path: Path, estimator: str) -> None:
+    arguments = ["train", "regression", "--data", str(houses), "--target", "price", "--estimator", estimator]
+    assert main([*arguments, "--out", str(tmp_path / "one")]) == 0
+    assert json.loads((tmp_path / "one" / "metrics.json").read_text(encoding="utf-8"))["r2"] > 0.7
+    certificate = json.loads((tmp_path / "one" / "certificate.json").read_text(encoding="utf-8"))
+    assert certificate["adversarial_rows"] >= 10_000
+    assert certificate["flips"] == 0
+    signature = json.loads((tmp_path / "one" / "signature.json").read_text(encoding="utf-8"))
+    assert {put["datatype"] for put in signature["inputs"]} == {"FP32", "BYTES"}
+
+
+def test_quantiles_are_lightgbms_alone(houses: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["train", "regression", "--data", str(houses), "--target", "price", "--estimator", "forest"]
+    assert main([*arguments, "--quantiles", "0.1", "--out", str(tmp_path / "one")]) != 0
+    assert "need --estimator lightgbm" in capsys.readouterr().err
+
+
 def test_training_a_spam_filter_reports_its_f1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [("spam", f"win cash prize {n}") for n in range(40)] + [("ham", f"see you at {n} home") for n in range(40)]
     path = tmp_path / "sms.csv"

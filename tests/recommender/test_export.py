@@ -380,3 +380,16 @@ def test_onnx_runtime_loads_the_graph_with_its_default_options(exported_ease: Ex
 
     assert [value.name for value in session.get_inputs()] == ["history"]
     assert [value.name for value in session.get_overridable_initializers()] == ["exclude", "unavailable", "k"]
+
+
+def test_n_grams_of_words_count_beside_those_of_characters_and_export_exactly(
+    messages: tuple[list[str], list[str]],
+) -> None:
+    texts = [*messages[0], *["Бесплатный приз, звони!", "café à midi ?"] * 3]
+    labels = [*messages[1], *["spam", "ham"] * 3]
+    model = fit_text_classifier(texts, labels, positive="spam", words=(1, 2))
+    assert "бесплатный приз" in model.vectorizers[1].vocabulary_
+    certificate = export(model, texts).certificate
+    assert certificate.adversarial_rows == 10_000
+    assert certificate.flips == 0
+    assert certificate.max_abs_diff < 1e-5
