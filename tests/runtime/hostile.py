@@ -259,7 +259,7 @@ ONNX = {
     "a range of 8 TiB": Hostile(make=huge_range, says="bytes of memory"),
     "a tensor that doubles": Hostile(make=graphs.doubling_chain, says="bytes of memory"),
     "inputs of 64 GB": Hostile(make=broad_inputs, says="bytes of memory"),
-    "products for minutes": Hostile(make=graphs.slow_graph, says="processor time"),
+    "products for minutes": Hostile(make=graphs.slow_graph, says="processor time|bytes of memory"),
     "a regular expression of exabytes": Hostile(make=regex_bomb, says="xpected"),
     "a dimension of 2**62": Hostile(
         make=changed(lambda m: m.graph.input.append(graphs.value("z", 1, [1 << 62]))), says="/graph/input/1"
