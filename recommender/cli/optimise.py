@@ -26,7 +26,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("folder", type=Path, help="folder with model.onnx, as written by train")
     parser.add_argument("--holdout", required=True, help="rows that the model did not learn from, as given to train")
     parser.add_argument("--text", default="text", help="column with the text (spam)")
-    parser.add_argument("--target", default="label", help="column with the label (spam)")
+    parser.add_argument("--target", help="column with what to predict, where the file does not say (spam: label)")
     parser.add_argument("--columns", default="user=user,item=item,time=time", help="as for evaluate (recommendation)")
     parser.add_argument("--split", default="time:0.8", help="as for evaluate (recommendation)")
     add_feature_options(parser)
@@ -57,10 +57,15 @@ def _rows(options: argparse.Namespace, signature: Signature) -> pl.DataFrame | S
         interactions, _ = read_shop(options)
         return split_as(interactions, options.split).cases()
     frame = read_table(options.holdout)
-    if "text" not in {spec.name for spec in signature.inputs}:
-        return frame
-    require_columns([options.text, options.target], frame.columns, options.holdout)
-    return frame.select(text=options.text, label=options.target)
+    inputs = [spec.name for spec in signature.inputs]
+    if inputs == ["text"]:
+        target = options.target or "label"
+        require_columns([options.text, target], frame.columns, options.holdout)
+        return frame.select(text=options.text, label=target)
+    if options.target:
+        require_columns([*inputs, options.target], frame.columns, options.holdout)
+        return frame.select(*inputs, options.target)
+    return frame
 
 
 def _write(folder: Path, variants: Sequence[Variant], front: Sequence[Variant], measure: str) -> None:

@@ -26,7 +26,13 @@ from skl2onnx.common.shape_calculator import (
 )
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.ensemble import VotingClassifier
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+    VotingClassifier,
+)
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC, NuSVC
@@ -76,6 +82,8 @@ update_registered_converter(
     options={"nocl": [True, False], "zipmap": [True, False, "columns"]},
 )
 
+_AVERAGING = (ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EstimatorGraph:
@@ -118,6 +126,8 @@ def build_estimator_graph(estimator: Estimator, table: Table, outputs: dict[str,
         gaps = ["input"]
     metadata = {"task": "classification" if is_classifying(estimator) else "regression", "library_version": VERSION}
     metadata |= {"estimator": type(estimator).__name__, "allows_nan": json.dumps(gaps)}
+    if averages_trees(last_step(estimator)):
+        metadata["trees"] = "averaged"  # for whoever cuts trees off: each holds its share of the mean
     labels = labels_of(estimator)
     if labels:
         metadata["labels"] = json.dumps(labels)
@@ -143,6 +153,13 @@ def _one_score(graph: GraphBuilder, tensor: str, *, is_first: bool) -> str:
 def is_lightgbm(estimator: Any) -> bool:
     """A booster or one of LightGBM's estimators (not a pipeline with one inside)."""
     return isinstance(estimator, lgb.Booster | lgb.LGBMModel)
+
+
+def averages_trees(estimator: Any) -> bool:
+    """Whether the answer is the mean of the trees, as of a forest, and not their sum."""
+    if is_lightgbm(estimator):
+        return bool(booster_of(estimator).dump_model(num_iteration=1)["average_output"])
+    return isinstance(estimator, _AVERAGING)
 
 
 def booster_of(estimator: Any) -> lgb.Booster:

@@ -1,5 +1,6 @@
 """What a variant of a model costs and how good it is."""
 
+import json
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from recommender.errors import InvalidData
 from recommender.ids import as_strings
 from recommender.onnx_export.feeds import history_feeds
 from recommender.onnx_export.session import cut_rows, open_session
-from recommender.onnx_export.signature import Signature
+from recommender.onnx_export.signature import Signature, TensorSpec
 from recommender.splits import Case
 from recommender.types import AnyArray
 
@@ -55,19 +56,55 @@ class Variant:
 
 
 def holdout_for(signature: Signature, rows: pl.DataFrame | Sequence[Case]) -> Holdout:
-    """Build the holdout that fits a model exported here.
+    """Build the holdout that fits an exported model.
 
-    Recommendation: cases of a split, nDCG@10. Regression: a frame with the features and the target, R². Text: a frame
-    with the columns text and label, F1 of the positive label. Raises InvalidData.
+    Recommendation: cases of a split, nDCG@10. Everything else: a frame with the inputs and the column to predict, which
+    is the one that the file names, or `label`, or the only one that is no input. Regression: R². Classification: F1, of
+    the positive label where there are two (else of all alike). Raises InvalidData.
     """
-    inputs = {spec.name for spec in signature.inputs}
-    if "history" in inputs and not isinstance(rows, pl.DataFrame):
+    is_recommender = "history" in {spec.name for spec in signature.inputs}
+    if is_recommender and not isinstance(rows, pl.DataFrame):
         return _recommendation(rows, signature)
-    if isinstance(rows, pl.DataFrame) and signature.metadata.get("task") == "regression":
-        return _regression(rows, signature)
-    if isinstance(rows, pl.DataFrame) and "text" in inputs:
-        return _text(rows, signature)
-    raise InvalidData("holdout: expected cases for a recommender, or a frame for a regression or text classifier")
+    if is_recommender or not isinstance(rows, pl.DataFrame):
+        raise InvalidData("holdout: expected cases for a recommender, a frame for any other model")
+    target = _target_of(rows, signature)
+    feeds = {spec.name: _feed(rows, spec, target) for spec in signature.inputs}
+    if signature.metadata.get("task") == "regression":
+        return _regression(feeds, rows[target])
+    return _classification(feeds, rows[target], signature)
+
+
+def _target_of(frame: pl.DataFrame, signature: Signature) -> str:
+    inputs = {spec.name for spec in signature.inputs}
+    others = [name for name in frame.columns if name not in inputs]
+    target = signature.metadata.get("target", "label" if "label" in others else None)
+    if target is None and len(others) == 1:
+        return others[0]
+    if target is None:
+        got = ", ".join(others) or "none"
+        raise InvalidData(
+            f"holdout: expected the column to predict, called label or alone beside those of the model; got {got}"
+        )
+    if target not in frame.columns:
+        raise InvalidData(f"holdout: no column '{target}'; the columns are {', '.join(frame.columns)}")
+    return target
+
+
+def _feed(frame: pl.DataFrame, spec: TensorSpec, target: str) -> AnyArray:
+    """The tensor of one input; one of several columns takes all but the target, in their order."""
+    if spec.shape[-1] > 1:
+        columns = frame.drop(target)
+        if columns.width != spec.shape[-1]:
+            raise InvalidData(f"holdout: expected {spec.shape[-1]} columns beside {target}, got {columns.width}")
+        return columns.cast(pl.Float32).fill_null(float("nan")).to_numpy()
+    if spec.name not in frame.columns:
+        raise InvalidData(f"holdout: no column '{spec.name}'; the columns are {', '.join(frame.columns)}")
+    column = frame[spec.name]
+    if spec.datatype == "BYTES":
+        return as_strings(column.cast(pl.String).fill_null("").to_list())[:, np.newaxis]
+    if spec.datatype == "FP32":
+        return column.cast(pl.Float32).fill_null(float("nan")).to_numpy()[:, np.newaxis]
+    return column.cast(pl.Int64 if spec.datatype == "INT64" else pl.Boolean).to_numpy()[:, np.newaxis]
 
 
 def _recommendation(cases: Sequence[Case], signature: Signature) -> Holdout:
@@ -81,19 +118,8 @@ def _recommendation(cases: Sequence[Case], signature: Signature) -> Holdout:
     return Holdout(feeds=feeds, quality=ndcg, measure="nDCG@10")
 
 
-def _regression(frame: pl.DataFrame, signature: Signature) -> Holdout:
-    target = signature.metadata["target"]
-    missing = [name for name in (target, *(spec.name for spec in signature.inputs)) if name not in frame.columns]
-    if missing:
-        raise InvalidData(f"holdout: no column '{missing[0]}'; the columns are {', '.join(frame.columns)}")
-    feeds: dict[str, AnyArray] = {}
-    for spec in signature.inputs:
-        column = frame[spec.name]
-        if spec.datatype == "BYTES":
-            feeds[spec.name] = as_strings(column.cast(pl.String).fill_null("").to_list())[:, np.newaxis]
-        else:
-            feeds[spec.name] = column.cast(pl.Float32).fill_null(float("nan")).to_numpy()[:, np.newaxis]
-    actual = frame[target].to_numpy().astype(np.float64)
+def _regression(feeds: Mapping[str, AnyArray], target: pl.Series) -> Holdout:
+    actual = target.to_numpy().astype(np.float64)
 
     def r2(found: Mapping[str, AnyArray]) -> float:
         return 1.0 - float(((found["value"][:, 0] - actual) ** 2).sum() / ((actual - actual.mean()) ** 2).sum())
@@ -101,18 +127,23 @@ def _regression(frame: pl.DataFrame, signature: Signature) -> Holdout:
     return Holdout(feeds=feeds, quality=r2, measure="R²")
 
 
-def _text(frame: pl.DataFrame, signature: Signature) -> Holdout:
-    for name in ("text", "label"):
-        if name not in frame.columns:
-            raise InvalidData(f"holdout: no column '{name}'; the columns are {', '.join(frame.columns)}")
-    positive = signature.metadata["positive"]
-    actual = [label == positive for label in frame["label"].cast(pl.String).to_list()]
+def _classification(feeds: Mapping[str, AnyArray], labels: pl.Series, signature: Signature) -> Holdout:
+    positive = positive_label(signature)
+    actual = labels.cast(pl.String).to_list()
 
     def f1(found: Mapping[str, AnyArray]) -> float:
-        return float(f1_score(actual, found["label"] == positive))
+        said = [str(label) for label in found["label"]]
+        if positive is None:
+            return float(f1_score(actual, said, average="macro"))
+        return float(f1_score([label == positive for label in actual], [label == positive for label in said]))
 
-    texts = as_strings(frame["text"].cast(pl.String).fill_null("").to_list())
-    return Holdout(feeds={"text": texts[:, np.newaxis]}, quality=f1, measure="F1")
+    return Holdout(feeds=feeds, quality=f1, measure="F1")
+
+
+def positive_label(signature: Signature) -> str | None:
+    """The label of interest: the one that the file names, else the last of two; None of more."""
+    labels = json.loads(signature.metadata.get("labels", "[]"))
+    return signature.metadata.get("positive") or (str(labels[-1]) if len(labels) == 2 else None)
 
 
 def measure(name: str, onnx_bytes: bytes, holdout: Holdout, original: Mapping[str, AnyArray] | None) -> Variant:
@@ -162,5 +193,5 @@ def _median_row_us(session: onnxruntime.InferenceSession, holdout: Holdout) -> f
 
 
 def _largest_difference(found: Mapping[str, AnyArray], original: Mapping[str, AnyArray]) -> float:
-    numbers = [name for name, values in original.items() if values.dtype.kind == "f"]
-    return max(float(np.abs(found[name] - original[name]).max(initial=0.0)) for name in numbers)
+    numbers = [name for name, values in original.items() if values.dtype.kind == "f" and name in found]
+    return max((float(np.abs(found[name] - original[name]).max(initial=0.0)) for name in numbers), default=0.0)

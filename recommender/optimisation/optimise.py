@@ -9,13 +9,14 @@ import polars as pl
 from recommender.onnx_export import Export, export
 from recommender.onnx_export.session import open_session
 from recommender.onnx_export.signature import Signature
-from recommender.optimisation.measure import Holdout, Variant, answers, holdout_for, measure
+from recommender.optimisation.measure import Holdout, Variant, answers, holdout_for, measure, positive_label
 from recommender.optimisation.rewrite import fewer_trees, has_trees, variants_of
 from recommender.regression import fit_regression
 from recommender.splits import Case
 from recommender.text import fit_text_classifier
 from recommender.types import AnyArray
 
+_STUDENTS_INPUTS = ("FP32", "BYTES")
 _ENOUGH = 0.995  # of the quality of all trees
 
 
@@ -25,7 +26,7 @@ def optimise(
     *,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[Variant]:
-    """All variants of a model exported here, the original first.
+    """All variants of an exported model, the original first.
 
     Pruned (fewer trees, n-grams or neighbours), float16 weights, int8 products, and a student: a small model fitted on
     the original's own answers (for text classifiers, and for regressions without quantiles). Students learn from the
@@ -68,16 +69,19 @@ def _students(
 ) -> list[Variant]:
     """Distillation (Hinton, Vinyals, Dean 2015): a small model that learns what the large one answers."""
     teacher = answers(open_session(onnx_bytes), holdout_for(signature, taught))
-    if "value" in teacher:
-        target = signature.metadata["target"]
-        features = taught.select(spec.name for spec in signature.inputs)
+    inputs = signature.inputs
+    if "value" in teacher and all(spec.datatype in _STUDENTS_INPUTS and spec.shape[-1] == 1 for spec in inputs):
+        target = signature.metadata.get("target", "value")
+        features = taught.select(spec.name for spec in inputs)
         lesson = features.with_columns(pl.Series(target, teacher["value"][:, 0].astype(np.float64)))
         student = export(fit_regression(lesson, target, trees=60, leaves=15, learning_rate=0.1), lesson)
-    else:
+    elif "text" in {spec.name for spec in inputs}:
         texts = taught["text"].cast(pl.String).fill_null("").to_list()
-        positive = signature.metadata["positive"]
-        small = fit_text_classifier(texts, teacher["label"].tolist(), positive=positive, ngrams=(1, 3), rarest=4)
+        labels = [str(label) for label in teacher["label"]]
+        small = fit_text_classifier(texts, labels, positive=positive_label(signature), ngrams=(1, 3), rarest=4)
         student = export(small, texts)
+    else:
+        return []
     return [measure("student", student.onnx_bytes, rows, original)]
 
 

@@ -20,9 +20,9 @@ def variants_of(onnx_bytes: bytes) -> Iterator[tuple[str, bytes]]:
     if kinds & set(_TREES):
         for share in (2, 4, 8):
             yield f"1/{share} of the trees", fewer_trees(onnx_bytes, share)
-    if "TfIdfVectorizer" in kinds:
+    if _weighted_ngrams(model.graph):
         for share in (2, 4, 8):
-            yield f"1/{share} of the n-grams", fewer_ngrams(onnx_bytes, share)
+            yield f"1/{share} of the character n-grams", fewer_ngrams(onnx_bytes, share)
     if "ScatterElements" in kinds and _neighbour_tables(model.graph):
         for share in (2, 4):
             yield f"1/{share} of the neighbours", fewer_neighbours(onnx_bytes, share)
@@ -38,15 +38,16 @@ def has_trees(onnx_bytes: bytes) -> bool:
 
 
 def fewer_trees(onnx_bytes: bytes, share: float) -> bytes:
-    """Keep the first 1/share of the trees, as `num_iteration` does in LightGBM."""
+    """Keep the first 1/share of the trees, as `num_iteration` does in LightGBM; those of a forest weigh more then."""
     model = onnx.load_from_string(onnx_bytes)
+    is_mean = any(entry.key == "trees" and entry.value == "averaged" for entry in model.metadata_props)
     for node in model.graph.node:
         if node.op_type in _TREES:
-            _cut_trees(node, share)
+            _cut_trees(node, share, is_mean=is_mean)
     return _bytes(model)
 
 
-def _cut_trees(node: onnx.NodeProto, share: float) -> None:
+def _cut_trees(node: onnx.NodeProto, share: float, *, is_mean: bool) -> None:
     attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
     trees = max(attributes["nodes_treeids"]) + 1
     limit = max(1, int(trees / share + 1e-9))
@@ -57,14 +58,17 @@ def _cut_trees(node: onnx.NodeProto, share: float) -> None:
             for name, value in attributes.items():
                 if name.startswith(f"{prefix}_") and isinstance(value, list) and len(value) == len(ids):
                     attributes[name] = [value[place] for place in kept]
+            weights = attributes.get(f"{prefix}_weights")
+            if is_mean and weights is not None:
+                attributes[f"{prefix}_weights"] = [weight * trees / limit for weight in weights]
     del node.attribute[:]
     node.attribute.extend(helper.make_attribute(name, value) for name, value in sorted(attributes.items()))
 
 
 def fewer_ngrams(onnx_bytes: bytes, share: int) -> bytes:
-    """Keep the 1/share of the n-grams whose coefficients times rarity are largest."""
+    """Keep the 1/share of a text classifier's n-grams of characters whose coefficients times rarity are largest."""
     model = onnx.load_from_string(onnx_bytes)
-    node = next(node for node in model.graph.node if node.op_type == "TfIdfVectorizer")
+    node = _weighted_ngrams(model.graph)[0]
     attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
     product = next(product for product in model.graph.node if product.op_type == "MatMul")
     weights = next(tensor for tensor in model.graph.initializer if tensor.name == product.input[1])
@@ -77,6 +81,12 @@ def fewer_ngrams(onnx_bytes: bytes, share: int) -> bytes:
     node.attribute.extend(helper.make_attribute(name, value) for name, value in sorted(attributes.items()))
     weights.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(coefficients[columns[kept]]), weights.name))
     return _bytes(model)
+
+
+def _weighted_ngrams(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """The n-grams that carry their rarity themselves, as those of `TextClassifier` do, with their product behind."""
+    nodes = [node for node in graph.node if node.op_type == "TfIdfVectorizer"]
+    return [node for node in nodes if "weights" in {attribute.name for attribute in node.attribute}]
 
 
 def _keep_ngrams(attributes: dict[str, object], kept: AnyArray) -> None:

@@ -5,6 +5,10 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from recommender import (
     Ease,
@@ -24,6 +28,7 @@ from recommender.cli import main
 from recommender.onnx_export.session import open_session
 from recommender.optimisation import draw
 from recommender.optimisation.rewrite import fewer_neighbours, fewer_ngrams, fewer_trees
+from recommender.tabular import fit_pipeline
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +101,9 @@ def test_a_text_classifier_has_fewer_ngrams_and_smaller_numbers(messages: pl.Dat
 
     found = {one.name: one for one in optimise(exported, messages)}
 
-    assert {"1/2 of the n-grams", "int8 products", "student"} <= set(found)
-    assert found["1/2 of the n-grams"].file_bytes < found["original"].file_bytes
-    assert found["1/2 of the n-grams"].quality > 0.9
+    assert {"1/2 of the character n-grams", "int8 products", "student"} <= set(found)
+    assert found["1/2 of the character n-grams"].file_bytes < found["original"].file_bytes
+    assert found["1/2 of the character n-grams"].quality > 0.9
 
 
 def test_keeping_all_ngrams_or_neighbours_changes_no_answer(messages: pl.DataFrame, checkerboard: Interactions) -> None:
@@ -202,3 +207,51 @@ def test_names_in_the_picture_keep_apart_even_where_the_dots_do_not() -> None:
     places = {(round(float(text.get("x", "0"))), round(float(text.get("y", "0")))) for text in names}
     assert len(names) == len(places) == 5
     assert all(abs(x - u) > 90 or abs(y - v) > 14 for x, y in places for u, v in places if (x, y) != (u, v))
+
+
+def test_fewer_trees_of_a_forest_are_still_their_mean(houses: pl.DataFrame) -> None:
+    exported = export(fit_pipeline(houses, "price", regressor="forest"), houses.drop("price"))
+    found = {one.name: one for one in optimise(exported, houses)}
+    assert found["original"].quality > 0.8
+    assert found["1/4 of the trees"].quality > 0.9 * found["original"].quality
+
+
+def test_a_classifier_over_one_tensor_is_measured_by_its_labels() -> None:
+    rows = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
+    labels = (rows.sum(axis=1) > 0).astype(np.int64)
+    exported = export(RandomForestClassifier(20, random_state=0).fit(rows[:200], labels[:200]), rows[:200])
+    holdout = pl.DataFrame(rows[200:], schema=["a", "b"]).with_columns(label=pl.Series(labels[200:]))
+    found = {one.name: one for one in optimise(exported, holdout)}
+    assert found["original"].quality > 0.9
+    assert found["1/2 of the trees"].quality > 0.85
+
+
+def test_a_text_pipeline_of_scikit_learn_has_a_student(messages: pl.DataFrame) -> None:
+    texts, labels = messages["text"].to_list(), messages["label"].to_list()
+    pipeline = make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), LogisticRegression()).fit(texts, labels)
+    found = {one.name for one in optimise(export(pipeline, texts), messages)}
+    assert {"original", "student"} <= found
+
+
+def test_a_text_classifier_with_words_is_pruned_as_well(messages: pl.DataFrame) -> None:
+    texts, labels = messages["text"].to_list(), messages["label"].to_list()
+    exported = export(fit_text_classifier(texts, labels, positive="spam", words=(1, 2)), texts, adversarial_rows=50)
+    found = {one.name: one for one in optimise(exported, messages)}
+    assert found["1/2 of the character n-grams"].file_bytes < found["original"].file_bytes
+    assert found["1/2 of the character n-grams"].quality > 0.9
+
+
+def test_a_holdout_whose_target_cannot_be_told_names_the_columns(houses: pl.DataFrame) -> None:
+    exported = export(fit_pipeline(houses, "price", regressor="linear"), houses.drop("price"))
+    with pytest.raises(InvalidData, match="called label or alone beside those of the model; got price, other"):
+        optimise(exported, houses.with_columns(other=pl.lit(1)))
+
+
+def test_the_command_measures_what_scikit_learns_regressors_made(houses: pl.DataFrame, tmp_path: Path) -> None:
+    data, out = tmp_path / "houses.csv", tmp_path / "model"
+    houses.with_columns(note=pl.lit("x")).write_csv(data)
+    houses.write_csv(tmp_path / "train.csv")
+    train = ["train", "regression", "--data", str(tmp_path / "train.csv"), "--target", "price", "--out", str(out)]
+    assert main([*train, "--estimator", "boosting"]) == 0
+    assert main(["optimise", str(out), "--holdout", str(data), "--target", "price"]) == 0
+    assert json.loads((out / "variants.json").read_text(encoding="utf-8"))["measure"] == "R²"
