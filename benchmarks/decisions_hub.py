@@ -12,6 +12,8 @@ from typing import Any
 
 import django
 
+from benchmarks.rules import definition
+
 FEATURES = 20
 TREES, LEAVES, ROWS = 200, 31, 20_000
 NAME = "screening"
@@ -34,28 +36,6 @@ def model() -> bytes:
     )
     data: bytes = converted.SerializeToString()
     return data
-
-
-def rules() -> dict[str, Any]:
-    """20 rows, 3 inputs: a number that the model said, a text and a number of the request."""
-    rows = [
-        {
-            "when": [f"> {10 * row} and <= {10 * row + 10}", f'"{chr(97 + row)}"', f"[{row}..{row + 5}]"],
-            "then": [f'"outcome {row}"', str(row)],
-            "note": f"row {row}",
-        }
-        for row in range(19)
-    ]
-    return {
-        "hit_policy": "first",
-        "inputs": [
-            {"field": "prediction.score.variable", "type": "number"},
-            {"field": "input.country", "type": "string"},
-            {"field": "input.items", "type": "number"},
-        ],
-        "outputs": [{"field": "outcome", "type": "string"}, {"field": "priority", "type": "number"}],
-        "rules": [*rows, {"when": ["", "", ""], "then": ['"accept"', "0"]}],
-    }
 
 
 def workflow() -> dict[str, Any]:
@@ -89,7 +69,9 @@ def seed() -> str:
     actor = "system:benchmark"
     register_version(name="value", task="regression", data=model(), alias="champion", actor=actor)
     save_endpoint(name="shop", url="http://127.0.0.1:9/", actor=actor)
-    save_rule_set(name=NAME, definition=rules(), actor=actor)
+    save_rule_set(
+        name=NAME, definition=definition(("prediction.score.variable", "input.country", "input.items")), actor=actor
+    )
     save_workflow(name=NAME, definition=workflow(), actor=actor)
     return create_api_key(name="benchmark", scopes=["decide", "predict"], actor=actor)[1]
 

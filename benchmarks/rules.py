@@ -8,7 +8,7 @@ columns and each is compared with what the engine decides of it alone.
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import polars as pl
@@ -29,9 +29,11 @@ BARS = {
 }
 BATCH, BATCHES = 200, 100
 FACTS = 1_000_000
+FIELDS = ("prediction.value", "order.country", "order.items")
 
 
-def definition() -> dict[str, Any]:
+def definition(fields: Sequence[str] = FIELDS) -> dict[str, Any]:
+    """20 rows over three inputs: the fields of a number, a text and a number."""
     rows = [
         {
             "when": [f"> {10 * row} and <= {10 * row + 10}", f'"{chr(97 + row)}"', f"[{row}..{row + 5}]"],
@@ -43,9 +45,7 @@ def definition() -> dict[str, Any]:
     return {
         "hit_policy": "first",
         "inputs": [
-            {"field": "prediction.value", "type": "number"},
-            {"field": "order.country", "type": "string"},
-            {"field": "order.items", "type": "number"},
+            {"field": field, "type": kind} for field, kind in zip(fields, ("number", "string", "number"), strict=True)
         ],
         "outputs": [{"field": "outcome", "type": "string"}, {"field": "priority", "type": "number"}],
         "rules": [*rows, {"when": ["", "", ""], "then": ['"accept"', "0"]}],

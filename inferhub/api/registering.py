@@ -1,6 +1,7 @@
 """Register a version by upload, fetch its artifact, put it away; say what a model is, and how its aliases move."""
 
 import base64
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -28,6 +29,7 @@ from inferhub.approvals.models import ChangeRequest
 from inferhub.errors import FieldError, InvalidInput, TooLarge
 from inferhub.lib.describe import describe
 from inferhub.registry.lifecycle import archive_version, unarchive_version
+from inferhub.registry.models import ModelVersion
 from inferhub.registry.policies import edit_model, set_policy
 from inferhub.registry.queries import pending_move
 from inferhub.registry.services import Provenance, fetch_artifact, register_version
@@ -108,11 +110,7 @@ class ArchiveView(APIView):
         responses={200: OpenApiResponse(answers.MODEL_VERSION, description="The version.")},
     )
     def post(self, request: Request, name: str, number: int) -> Response:
-        body: Any = request.data
-        bodies.GIVE_REASON_BODY.check(body)
-        version = find_model_version(name, number)
-        archive_version(version=version, actor=caller_of(request).actor, reason=body["reason"])
-        return Response(show_model_version(version))
+        return _change_state(archive_version, request, find_model_version(name, number))
 
 
 class UnarchiveView(APIView):
@@ -125,11 +123,14 @@ class UnarchiveView(APIView):
         responses={200: OpenApiResponse(answers.MODEL_VERSION, description="The version.")},
     )
     def post(self, request: Request, name: str, number: int) -> Response:
-        body: Any = request.data
-        bodies.GIVE_REASON_BODY.check(body)
-        version = find_model_version(name, number)
-        unarchive_version(version=version, actor=caller_of(request).actor, reason=body["reason"])
-        return Response(show_model_version(version))
+        return _change_state(unarchive_version, request, find_model_version(name, number))
+
+
+def _change_state(change: Callable[..., object], request: Request, version: ModelVersion) -> Response:
+    body: Any = request.data
+    bodies.GIVE_REASON_BODY.check(body)
+    change(version=version, actor=caller_of(request).actor, reason=body["reason"])
+    return Response(show_model_version(version))
 
 
 class EditModelView(ModelView):

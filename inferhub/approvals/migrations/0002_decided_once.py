@@ -31,13 +31,16 @@ END $$;
 CREATE TRIGGER decided_once BEFORE INSERT OR UPDATE ON approvals_changerequest
     FOR EACH ROW EXECUTE FUNCTION inferhub_guard_change_request();
 
--- Use an approval, once: for the triggers of the tables that changes are for.
+-- Use an approval, once: for the triggers of the tables that changes are for. It allows exactly what was asked for: an
+-- approved list of gates is no approval of half of them.
 CREATE FUNCTION inferhub_use_approval(wanted_id bigint, wanted_kind text, wanted_subject text, wanted_payload jsonb)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE approvals_changerequest SET applied_at = clock_timestamp()
-        WHERE id = wanted_id AND kind = wanted_kind AND subject = wanted_subject AND payload @> wanted_payload
-            AND state = 'approved' AND applied_at IS NULL;
+        WHERE id = wanted_id AND kind = wanted_kind AND subject = wanted_subject
+            AND state = 'approved' AND applied_at IS NULL
+            AND (SELECT coalesce(bool_and(payload -> wanted.key = wanted.value), false)
+                FROM jsonb_each(wanted_payload) AS wanted);
     IF NOT FOUND THEN
         RAISE EXCEPTION '% of % needs a change request for exactly this that another person approved',
             wanted_kind, wanted_subject USING ERRCODE = 'restrict_violation';

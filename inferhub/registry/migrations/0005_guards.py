@@ -48,10 +48,12 @@ DECLARE
     is_move boolean := TG_OP = 'INSERT';
     is_new_canary boolean := NEW.canary_version_id IS NOT NULL;
 BEGIN
-    -- The version's row is locked, so that it cannot be archived meanwhile.
+    -- The versions' rows are locked, so that none of them is archived meanwhile.
+    PERFORM FROM registry_modelversion
+        WHERE id IN (NEW.version_id, NEW.canary_version_id, NEW.shadow_version_id) ORDER BY id FOR SHARE;
     PERFORM FROM registry_modelversion
         WHERE id IN (NEW.version_id, NEW.canary_version_id, NEW.shadow_version_id)
-            AND (model_id <> NEW.model_id OR state <> 'ready') FOR SHARE;
+            AND (model_id <> NEW.model_id OR state <> 'ready');
     IF FOUND THEN
         RAISE EXCEPTION 'an alias points only at ready versions of its own model'
             USING ERRCODE = 'restrict_violation';

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('registry', '0006_lock_versions'),
+        ('registry', '0005_guards'),
     ]
 
     operations = [
