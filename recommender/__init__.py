@@ -29,7 +29,7 @@ Data: `Interactions.read`, `Interactions.from_frame`, `Columns`, `read_frame`, `
 Retrievers: `Popularity`, `RecentPopularity`, `ItemKnn`, `Ease`, `ImplicitAls`, `PersonalFrequency`, `NextItem`,
 `BoughtTogether`, `SimilarContent`; all of it in two stages: `TwoStage`.
 Tables: `fit_regression`. Texts: `fit_text_classifier`.
-Quality: `evaluate`, `recommender.metrics`, `optimise`, `pareto_front`; `python -m recommender --help`.
+Quality: `evaluate`, `recommender.metrics`, `optimise`, `pareto_front`, `keep_outputs`; `python -m recommender --help`.
 Errors: `RecommenderError` and its children.
 """
 
@@ -60,7 +60,7 @@ from recommender.models import (
     SimilarContent,
 )
 from recommender.onnx_export import Certificate, Export, Signature, TensorSpec, export, history_feeds
-from recommender.optimisation import Variant, optimise, pareto_front
+from recommender.optimisation import Variant, keep_outputs, optimise, pareto_front
 from recommender.reading import read_frame
 from recommender.regression import Feature, RegressionModel, fit_regression
 from recommender.splits import Case, Split, split_as, split_by_time, split_by_user, split_last_basket
@@ -112,6 +112,7 @@ __all__ = [
     "fit_text_classifier",
     "histories_at",
     "history_feeds",
+    "keep_outputs",
     "metrics",
     "optimise",
     "pad_histories",

@@ -3,6 +3,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
+import onnx
 import polars as pl
 import pytest
 from sklearn.ensemble import RandomForestClassifier
@@ -20,6 +21,7 @@ from recommender import (
     export,
     fit_regression,
     fit_text_classifier,
+    keep_outputs,
     optimise,
     pareto_front,
     split_by_user,
@@ -255,3 +257,16 @@ def test_the_command_measures_what_scikit_learns_regressors_made(houses: pl.Data
     assert main([*train, "--estimator", "boosting"]) == 0
     assert main(["optimise", str(out), "--holdout", str(data), "--target", "price"]) == 0
     assert json.loads((out / "variants.json").read_text(encoding="utf-8"))["measure"] == "R²"
+
+
+def test_a_graph_without_its_reasons_gives_the_same_items_by_fewer_nodes(checkerboard: Interactions) -> None:
+    whole = export(Ease(l2=10.0).fit(checkerboard), checkerboard, adversarial_rows=50).onnx_bytes
+    less = keep_outputs(whole, ["items", "scores"])
+    asked = {"history": np.array([["item 02"], [""]], dtype=object)}
+    items, scores = open_session(less).run(None, asked)
+    whole_items, whole_scores = open_session(whole).run(["items", "scores"], asked)
+    assert items.tolist() == whole_items.tolist()
+    np.testing.assert_array_equal(scores, whole_scores)
+    assert len(onnx.load_from_string(less).graph.node) < len(onnx.load_from_string(whole).graph.node)
+    with pytest.raises(InvalidData, match="outputs: expected some of items, scores, reasons, got nothing_known"):
+        keep_outputs(whole, ["nothing_known"])
