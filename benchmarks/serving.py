@@ -116,7 +116,14 @@ def _hub(folder: Path) -> Iterator[Target]:
         supervisor.run(migration(config))
         supervisor.start(*hub_services(config))
         _command(
-            config, "register-model", "trees", str(folder / "model.onnx"), "--task", "regression", "--alias", "champion"
+            config,
+            "register-model",
+            "trees",
+            str(folder / "model.onnx"),
+            "--task",
+            "regression",
+            "--approval",
+            "direct",
         )
         key = _command(config, "create-api-key", "benchmark", "--scope", "predict").split()[-1]
         yield Target(port=config.port, key=key)
