@@ -67,7 +67,7 @@ def seed() -> str:
     from inferhub.rulesets.services import save_rule_set  # noqa: PLC0415
 
     actor = "system:benchmark"
-    register_version(name="value", task="regression", data=model(), alias="champion", actor=actor)
+    register_version(name="value", task="regression", data=model(), alias="champion", approval="direct", actor=actor)
     save_endpoint(name="shop", url="http://127.0.0.1:9/", actor=actor)
     save_rule_set(
         name=NAME, definition=definition(("prediction.score.variable", "input.country", "input.items")), actor=actor
