@@ -57,7 +57,7 @@ def test_roles_that_a_hub_has_already_learn_to_approve() -> None:
     permission = Permission.objects.get(codename="approve_changerequest")
     for group in Group.objects.all():
         group.permissions.clear()
-    migration = import_module("inferhub.approvals.migrations.0004_roles_that_approve")
+    migration = import_module("inferhub.approvals.migrations.0003_roles_that_approve")
     migration.grant(apps, None)
     assert {group.name for group in permission.group_set.all()} == {"approver"}
     seeing = Permission.objects.get(codename="view_changerequest").group_set.all()
