@@ -11,7 +11,7 @@ from inferhub.api.v2.body import HEADER_LENGTH
 from inferhub.api.v2.infer_request import AskedOutput
 from inferhub.registry.queries import VersionPlan
 from inferhub.runtime.signature import Feeds
-from inferhub.runtime.tensors import tensor_to_bytes, tensor_to_json
+from inferhub.runtime.tensors import tensor_to_bytes, tensor_to_json, wire_datatype
 
 _ZLIB_WINDOWS = {"gzip": 31, "deflate": 15}
 _QUICK = 1
@@ -19,7 +19,7 @@ _QUICK = 1
 
 def infer_answer(plan: VersionPlan, request_id: str, wanted: Sequence[AskedOutput], outputs: Feeds) -> HttpResponse:
     """The answer with the `wanted` outputs, in that order; raw tensors follow the JSON in the same order."""
-    datatypes = {spec.name: spec.datatype for spec in plan.signature.outputs}
+    datatypes = {spec.name: wire_datatype(spec) for spec in plan.pipeline.request.outputs}
     documents: list[dict[str, Any]] = []
     raw: list[bytes] = []
     for asked in wanted:
