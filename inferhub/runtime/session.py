@@ -52,19 +52,21 @@ OPTIMISATIONS: Mapping[str, ort.GraphOptimizationLevel] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SessionSettings:
-    """How a session is made: threads inside one operator, and a name of `OPTIMISATIONS`.
+    """How a session is made and run: threads inside one operator, a name of `OPTIMISATIONS`, rows of one run.
 
-    One thread as a rule: the web server's threads are the parallelism, and a small model is slower with several.
+    One thread as a rule: the web server's threads are the parallelism, and a small model is slower with several. More
+    rows than `batch` are cut into several runs (`batches`); 0 means never.
     """
 
     threads: int = 1
     optimisation: str = "all"
+    batch: int = 0
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "SessionSettings":
         """From what `inferhub tune` stored, on a machine that may have had more cores than this one."""
         threads = min(int(stored["threads"]), os.cpu_count() or 1)
-        return cls(threads=threads, optimisation=str(stored["optimisation"]))
+        return cls(threads=threads, optimisation=str(stored["optimisation"]), batch=int(stored["batch"]))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +77,7 @@ class LoadedModel:
     signature: Signature
     metadata: Mapping[str, str]
     size: int
+    batch: int = 0
 
     def run(self, feeds: Mapping[str, Array], deadline: Deadline | None = None) -> Feeds:
         """Run the model once: tensors by input name in, tensors by output name out.
@@ -117,7 +120,11 @@ def load_session(onnx_bytes: bytes, settings: SessionSettings = SessionSettings(
             raise ModelFailed(f"The model does not load: {sentence(exc)}") from exc
     metadata = dict(session.get_modelmeta().custom_metadata_map)
     return LoadedModel(
-        session=session, signature=_signature(session, metadata), metadata=metadata, size=len(onnx_bytes)
+        session=session,
+        signature=_signature(session, metadata),
+        metadata=metadata,
+        size=len(onnx_bytes),
+        batch=settings.batch,
     )
 
 
