@@ -22,18 +22,20 @@ _TIME_OR_NULL = {"type": ["string", "null"], "format": "date-time"}
 _MODEL_USED = {"model": _STRING, "version": {"type": "integer", "minimum": 1}, "digest": _STRING}
 
 _EXPLANATION = {
-    "description": "Contributions add up with base_value to value, in the unit in which the trees add up: that of the "
-    "target, or the log-odds of the class `of`. A recommender gives the reasons of its list.",
+    "description": "Contributions add up with base_value to value, in the unit in which trees add up, which `scale` "
+    "names: the answer itself, its logarithm (log), the logarithm of 1 + it (log1p), or the log-odds or another margin "
+    "of the class `of`. A recommender gives the reasons of its list.",
     "anyOf": [
         {
             "type": "object",
             "properties": {
                 "of": {"type": ["string", "integer"]},
+                "scale": {"type": "string", "enum": ["answer", "log", "log1p", "log-odds", "margin"]},
                 "base_value": {"type": "number"},
                 "value": {"type": "number"},
                 "contributions": {"type": "object", "additionalProperties": {"type": "number"}},
             },
-            "required": ["base_value", "value", "contributions"],
+            "required": ["scale", "base_value", "value", "contributions"],
             "additionalProperties": False,
         },
         _object(reasons={"type": "array", "items": _STRING}),
@@ -149,7 +151,12 @@ _MODEL_VERSION = {
     "state_reason": _STRING,
     "digest": _STRING,
     "size": _COUNT,
-    "signature": _OBJECT,
+    "signature": _OBJECT | {"description": "The tensors of the file's graph."},
+    "request": {
+        "type": ["object", "null"],
+        "description": "What callers send and get, with the declared steps: `inputs`, `outputs`, and as `example` a "
+        "body for the address predictions. null where the version cannot be asked.",
+    },
     "labels": {"type": "array"},
     "aliases": _STRINGS,
     "certificate": _OBJECT,

@@ -17,6 +17,7 @@ from inferhub.accounts.models import Scope
 from inferhub.api import answers, bodies
 from inferhub.api.approvals import WAITS, change_address, waiting
 from inferhub.api.authentication import caller_of
+from inferhub.api.preconditions import if_match_of, unchanged
 from inferhub.api.reading import (
     ModelVersionsView,
     ModelView,
@@ -33,12 +34,13 @@ from inferhub.registry.models import ModelVersion
 from inferhub.registry.policies import edit_model, set_policy
 from inferhub.registry.queries import pending_move
 from inferhub.registry.services import Provenance, fetch_artifact, register_version
-from inferhub.runtime.golden_file import MOST_BYTES as MOST_GOLDEN_BYTES
 
-_FORM_BYTES = (1 << 20) + MOST_GOLDEN_BYTES  # what a form may hold beside the file
 _FILES = ("file", "golden")
 _DOCUMENTS = ("certificate", "metrics", "lineage", "steps")
 _TEXTS = ("task", "alias", "description", "approval", "model_card", "notes", *_DOCUMENTS)
+
+
+_IF_MODEL, _IF_VERSION = if_match_of("the model"), if_match_of("the version")
 
 
 class RegisterVersionView(ModelVersionsView):
@@ -107,6 +109,7 @@ class ArchiveView(APIView):
         operation_id="archive_model_version",
         summary="Put a version away: it is kept, and serves no more",
         request={"application/json": bodies.GIVE_REASON},
+        parameters=[_IF_VERSION],
         responses={200: OpenApiResponse(answers.MODEL_VERSION, description="The version.")},
     )
     def post(self, request: Request, name: str, number: int) -> Response:
@@ -120,6 +123,7 @@ class UnarchiveView(APIView):
         operation_id="unarchive_model_version",
         summary="Make an archived version ready again",
         request={"application/json": bodies.GIVE_REASON},
+        parameters=[_IF_VERSION],
         responses={200: OpenApiResponse(answers.MODEL_VERSION, description="The version.")},
     )
     def post(self, request: Request, name: str, number: int) -> Response:
@@ -129,7 +133,9 @@ class UnarchiveView(APIView):
 def _change_state(change: Callable[..., object], request: Request, version: ModelVersion) -> Response:
     body: Any = request.data
     bodies.GIVE_REASON_BODY.check(body)
-    change(version=version, actor=caller_of(request).actor, reason=body["reason"])
+    name, number = version.model.name, version.number
+    with unchanged(request, model=name, now=lambda: show_model_version(find_model_version(name, number))):
+        change(version=version, actor=caller_of(request).actor, reason=body["reason"])
     return Response(show_model_version(version))
 
 
@@ -142,12 +148,15 @@ class EditModelView(ModelView):
         operation_id="edit_model",
         summary="Change the description, the owner or the tags of a model",
         request={"application/json": bodies.EDIT_MODEL},
+        parameters=[_IF_MODEL],
         responses={200: OpenApiResponse(answers.MODEL, description="The model.")},
     )
     def patch(self, request: Request, name: str) -> Response:
         body: Any = request.data
         bodies.EDIT_MODEL_BODY.check(body)
-        edit_model(model=find_model(name), actor=caller_of(request).actor, **body)
+        model = find_model(name)
+        with unchanged(request, model=name, now=lambda: show_model(find_model(name))):
+            edit_model(model=model, actor=caller_of(request).actor, **body)
         return Response(show_model(find_model(name)))
 
 
@@ -158,6 +167,7 @@ class PolicyView(APIView):
         operation_id="set_model_policy",
         summary="Change how the aliases of a model move: by four eyes or directly, and past which gates",
         request={"application/json": bodies.SET_POLICY},
+        parameters=[_IF_MODEL],
         responses={
             200: OpenApiResponse(answers.MODEL, description="The model, whose policy is this now."),
             202: WAITS,
@@ -166,7 +176,9 @@ class PolicyView(APIView):
     def put(self, request: Request, name: str) -> Response:
         body: Any = request.data
         bodies.SET_POLICY_BODY.check(body)
-        outcome = set_policy(model=find_model(name), actor=caller_of(request).actor, **body)
+        model = find_model(name)
+        with unchanged(request, model=name, now=lambda: show_model(find_model(name))):
+            outcome = set_policy(model=model, actor=caller_of(request).actor, **body)
         if isinstance(outcome, ChangeRequest):
             return waiting(request, outcome)
         return Response(show_model(find_model(name)))
@@ -220,6 +232,6 @@ class _Form:
 def _check_length(request: Request) -> None:
     """Refuse what is too long before it is read."""
     length = request.META.get("CONTENT_LENGTH") or "0"
-    limit = settings.CONFIG.max_model_bytes + _FORM_BYTES
+    limit = settings.CONFIG.max_model_bytes + bodies.MOST_FORM_BYTES
     if length.isdecimal() and int(length[:15]) > limit:
         raise TooLarge(f"The upload has {length} bytes; at most {limit} are accepted (INFERHUB_MAX_MODEL_BYTES).")

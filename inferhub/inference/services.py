@@ -1,7 +1,7 @@
 """Predict with one registered model."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -10,9 +10,11 @@ from inferhub.inference.explanations import find_explainer
 from inferhub.inference.prediction import Prediction
 from inferhub.inference.routing import Choice, choose_version
 from inferhub.inference.shadowing import shadows
+from inferhub.lib.stopwatch import Stopwatch
 from inferhub.registry.models import CHAMPION
 from inferhub.registry.queries import VersionPlan, find_champion_digests, find_session_settings
 from inferhub.registry.storage import read_artifact
+from inferhub.runtime.batches import run_in_batches
 from inferhub.runtime.deadline import Deadline
 from inferhub.runtime.explain import check_row_count, name_after
 from inferhub.runtime.gate import Gate
@@ -28,7 +30,7 @@ _pool = SessionPool(settings.CONFIG.session_pool_bytes)
 _gate = Gate(runs=settings.CONFIG.predict_runs, queue=settings.CONFIG.predict_queue)
 
 
-def predict(
+def predict(  # noqa: PLR0913 - each is a field of the request
     *,
     model: str,
     rows: Sequence[Mapping[str, Any]] | Columns,
@@ -38,6 +40,7 @@ def predict(
     key: str = "",
     timeout_ms: int | None = None,
     explain: bool = False,
+    watch: Stopwatch | None = None,
 ) -> Prediction:
     """Run `rows` through the steps and the graph of the version that `alias` or `version` names.
 
@@ -45,11 +48,12 @@ def predict(
 
     `parameters` are the inputs that belong to the whole call, such as a recommender's `k`. `timeout_ms` bounds how long
     the call waits for its turn and runs; INFERHUB_PREDICT_TIMEOUT_SECONDS does so in any case. `explain` asks
-    why as well, for at most 100 rows. Raises NotFound, InvalidInput (pointers into `{"rows": ..., "parameters": ...}`),
-    ModelFailed, TimedOut, and Unavailable (too much to do, or the artifact is missing).
+    why as well, for at most 100 rows. `watch` is told the stages validate, model, explain. Raises NotFound,
+    InvalidInput (pointers into `{"rows": ..., "parameters": ...}`), ModelFailed, TimedOut, and Unavailable (too much to
+    do, or the artifact is missing).
     """
     choice = choose_version(model=model, alias=alias, number=version, key=key)
-    return predict_by(choice, rows=rows, parameters=parameters, timeout_ms=timeout_ms, explain=explain)
+    return predict_by(choice, rows=rows, parameters=parameters, timeout_ms=timeout_ms, explain=explain, watch=watch)
 
 
 def predict_by(
@@ -59,10 +63,12 @@ def predict_by(
     parameters: Mapping[str, Any] | None = None,
     timeout_ms: int | None = None,
     explain: bool = False,
+    watch: Stopwatch | None = None,
 ) -> Prediction:
     """The same, with the version chosen; its shadow is noted."""
-
-    answer = predict_with(choice.plan, rows=rows, parameters=parameters, timeout_ms=timeout_ms, explain=explain)
+    answer = predict_with(
+        choice.plan, rows=rows, parameters=parameters, timeout_ms=timeout_ms, explain=explain, watch=watch
+    )
     if choice.shadow is None:
         return answer
 
@@ -83,25 +89,42 @@ def predict_with(
     timeout_ms: int | None = None,
     explain: bool = False,
     is_beside: bool = False,
+    watch: Stopwatch | None = None,
 ) -> Prediction:
     """The same, with the version at hand, and no shadow. `is_beside`: it is one, and takes nobody's turn."""
     if explain:
         check_row_count(len(rows))
     prepared = plan.pipeline.prepare(rows, parameters)
-    outputs, duration_ms = _run(plan, prepared.feeds, timeout_ms, is_beside=is_beside)
+    if watch:
+        watch.lap("validate")
+    whole = tuple(parameters or ())
+    # A step may have made of a parameter what nobody can tell from a column of rows.
+    rows_to_cut = 0 if whole and plan.pipeline.preprocess else prepared.row_count
+    outputs, duration_ms = _run(plan, prepared.feeds, timeout_ms, is_beside=is_beside, rows=rows_to_cut, whole=whole)
+    if watch:
+        watch.lap("model")
     answered = plan.pipeline.rows(outputs, prepared)
+    explanations = None
+    if explain:
+        explanations = _explain(plan, prepared.feeds, answered, timeout_ms)
+        if watch:
+            watch.lap("explain")
     return Prediction(
         model=plan.model,
         version=plan.number,
         digest=plan.digest,
         rows=answered,
         duration_ms=round(duration_ms, 3),
-        explanations=_explain(plan, prepared.feeds, answered, timeout_ms) if explain else None,
+        explanations=explanations,
     )
 
 
 def infer_by(choice: Choice, feeds: Feeds, *, timeout_ms: int | None = None) -> Feeds:
-    """`infer` with the version of a choice, whose shadow is noted."""
+    """Run whole tensors, by input name, through a version's steps and its graph; all outputs by name.
+
+    The names are those of its pipeline's `request`; the choice's shadow is noted. Raises InvalidInput where a tensor
+    disagrees with them, ModelFailed, TimedOut and Unavailable.
+    """
 
     outputs, duration_ms = _infer(choice.plan, feeds, timeout_ms)
     if choice.shadow is None:
@@ -115,14 +138,6 @@ def infer_by(choice: Choice, feeds: Feeds, *, timeout_ms: int | None = None) -> 
     return outputs
 
 
-def infer(plan: VersionPlan, feeds: Feeds, *, timeout_ms: int | None = None) -> Feeds:
-    """Run whole tensors, by input name, through a version's graph, without its steps; all outputs by name.
-
-    Raises InvalidInput where a tensor disagrees with the signature, ModelFailed, TimedOut and Unavailable.
-    """
-    return _infer(plan, feeds, timeout_ms)[0]
-
-
 def load_model(plan: VersionPlan) -> LoadedModel:
     """The session of a version, from this process's pool.
 
@@ -134,6 +149,11 @@ def load_model(plan: VersionPlan) -> LoadedModel:
         memory_bytes=plan.memory_bytes,
         find_settings=lambda: find_session_settings(plan),
     )
+
+
+def best_batch(plan: VersionPlan) -> int:
+    """How many rows `inferhub tune` found best for one run of a version; 0 where nobody asked. Raises as loading."""
+    return load_model(plan).batch
 
 
 def is_loaded(digest: str) -> bool:
@@ -159,21 +179,34 @@ def queue_depth() -> int:
 def _infer(
     plan: VersionPlan, feeds: Feeds, timeout_ms: int | None = None, *, is_beside: bool = False
 ) -> tuple[Feeds, float]:
+    pipeline = plan.pipeline
+    if pipeline.has_steps:
+        prepared = pipeline.prepare_tensors(feeds)
+        outputs, duration_ms = _run(plan, prepared.feeds, timeout_ms, is_beside=is_beside)
+        return pipeline.tensors(outputs, prepared), round(duration_ms, 3)
     outputs, duration_ms = _run(plan, feeds, timeout_ms, is_beside=is_beside)
     for spec in plan.signature.outputs:
         check_output(spec, outputs[spec.name])
     return outputs, round(duration_ms, 3)
 
 
-def _run(plan: VersionPlan, feeds: Feeds, timeout_ms: int | None, *, is_beside: bool) -> tuple[Feeds, float]:
-    """The outputs, and the milliseconds that the graph took."""
+def _run(
+    plan: VersionPlan,
+    feeds: Feeds,
+    timeout_ms: int | None,
+    *,
+    is_beside: bool,
+    rows: int = 0,
+    whole: Collection[str] = (),
+) -> tuple[Feeds, float]:
+    """The outputs, and the milliseconds that the graph took; `rows` that may be cut, but for the inputs `whole`."""
     loaded = load_model(plan)
     deadline = _deadline(timeout_ms)
     if not is_beside:
         _gate.enter(deadline)
     try:
         started = time.perf_counter()
-        outputs = loaded.run(feeds, deadline)
+        outputs = run_in_batches(loaded, feeds, rows=rows, whole=whole, deadline=deadline)
         return outputs, (time.perf_counter() - started) * 1000
     finally:
         if not is_beside:

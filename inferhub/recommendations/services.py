@@ -12,11 +12,12 @@ from inferhub.audit.services import record_event
 from inferhub.catalog.queries import find_history, unavailable_item_ids
 from inferhub.errors import Conflict, FieldError, InvalidInput, ModelFailed
 from inferhub.inference.routing import choose_version
-from inferhub.inference.services import predict_with
+from inferhub.inference.services import best_batch, predict_with
 from inferhub.inference.shadowing import shadows
 from inferhub.lib.describe import describe
 from inferhub.lib.slug import SLUG_EXPECTED, is_slug
 from inferhub.lib.snapshots import Snapshots
+from inferhub.lib.stopwatch import Stopwatch
 from inferhub.recommendations.models import Generation, Scenario
 from inferhub.recommendations.queries import ScenarioPlan, find_scenario
 from inferhub.registry.models import RegisteredModel, Task
@@ -93,14 +94,18 @@ def recommend(
     history: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
     k: int | None = None,
+    watch: Stopwatch | None = None,
 ) -> Recommended:
     """Recommend `k` items for a known user, or for a given history of item ids (latest first).
 
-    Unknown ids are ignored; an empty history gives what is popular. Raises NotFound and InvalidInput.
+    Unknown ids are ignored; an empty history gives what is popular. `watch` is told the stages: history, model.
+    Raises NotFound and InvalidInput.
     """
     plan = find_scenario(scenario)
     choice = choose_version(model=plan.model, alias=plan.alias, key=user_id or "")
     known = list(history) if history is not None else find_history(user_id or "", limit=HISTORY_LIMIT)
+    if watch:
+        watch.lap("history")
 
     def run(version: VersionPlan, *, is_beside: bool = True) -> tuple[list[dict[str, Any]], float]:
         started = time.perf_counter()
@@ -109,6 +114,8 @@ def recommend(
         return lists[user_id or ""], round((time.perf_counter() - started) * 1000, 3)
 
     items, duration_ms = run(choice.plan, is_beside=False)
+    if watch:
+        watch.lap("model")
     shadows.note(choice, items, size=_ID_BYTES * len(known), duration_ms=duration_ms, rerun=run)
     return Recommended(items=items, model=choice.plan.model, version=choice.plan.number, digest=choice.plan.digest)
 
@@ -129,7 +136,8 @@ def recommend_many(
     _check_recommender(version)
     parameters = {"k": [k or plan.k], "unavailable": list(unavailable_item_ids()) or [""]}
     lists: dict[str, list[dict[str, Any]]] = {}
-    for user_ids in _batches(histories):
+    size = (best_batch(version) or _BATCH_USERS) if len(histories) > 1 else 1
+    for user_ids in _batches(histories, size):
         rows = [
             {
                 "history": list(histories[user_id][:HISTORY_LIMIT]),
@@ -149,11 +157,11 @@ def _check_recommender(version: VersionPlan) -> None:
         raise ModelFailed(f"{version.model} version {version.number} is no recommender: it lacks the input {lacking}.")
 
 
-def _batches(histories: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
+def _batches(histories: Mapping[str, Sequence[str]], size: int) -> Iterator[list[str]]:
     """User ids in batches of like lengths: a batch is padded to its longest history, and a small one fits the cache."""
     by_length = sorted(histories, key=lambda user_id: len(histories[user_id]))
-    for start in range(0, len(by_length), _BATCH_USERS):
-        yield by_length[start : start + _BATCH_USERS]
+    for start in range(0, len(by_length), size):
+        yield by_length[start : start + size]
 
 
 def open_generation(*, scenario: Scenario, version_id: int) -> Generation:

@@ -1,9 +1,12 @@
 """Predict with one version: its steps, its time, its turn, and what may not be answered; by REST and by OIP."""
 
+import math
 from io import StringIO
 from typing import Any
 
+import numpy as np
 import orjson
+import polars as pl
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
@@ -17,14 +20,16 @@ from inferhub.inference import services
 from inferhub.inference.services import predict
 from inferhub.lib.schema import Schema
 from inferhub.registry.models import ModelVersion, RegisteredModel, Tuning
+from inferhub.registry.queries import find_version
 from inferhub.registry.services import move_alias
 from inferhub.registry.storage import write_artifact
 from inferhub.runtime.deadline import Deadline
 from inferhub.runtime.gate import Gate
 from inferhub.runtime.pool import artifact_digest
-from inferhub.runtime.session import load_session
+from inferhub.runtime.session import LoadedModel, load_session
 from inferhub.runtime.tuning import Measurement
-from tests.hub_fixtures import ACTOR, WORKFLOW, Api
+from recommender import export, fit_regression
+from tests.hub_fixtures import ACTOR, WORKFLOW, Api, register_direct
 from tests.runtime import graphs
 
 pytestmark = pytest.mark.django_db
@@ -169,6 +174,27 @@ def test_a_session_is_loaded_with_the_newest_tuning() -> None:
     assert loaded.session.get_session_options().graph_optimization_level.name == "ORT_ENABLE_BASIC"
 
 
+def test_many_rows_run_in_the_batches_that_tune_found(
+    price_model: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    best = {"threads": 1, "optimisation": "all", "batch": 2}
+    Tuning.objects.create(version=price_model, settings=best, measured={}, machine="m")
+    services.unload(price_model.digest)
+    sizes: list[int] = []
+    run = LoadedModel.run
+
+    def counted(self: LoadedModel, feeds: Any, deadline: Any = None) -> Any:
+        sizes.append(len(feeds["price"]))
+        return run(self, feeds, deadline)
+
+    services.load_model(find_version("price-model"))
+    monkeypatch.setattr(LoadedModel, "run", counted)
+    answer = predict(model="price-model", rows=[{"price": price} for price in range(5)])
+    assert answer.rows == [{"value": 2.0 * price + 1} for price in range(5)]
+    assert sizes == [2, 2, 1]
+    services.unload(price_model.digest)
+
+
 def test_tune_measures_keeps_and_tells(price_model: ModelVersion) -> None:
     out = StringIO()
     call_command("tune", "price-model", "--dry-run", stdout=out)
@@ -223,6 +249,20 @@ def test_an_explanation_speaks_of_what_was_sent(api: Api) -> None:
     body = {"version": 1, "rows": [{"Farbe": "red"}, {"Farbe": "blue"}], "explain": True}
     answer = api.post("models/trees/predictions", body).json()
     assert [row["contributions"] for row in answer["explanations"]] == [{"Farbe": 0.75}, {"Farbe": -0.25}]
+
+
+def test_a_model_of_the_logarithm_is_explained_in_logarithms(api: Api) -> None:
+    """Value and answer belong together by what `scale` says."""
+    size = np.linspace(1, 40, 200)
+    frame = pl.DataFrame({"size": size, "price": np.exp(size / 4)})
+    exported = export(fit_regression(frame, "price", trees=20, log_target=True), frame, adversarial_rows=100)
+    register_direct(name="log-price", task="regression", data=exported.onnx_bytes)
+    body = {"version": 1, "rows": [{"size": 30.5}, {"size": None}], "explain": True}
+    answer = api.post("models/log-price/predictions", body).json()
+    for row, explanation in zip(answer["predictions"], answer["explanations"], strict=True):
+        assert explanation["scale"] == "log1p"
+        assert explanation["base_value"] + explanation["contributions"]["size"] == pytest.approx(explanation["value"])
+        assert math.expm1(explanation["value"]) == pytest.approx(row["value"], rel=1e-4)
 
 
 def test_what_cannot_be_explained_is_refused(api: Api, price_model: ModelVersion) -> None:
