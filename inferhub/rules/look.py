@@ -11,7 +11,7 @@ from inferhub.rules.lists import AskedList, ListedText
 TIME_PREFIX = "time."
 TIME_FIELDS: Mapping[str, str] = {
     "time.now": "string",
-    "time.date": "date",
+    "time.today": "date",
     "time.year": "number",
     "time.month": "number",
     "time.day": "number",
@@ -110,7 +110,7 @@ def time_facts(at: datetime, zone: str) -> dict[str, Any]:
     local = at.astimezone(_zone(zone))
     return {
         "now": local.isoformat(),
-        "date": local.date(),
+        "today": local.date(),
         "year": local.year,
         "month": local.month,
         "day": local.day,
