@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from inferhub.decisions.definition import LONGEST_OUTCOME, UNDECIDED, PredictionPlan, WorkflowPlan
 from inferhub.errors import FieldError, InferhubError, InvalidInput
 from inferhub.lib.describe import describe, pointer
-from inferhub.rules.engine import RuleEngine, RuleResult
+from inferhub.rules.engine import RuleResult
 from inferhub.rules.look import Look
+from inferhub.rules.rule_set_engine import Engine, SequenceTrace
 
 Facts = Mapping[str, Any]
 
@@ -26,7 +27,8 @@ class Answered(NamedTuple):
 Predict = Callable[[PredictionPlan, Sequence[Facts], Sequence[int]], Sequence[Answered]]
 """Predicts for some rows at once, all with the same fields; the numbers say which of the inputs they belong to."""
 
-MakeLook = Callable[[], Look]
+MakeLook = Callable[[int], Look]
+"""Makes the look of the rules for one of the inputs, by its place."""
 
 _LARGEST_EXACT = 2**53
 # What no rule decided must not lie unseen, even where the author foresaw nothing.
@@ -47,7 +49,7 @@ class Verdict:
 
 
 def run_workflow(
-    plan: WorkflowPlan, rules: RuleEngine, facts_in: Facts, predict: Predict, look: MakeLook | None = None
+    plan: WorkflowPlan, rules: Engine, facts_in: Facts, predict: Predict, look: MakeLook | None = None
 ) -> Verdict:
     """Decide about one input.
 
@@ -61,7 +63,7 @@ def run_workflow(
 
 
 def run_rows(
-    plan: WorkflowPlan, rules: RuleEngine, rows: Sequence[Facts], predict: Predict, look: MakeLook | None = None
+    plan: WorkflowPlan, rules: Engine, rows: Sequence[Facts], predict: Predict, look: MakeLook | None = None
 ) -> list[Verdict | InvalidInput]:
     """Decide about many inputs, each by itself: one that is not as declared gets its error, the others a verdict.
 
@@ -167,33 +169,36 @@ def _predict_group(step: PredictionPlan, group: Sequence[tuple[_Case, Facts]], p
         case.predictions[step.name] = {**answer.used, "output": answer.output}
 
 
-def _apply_rules(
-    rules: RuleEngine, case: _Case, make_look: MakeLook | None
-) -> tuple[str, dict[str, Any], dict[str, Any]]:
+def _apply_rules(rules: Engine, case: _Case, make_look: MakeLook | None) -> tuple[str, dict[str, Any], dict[str, Any]]:
     if case.problems:
         return UNDECIDED, {}, _undecided(case.problems)
     if make_look is None:
         return _said(rules.evaluate(case.facts(), trace=True))
-    look = make_look()
+    look = make_look(case.place)
     outcome, outputs, trace = _said(rules.evaluate(case.facts(), trace=True, look=look))
     return outcome, outputs, trace | {"surroundings": look.to_dict()}
 
 
 def _said(result: RuleResult) -> tuple[str, dict[str, Any], dict[str, Any]]:
     if result.undecided:
-        return UNDECIDED, {}, _undecided(result.undecided)
+        return UNDECIDED, {}, _undecided(result.undecided) | _tables(result)
     outputs = result.outputs
     outcome = outputs.get("outcome")
     if not isinstance(outcome, str) or not 1 <= len(outcome) <= LONGEST_OUTCOME:
         words = f"a string of 1 to {LONGEST_OUTCOME} characters from the rules"
         expected = FieldError(pointer="/outcome", expected=words, got=describe(outcome))
-        return UNDECIDED, outputs, _undecided([expected])
+        return UNDECIDED, outputs, _undecided([expected]) | _tables(result)
     return outcome, outputs, _trace(result)
 
 
 def _trace(result: RuleResult) -> dict[str, Any]:
     matched = [{"index": rule.index, "note": rule.note} for rule in result.matched]
     return {"matched": matched, **(result.trace.to_dict() if result.trace else {})}
+
+
+def _tables(result: RuleResult) -> dict[str, Any]:
+    """How the tables of a sequence came out, as far as they came."""
+    return result.trace.to_dict() if isinstance(result.trace, SequenceTrace) else {}
 
 
 def _undecided(problems: list[FieldError] | tuple[FieldError, ...]) -> dict[str, Any]:

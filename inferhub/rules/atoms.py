@@ -20,11 +20,14 @@ _MOST_COMBINED = 8  # of so many text patterns all combinations are tried, of mo
 
 
 class Atoms:
-    """The atoms of one column, as far as `conditions` tell its values apart."""
+    """The atoms of one column, as far as `conditions` tell its values apart.
 
-    def __init__(self, column: InputColumn, conditions: Iterable[Condition]) -> None:
+    `domain` holds all values that it can have, where that is known: the others are in no atom of a condition.
+    """
+
+    def __init__(self, column: InputColumn, conditions: Iterable[Condition], domain: Condition | None = None) -> None:
         self._is_date = column.kind == "date"
-        different = dict.fromkeys(conditions)
+        different = dict.fromkeys([*conditions, *([domain] if domain else [])])
         self._values = _witnesses(column.kind, different)
         self._places: dict[Any, int] = {}  # the bits of a value: a text on a list and off it are two atoms
         for at, value in enumerate(self._values):
@@ -32,6 +35,9 @@ class Atoms:
         self._null_bit = 1 << len(self._values) if column.is_optional else 0
         self.everything = (1 << len(self._values)) - 1 | self._null_bit
         self._bits = {condition: self._read(condition) for condition in different}
+        if domain is not None:
+            self.everything &= self._bits[domain]
+            self._bits = {condition: bits & self.everything for condition, bits in self._bits.items()}
 
     def bits(self, condition: Condition) -> int:
         """The atoms that `condition`, one of those given, accepts."""

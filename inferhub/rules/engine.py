@@ -7,16 +7,17 @@
   and async calls hang for ever in a forked child.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 import zen
 
 from inferhub.errors import FieldError, InvalidDefinition
 from inferhub.lib.describe import pointer
+from inferhub.rules.aggregates import combine
 from inferhub.rules.conditions import Condition, Matcher, TextCondition, list_key
 from inferhub.rules.expressions import Literal
 from inferhub.rules.facts import FactReader, Facts, LookingFactReader, Value
@@ -50,6 +51,18 @@ class Rejection:
     index: int
     field: str
     condition: str
+
+
+class Trace(Protocol):
+    """Why rules said what they said."""
+
+    @property
+    def values(self) -> Mapping[str, Value]: ...
+    @property
+    def rejections(self) -> tuple[Rejection, ...]: ...
+    @property
+    def overruled(self) -> tuple[int, ...]: ...
+    def to_dict(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +104,7 @@ class RuleResult:
     decided: tuple[Mapping[str, Any], ...] = ()
     matched: tuple[MatchedRule, ...] = ()
     undecided: tuple[FieldError, ...] = ()
-    trace: RuleTrace | None = None
+    trace: Trace | None = None
 
     @property
     def is_decided(self) -> bool:
@@ -145,6 +158,7 @@ class RuleEngine:
         self._number_keys = [key for key, is_number in zip(self._keys, numeric, strict=True) if is_number]
         self._day_names = [column.field for column in table.inputs if column.kind == "date"]
         self._rows = [_compile_row(table, index) for index in range(len(table.rules))]
+        self._has_aggregates = table.has_aggregates
         self._zen = _engine(table)
 
     def evaluate(self, facts: Facts, *, trace: bool = False, look: Look | None = None) -> RuleResult:
@@ -186,6 +200,8 @@ class RuleEngine:
         matched = [self._rows[index] for index in hits]
         errors: list[FieldError] = []
         outputs = tuple([row.constant or self._compute(row, values, errors) for row in matched])
+        if self._has_aggregates and not errors:
+            outputs = (self._combine(outputs, errors),)
         if errors:
             return RuleResult(undecided=tuple(errors), trace=explanation)
         return RuleResult(decided=outputs, matched=tuple([row.match for row in matched]), trace=explanation)
@@ -200,6 +216,11 @@ class RuleEngine:
                 where = pointer("rules", row.match.index, "then", at)
                 errors.append(FieldError(pointer=where, expected=exc.expected, got=exc.got))
         return outputs
+
+    def _combine(self, rows: Sequence[Outputs], errors: list[FieldError]) -> Outputs:
+        combined, failed = combine_rows(self.table, rows)
+        errors += failed
+        return combined
 
     def _explain(self, values: list[Value], hits: list[int]) -> RuleTrace:
         rejections, overruled = [], []
@@ -224,6 +245,19 @@ class RuleEngine:
             for column, value in zip(self.table.inputs, values, strict=True)
             if isinstance(value, str) and not _is_unicode(value)
         )
+
+
+def combine_rows(table: DecisionTable, rows: Sequence[Mapping[str, Any]]) -> tuple[Outputs, list[FieldError]]:
+    """One answer out of the outputs of all rows that match, and what cannot be combined."""
+    combined: Outputs = {}
+    errors = []
+    for at, column in enumerate(table.outputs):
+        try:
+            combined[column.field] = combine(column.aggregate, [row[column.field] for row in rows])
+        except CellError as exc:
+            where = pointer("outputs", at, "aggregate")
+            errors.append(FieldError(pointer=where, expected=exc.expected, got=exc.got))
+    return combined, errors
 
 
 class LookingRuleEngine(RuleEngine):
@@ -272,7 +306,7 @@ def _compile_row(table: DecisionTable, index: int) -> _CompiledRow:
         if not condition.is_any
     )
     match = MatchedRule(index=index, note=rule.note)
-    ready = RuleResult(decided=(constant,), matched=(match,)) if constant else None
+    ready = RuleResult(decided=(constant,), matched=(match,)) if constant and not table.has_aggregates else None
     return _CompiledRow(rule=rule, match=match, constant=constant, ready=ready, tests=tests)
 
 

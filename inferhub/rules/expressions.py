@@ -34,7 +34,7 @@ FieldKinds = Mapping[str, str] | None
 """Types of the fields that a result may use: the table's inputs that are not optional. None: any field, as a number."""
 
 _DEEPEST = 20
-_LARGEST = Decimal(10) ** 20
+LARGEST = Decimal(10) ** 20
 _ARITHMETIC = decimal.Context(prec=28, traps=[decimal.DivisionByZero, decimal.InvalidOperation, decimal.Overflow])
 _OPERATORS: Mapping[str, Callable[[Decimal, Decimal], Decimal]] = {
     "+": _ARITHMETIC.add,
@@ -98,7 +98,7 @@ class Arithmetic:
             number = self.decimal(values)
         except decimal.DecimalException as exc:
             raise CellError("a number", "a division by zero" if _is_division(exc) else "an overflow") from None
-        if abs(number) >= _LARGEST:
+        if abs(number) >= LARGEST:
             raise CellError("a number below 10^20", f"{number:.3e}")
         return int(number) if number == number.to_integral_value() else float(number)
 

@@ -13,8 +13,8 @@ begin with `time.` tell when it is decided (`inferhub.rules.look`). Output types
 are texts: `inferhub.rules.parser` has the grammar of conditions, `inferhub.rules.expressions` that of results.
 
 Hit policies: `first` takes the first row that matches, `unique` expects at most one and calls a second an error,
-`collect` takes all. `first` and `unique` end with an else row, whose conditions are all empty: what it decides is then
-said, not fallen into.
+`collect` takes all; where its outputs have an `aggregate` (sum, min, max, count, join) they become one value. `first`
+and `unique` end with an else row, whose conditions are all empty: what it decides is then said, not fallen into.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +23,7 @@ from typing import Any
 
 from inferhub.errors import FieldError, InvalidDefinition
 from inferhub.lib.describe import describe, listed, pointer
+from inferhub.rules.aggregates import AGGREGATES
 from inferhub.rules.conditions import Condition, TextCondition
 from inferhub.rules.expressions import (
     RESULT_KINDS,
@@ -62,9 +63,12 @@ class InputColumn:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutputColumn:
+    """`aggregate` combines the results of all rows of a collect table that match (`inferhub.rules.aggregates`)."""
+
     field: str
     kind: str
     label: str = ""
+    aggregate: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +92,11 @@ class DecisionTable:
     inputs: tuple[InputColumn, ...]
     outputs: tuple[OutputColumn, ...]
     rules: tuple[Rule, ...]
+
+    @property
+    def has_aggregates(self) -> bool:
+        """Whether all rows that match are combined into one answer."""
+        return any(column.aggregate for column in self.outputs)
 
     @property
     def lists(self) -> frozenset[str]:
@@ -123,7 +132,7 @@ class DecisionTable:
         return {
             "hit_policy": self.hit_policy,
             "inputs": [_column_dict(column) | _input_extras(column) for column in self.inputs],
-            "outputs": [_column_dict(column) for column in self.outputs],
+            "outputs": [_column_dict(column) | _output_extras(column) for column in self.outputs],
             "rules": [
                 {"when": list(rule.when), "then": list(rule.then)} | ({"note": rule.note} if rule.note else {})
                 for rule in self.rules
@@ -168,6 +177,7 @@ class _Reader:
             self._error(("hit_policy",), f"one of {listed(HIT_POLICIES)}", describe(document["hit_policy"]))
         inputs = self._inputs(document["inputs"])
         outputs = self._outputs(document["outputs"])
+        self._check_aggregates(document["hit_policy"], outputs)
         if self.errors:
             return None
         rules = self._rules(document["rules"], inputs, outputs)
@@ -212,12 +222,30 @@ class _Reader:
     def _outputs(self, entries: Sequence[object]) -> tuple[OutputColumn, ...]:
         columns: list[OutputColumn] = []
         for index, entry in enumerate(self._bounded(entries, ("outputs",), MOST_COLUMNS)):
-            column = self._object(entry, ("outputs", index), {"field": str, "type": str}, {"label": str})
+            column = self._object(
+                entry, ("outputs", index), {"field": str, "type": str}, {"label": str, "aggregate": str}
+            )
             if column and self._is_column(column, ("outputs", index), RESULT_KINDS):
                 if any(column["field"] == other.field for other in columns):
                     self._error(("outputs", index, "field"), "a name used once", describe(column["field"]))
                 columns.append(OutputColumn(kind=column.pop("type"), **column))
         return tuple(columns)
+
+    def _check_aggregates(self, hit_policy: str, outputs: Sequence[OutputColumn]) -> None:
+        if not any(column.aggregate for column in outputs):
+            return
+        for index, column in enumerate(outputs):
+            place = ("outputs", index, "aggregate")
+            if hit_policy != "collect":
+                self._error(place, "no aggregate, unless the hit policy is collect", describe(column.aggregate))
+            elif column.aggregate not in AGGREGATES:
+                expected = f"one of {listed(AGGREGATES)}, for every output or for none"
+                self._error(place, expected, describe(column.aggregate) if column.aggregate else "nothing")
+            elif AGGREGATES[column.aggregate] not in ("", column.kind):
+                expected = (
+                    f"an aggregate for {column.kind}s ({column.aggregate} is for {AGGREGATES[column.aggregate]}s)"
+                )
+                self._error(place, expected, describe(column.aggregate))
 
     def _is_column(self, column: Mapping[str, Any], place: tuple[str | int, ...], kinds: Sequence[str]) -> bool:
         """Whether type and name can be used; errors where not."""
@@ -344,6 +372,10 @@ _TYPE_NAMES: Mapping[type, str] = {str: "text", list: "list", bool: "boolean (tr
 
 def _column_dict(column: InputColumn | OutputColumn) -> dict[str, Any]:
     return {"field": column.field, "type": column.kind} | ({"label": column.label} if column.label else {})
+
+
+def _output_extras(column: OutputColumn) -> dict[str, Any]:
+    return {"aggregate": column.aggregate} if column.aggregate else {}
 
 
 def _input_extras(column: InputColumn) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def test_a_replay_with_what_was_recorded_says_the_same_whatever_the_list_holds_n
     set_membership(name="blocked-customers", value="ann", is_member=True, actor=ACTOR)
     plan, engine = find_workflow(asking).plan, find_rule_set("screening").engine
     recorded = copy.deepcopy(decision.trace["surroundings"])
-    again = run_workflow(plan, engine, facts, _Predictor(["ann"]), lambda: Look.recorded(recorded))
+    again = run_workflow(plan, engine, facts, _Predictor(["ann"]), lambda _: Look.recorded(recorded))
     assert (again.outcome, again.trace) == (decision.outcome, decision.trace)
 
 
