@@ -12,13 +12,15 @@ KIND_KEY = "x-type"
 FIELD_KEY = "x-field"
 IS_OPTIONAL_KEY = "x-is-optional"
 POLICY_KEY = "x-hit-policy"
+AGGREGATE_KEY = "x-aggregate"
 """Keys beside JDM's own, which zen-engine and its editors pass over: what JDM cannot say, for reading it back."""
 
 
 def to_jdm(table: DecisionTable, *, name: str = "Decision table") -> JsonObject:
     """A JDM document that decides as `table` does, for other tools; `from_jdm` reads it back.
 
-    JDM knows no `unique`: where at most one row matches, `first` with the else row at the end decides the same.
+    JDM knows no `unique`: where at most one row matches, `first` with the else row at the end decides the same. It
+    combines no rows either: other tools give the results of a collect table with aggregates as a list.
     """
     document = _exported(table, name)
     content = document["nodes"][1]["content"]
@@ -27,6 +29,8 @@ def to_jdm(table: DecisionTable, *, name: str = "Decision table") -> JsonObject:
         made |= {KIND_KEY: column.kind, IS_OPTIONAL_KEY: column.is_optional, FIELD_KEY: column.field}
     for output, made in zip(table.outputs, content["outputs"], strict=True):
         made[KIND_KEY] = output.kind
+        if output.aggregate:
+            made[AGGREGATE_KEY] = output.aggregate
     return document
 
 

@@ -19,8 +19,9 @@ from inferhub.rules.jdm import to_jdm
 from inferhub.rules.jdm_import import from_jdm
 from inferhub.rules.lists import ListedText, ListSnapshot
 from inferhub.rules.look import TIME_FIELDS, Look
-from inferhub.rules.sheet import from_csv, to_csv
 from inferhub.rules.table import DecisionTable, asked_lists, parse_decision_table
+
+from .test_sheet import from_csv, to_csv
 
 NOW = datetime(2026, 1, 31, 23, 30, tzinfo=UTC)  # a Saturday
 LISTS = {
