@@ -9,6 +9,7 @@ from inferhub.lists.services import LONGEST_NOTE
 from inferhub.recommendations.services import HISTORY_LIMIT, MOST_ITEMS
 from inferhub.registry.gates import DOCUMENT as GATES
 from inferhub.registry.models import Approval, Task
+from inferhub.rulesets.files import FORMATS
 
 _SLUG = {"type": "string", "pattern": SLUG_PATTERN}
 _ITEM_IDS = {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 100}, "maxItems": HISTORY_LIMIT}
@@ -220,6 +221,16 @@ IMPORT_LIST: dict[str, Any] = {
         "reason": _LIST_REASON,
     },
     "required": ["file", "mode"],
+    "additionalProperties": False,
+}
+IMPORT_RULE_SET: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "file": {"type": "string", "format": "binary", "description": "As an export of a rule set looks."},
+        "format": {"enum": list(FORMATS)},
+        "note": {"type": "string", "maxLength": 5000, "description": "What changed, and why."},
+    },
+    "required": ["file", "format"],
     "additionalProperties": False,
 }
 START_JOB: dict[str, Any] = {

@@ -38,9 +38,12 @@ def read_rules(definition: object) -> Rules:
 
 def find_definition(name: str, number: int) -> object:
     """The definition of a version. Raises NotFound."""
-    found = (
-        RuleSetVersion.objects.filter(rule_set__name=name, number=number).values_list("definition", flat=True).first()
-    )
+    return find_version(name, number).definition
+
+
+def find_version(name: str, number: int) -> RuleSetVersion:
+    """Raises NotFound."""
+    found = RuleSetVersion.objects.select_related("rule_set").filter(rule_set__name=name, number=number).first()
     if found is None:
         raise NotFound(f"There is no version {number} of a rule set '{name}'.")
     return found

@@ -89,6 +89,7 @@ def test_answers_are_as_the_document_says(
     case: Any, api: Api, price_model: ModelVersion, scenario: str, workflow: str
 ) -> None:
     names = {"models": "price-model", "scenarios": "home-page", "workflows": "orders", "lists": "blocked"}
+    names["rule-sets"] = "screening"
     save_list(name="blocked", description="", actor="user:tester")
     kind = case.path.split("/")[3]
     if "name" in (case.path_parameters or {}):

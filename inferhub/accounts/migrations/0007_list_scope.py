@@ -14,6 +14,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='apikey',
             name='scopes',
-            field=django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('predict', 'Predict with registered models'), ('recommend', 'Ask for recommendations'), ('decide', 'Ask for decisions'), ('read', 'Read models, workflows, decisions and jobs'), ('register', 'Register model versions and move aliases'), ('run-jobs', 'Start jobs'), ('approve', "Approve for the key's owner what others ask for"), ('erase', "Erase a person's data"), ('edit-lists', 'Edit look-up lists')], max_length=20), help_text='What the key may do.', size=None),
+            field=django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('predict', 'Predict with registered models'), ('recommend', 'Ask for recommendations'), ('decide', 'Ask for decisions'), ('read', 'Read models, workflows, decisions and jobs'), ('register', 'Register model versions and move aliases'), ('author', 'Write workflows, rule sets and their test cases'), ('run-jobs', 'Start jobs'), ('approve', "Approve for the key's owner what others ask for"), ('erase', "Erase a person's data"), ('edit-lists', 'Edit look-up lists')], max_length=20), help_text='What the key may do.', size=None),
         ),
     ]
