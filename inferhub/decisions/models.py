@@ -106,6 +106,23 @@ class WebhookEndpoint(models.Model):
         return self.name
 
 
+class DeliveryTarget(models.Model):
+    """A system that actions go to, such as `webhook:shop`, and its circuit breaker (`inferhub.decisions.breakers`)."""
+
+    name = models.CharField(max_length=100, unique=True)
+    failure_count = models.PositiveIntegerField(default=0, help_text="Failures in a row.")
+    opened_at = models.DateTimeField(null=True, help_text="Since when nothing is sent there but a probe now and then.")
+    open_until = models.DateTimeField(null=True, help_text="When the next probe may go; null while all is well.")
+    failed_at = models.DateTimeField(null=True)
+    problem = models.CharField(max_length=500, blank=True, help_text="What the last failure was.")
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class ActionState(models.TextChoices):
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -125,10 +142,19 @@ class Action(models.Model):
     next_attempt_at = models.DateTimeField(help_text="While an attempt runs: when it counts as lost.")
     finished_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField()
+    # Both are null for most: decisions are written quickly, and only what has to wait needs them.
+    target = models.CharField(  # noqa: DJ001 - written by workers, in a column that the decision log leaves out
+        max_length=100, null=True, help_text="The system that it goes to, once it had to wait."
+    )
+    lane = models.BigIntegerField(null=True, help_text="Where the order counts: a digest of place and subject.")
 
     class Meta:
         ordering = ["-id"]
         indexes = [
+            models.Index(
+                fields=["lane", "id"], name="actions_in_order", condition=Q(state="pending", lane__isnull=False)
+            ),
+            models.Index(fields=["target"], name="actions_waiting", condition=Q(state="pending", target__isnull=False)),
             models.Index(fields=["next_attempt_at"], name="actions_due", condition=Q(state="pending")),
             models.Index(fields=["state", "-id"], name="actions_by_state"),
         ]

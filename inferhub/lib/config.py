@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
+from inferhub.lib.allowed_hosts import AllowedHosts
+
 
 @dataclass(frozen=True, slots=True)
 class Variable:
@@ -49,6 +51,11 @@ VARIABLES = (
     Variable("INFERHUB_KEEP_COMPARISONS_DAYS", "30", "days that comparisons with the shadow of an alias are kept"),
     Variable("INFERHUB_METRICS_ACCESS", "key", "who may read /metrics: key (scope read), or loopback as well"),
     Variable("INFERHUB_KEEP_DECISIONS_MONTHS", "0", "months that decisions are kept before they are detached; 0: all"),
+    Variable(
+        "INFERHUB_WEBHOOK_HOSTS",
+        "*",
+        "where webhooks may go: names, *.names, addresses, networks, localhost; * is every public host, by https",
+    ),
     Variable("INFERHUB_LOG_FORMAT", "console", "console or json"),
 )
 _DEFAULTS = {variable.name: variable.default for variable in VARIABLES}
@@ -101,6 +108,7 @@ class Config:
     keep_calls_days: int
     metrics_access: str
     keep_decisions_months: int
+    webhook_hosts: AllowedHosts
     log_format: str
 
 
@@ -133,12 +141,23 @@ def read_config(environ: Mapping[str, str] | None = None) -> Config:
         keep_comparisons_days=_whole_number(values, "INFERHUB_KEEP_COMPARISONS_DAYS", low=1, high=3650),
         metrics_access=_one_of(values, "INFERHUB_METRICS_ACCESS", ("key", "loopback")),
         keep_decisions_months=_whole_number(values, "INFERHUB_KEEP_DECISIONS_MONTHS", low=0, high=1200),
+        webhook_hosts=_allowed_hosts(values["INFERHUB_WEBHOOK_HOSTS"]),
         log_format=_one_of(values, "INFERHUB_LOG_FORMAT", ("console", "json")),
     )
 
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _allowed_hosts(text: str) -> AllowedHosts:
+    try:
+        return AllowedHosts.parse(text)
+    except ValueError as error:
+        raise BadSetting(
+            "INFERHUB_WEBHOOK_HOSTS must be *, host names, names such as *.example.org, addresses or networks such as "
+            f"10.0.0.0/8, with commas between them, and not '{error}'."
+        ) from error
 
 
 def _artifact_store(text: str) -> S3Store | None:

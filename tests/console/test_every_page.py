@@ -17,7 +17,7 @@ from inferhub.approvals.models import ChangeRequest
 from inferhub.audit.models import AuditEvent
 from inferhub.catalog.models import Event, Item
 from inferhub.console.base import RecordAdmin
-from inferhub.decisions.kinds import save_endpoint
+from inferhub.decisions.endpoints import save_endpoint
 from inferhub.decisions.models import Action, Decision, Review, WebhookEndpoint, Workflow, WorkflowVersion
 from inferhub.decisions.services import save_workflow
 from inferhub.jobs.models import DeferredCall, Job, State

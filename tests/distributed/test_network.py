@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from inferhub.decisions import kinds
+from inferhub.decisions.actions import webhook
 from inferhub.decisions.delivery import deliver_action
-from inferhub.decisions.kinds import save_endpoint
+from inferhub.decisions.endpoints import save_endpoint
 from inferhub.decisions.models import Action
 from inferhub.decisions.services import decide
 from tests.hub_fixtures import ACTOR
@@ -55,7 +55,7 @@ def shop(cable: str) -> Iterator[subprocess.Popen[str]]:
 def test_a_pulled_cable_delays_a_webhook_and_loses_nothing(
     workflow: str, cable: str, shop: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kinds, "_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(webhook, "TIMEOUT_SECONDS", 1)
     save_endpoint(name="shop", url=f"http://{THERE}:8080/", actor=ACTOR)
     decide(workflow="orders", facts_in={"customer_id": "ann", "total": 20, "price": 10}, actor=ACTOR)
     action = Action.objects.get()

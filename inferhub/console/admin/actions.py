@@ -14,7 +14,7 @@ from inferhub.console.base import RecordAdmin, as_uuid, deed, link_column, time_
 from inferhub.console.pages import Done, FormPage, ServiceForm, sent
 from inferhub.console.sections import Facts, Section
 from inferhub.console.trace import attempt_table, values_table
-from inferhub.decisions.delivery import redrive_action
+from inferhub.decisions.dead_letters import redrive_action
 from inferhub.decisions.models import Action, ActionState
 
 

@@ -12,7 +12,7 @@ from inferhub.console import fields, html
 from inferhub.console.base import RecordAdmin, deed, time_column
 from inferhub.console.pages import Done, FormPage, Secret, ServiceForm, sent
 from inferhub.console.sections import Facts, Section, Table
-from inferhub.decisions.kinds import save_endpoint, switch_endpoint
+from inferhub.decisions.endpoints import save_endpoint, switch_endpoint
 from inferhub.decisions.models import Action, ActionState, WebhookEndpoint, Workflow
 
 _HINT = (
