@@ -22,6 +22,7 @@ class Scope(models.TextChoices):
     RUN_JOBS = "run-jobs", "Start jobs"
     APPROVE = "approve", "Approve for the key's owner what others ask for"
     ERASE = "erase", "Erase a person's data"
+    EDIT_LISTS = "edit-lists", "Edit look-up lists"
 
 
 class ApiKey(models.Model):

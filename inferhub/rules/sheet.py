@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from inferhub.errors import FieldError, InvalidDefinition
+from inferhub.lib.csv_cells import guarded, unguarded
 from inferhub.lib.describe import describe, listed, pointer
 from inferhub.rules.table import DecisionTable, parse_decision_table
 
@@ -27,7 +28,6 @@ Sheet = list[list[str]]
 _HEADS = ("hit policy", "use", "field", "type", "label", "optional", "expression")
 _NEEDED = ("hit policy", "use", "field", "type")
 _USES = ("when", "then", "note")
-_ACTIVE = ("=", "+", "-", "@", "\t", "\r", "'")
 _KEYS = {"field": "field", "type": "type", "label": "label", "expression": "expression", "is_optional": "optional"}
 
 
@@ -45,12 +45,12 @@ def to_sheet(table: DecisionTable) -> Sheet:
         *[["rule", *rule.when, *rule.then, rule.note] for rule in table.rules],
     ]
     policy = ["hit policy", table.hit_policy, *[""] * (len(lines[0]) - 2)]
-    return [[_guarded(cell) for cell in line] for line in [policy, *lines]]
+    return [[guarded(cell) for cell in line] for line in [policy, *lines]]
 
 
 def from_sheet(sheet: Iterable[Sequence[str]]) -> DecisionTable:
     """The table of a sheet. Raises InvalidDefinition with pointers of line and column as spreadsheets have (`/8/B`)."""
-    lines = [[_unguarded(cell) for cell in line] for line in sheet]
+    lines = [[unguarded(cell) for cell in line] for line in sheet]
     heads, rules = _sort_lines(lines)
     columns = _columns(lines, heads)
     definition = _definition(lines, heads, rules, columns)
@@ -73,14 +73,6 @@ def from_csv(text: str) -> DecisionTable:
         return from_sheet(list(csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)))
     except csv.Error as exc:
         raise _error("", "comma-separated text", str(exc)) from None
-
-
-def _guarded(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_ACTIVE) else cell
-
-
-def _unguarded(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_ACTIVE) else cell
 
 
 def _sort_lines(lines: Sequence[Sequence[str]]) -> tuple[dict[str, int], list[int]]:
