@@ -4,6 +4,7 @@ from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from inferhub.lib.ids import uuid7
 from inferhub.rulesets.authored import Authored, AuthoredVersion
@@ -211,3 +212,40 @@ class Review(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+
+class Flag(models.Model):
+    """Whether a subject is held for something, such as `shipping` (`inferhub.decisions.flags`)."""
+
+    subject = models.CharField(max_length=200)
+    name = models.SlugField(max_length=64, db_index=False)
+    is_held = models.BooleanField(default=False)
+    last_change_id = models.UUIDField(null=True, help_text="The change in force.")
+    changed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["subject", "name"], name="one_flag_per_subject_and_name")]
+        indexes = [models.Index(fields=["name", "-id"], name="held_flags", condition=Q(is_held=True))]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.subject}"
+
+
+class FlagChange(models.Model):
+    """One hold or release. Its id is that of the action that caused it, or its own where a person or system did."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    flag = models.ForeignKey(Flag, on_delete=models.CASCADE, related_name="changes")
+    is_held = models.BooleanField()
+    is_applied = models.BooleanField(help_text="False: it came late, and a later change was in force.")
+    actor = models.CharField(max_length=200)
+    reason = models.CharField(max_length=500)
+    decision_id = models.UUIDField(null=True)
+    made_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{'held' if self.is_held else 'released'} by {self.actor}"

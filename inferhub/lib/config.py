@@ -13,6 +13,8 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from inferhub.lib.allowed_hosts import AllowedHosts
+from inferhub.lib.mail import MailServer, is_mail_address, parse_mail_server
+from inferhub.lib.queue_targets import QueueTarget, parse_queue_targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,18 @@ VARIABLES = (
         "*",
         "where webhooks may go: names, *.names, addresses, networks, localhost; * is every public host, by https",
     ),
+    Variable(
+        "INFERHUB_QUEUES",
+        "",
+        "queues for actions, NAME=URL: amqp://USER:PASSWORD@HOST/VHOST?exchange=X&routing_key=K, redis://HOST/0?stream=S",
+    ),
+    Variable(
+        "INFERHUB_EMAIL_URL",
+        "",
+        "mail server for actions: smtp://USER:PASSWORD@HOST:587 (STARTTLS; ?tls=none without), smtps://, file:///FOLDER",
+    ),
+    Variable("INFERHUB_EMAIL_FROM", "", "address that mail comes from; needed with INFERHUB_EMAIL_URL"),
+    Variable("INFERHUB_EMAIL_DOMAINS", "", "domains that mail may go to, and what is below them; empty: any"),
     Variable("INFERHUB_LOG_FORMAT", "console", "console or json"),
 )
 _DEFAULTS = {variable.name: variable.default for variable in VARIABLES}
@@ -109,6 +123,9 @@ class Config:
     metrics_access: str
     keep_decisions_months: int
     webhook_hosts: AllowedHosts
+    queues: Mapping[str, QueueTarget]
+    mail_server: MailServer | None
+    email_domains: tuple[str, ...]
     log_format: str
 
 
@@ -142,6 +159,9 @@ def read_config(environ: Mapping[str, str] | None = None) -> Config:
         metrics_access=_one_of(values, "INFERHUB_METRICS_ACCESS", ("key", "loopback")),
         keep_decisions_months=_whole_number(values, "INFERHUB_KEEP_DECISIONS_MONTHS", low=0, high=1200),
         webhook_hosts=_allowed_hosts(values["INFERHUB_WEBHOOK_HOSTS"]),
+        queues=_queues(values["INFERHUB_QUEUES"]),
+        mail_server=_mail_server(values["INFERHUB_EMAIL_URL"], values["INFERHUB_EMAIL_FROM"]),
+        email_domains=_names(values["INFERHUB_EMAIL_DOMAINS"]),
         log_format=_one_of(values, "INFERHUB_LOG_FORMAT", ("console", "json")),
     )
 
@@ -157,6 +177,30 @@ def _allowed_hosts(text: str) -> AllowedHosts:
         raise BadSetting(
             "INFERHUB_WEBHOOK_HOSTS must be *, host names, names such as *.example.org, addresses or networks such as "
             f"10.0.0.0/8, with commas between them, and not '{error}'."
+        ) from error
+
+
+def _queues(text: str) -> Mapping[str, QueueTarget]:
+    try:
+        return parse_queue_targets(text)
+    except ValueError as error:
+        raise BadSetting(
+            f"INFERHUB_QUEUES: part {error} must be NAME=amqp://USER:PASSWORD@HOST:5672/VHOST?exchange=X&routing_key=K "
+            "or NAME=redis://:PASSWORD@HOST:6379/0?stream=S, each name once; a comma within an address is %2C."
+        ) from error
+
+
+def _mail_server(url: str, sender: str) -> MailServer | None:
+    if not url:
+        return None
+    if not is_mail_address(sender):
+        raise BadSetting("INFERHUB_EMAIL_FROM must be the bare address that mail comes from, such as hub@example.org.")
+    try:
+        return parse_mail_server(url, sender=sender)
+    except ValueError as error:
+        raise BadSetting(
+            "INFERHUB_EMAIL_URL must be smtp://USER:PASSWORD@HOST:587 (with ?tls=none where the network is trusted), "
+            "smtps://USER:PASSWORD@HOST:465, or file:///FOLDER."
         ) from error
 
 
