@@ -3,7 +3,7 @@
 from django.urls import path, re_path, register_converter
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
-from inferhub.api import aliases, approvals, calls, erasing, reading, registering
+from inferhub.api import aliases, approvals, calls, erasing, lists, reading, registering
 from inferhub.api.converters import SlugConverter
 from inferhub.api.errors import not_found
 
@@ -33,6 +33,11 @@ urlpatterns = [
     path("v1/changes/<int:change_id>/approve", approvals.ApproveView.as_view()),
     path("v1/changes/<int:change_id>/reject", approvals.RejectView.as_view()),
     path("v1/changes/<int:change_id>/withdraw", approvals.WithdrawView.as_view()),
+    path("v1/lists", lists.ListsView.as_view()),
+    path("v1/lists/<name:name>", lists.ListView.as_view()),
+    path("v1/lists/<name:name>/entries", lists.ListEntriesView.as_view()),
+    path("v1/lists/<name:name>/versions", lists.ListVersionsView.as_view()),
+    path("v1/lists/<name:name>/file", lists.ListFileView.as_view()),
     path("v1/workflows", reading.WorkflowsView.as_view()),
     path("v1/workflows/<name:name>", reading.WorkflowView.as_view()),
     path("v1/workflows/<name:name>/decisions", calls.DecideView.as_view()),

@@ -117,7 +117,7 @@ def _trace_tables(decision: Decision) -> tuple[Section, ...]:
     if "undecided" in trace:
         problems = [(html.code(entry["pointer"]), entry["expected"], entry["got"]) for entry in trace["undecided"]]
         note = "The rules could not decide; a missing or wrong fact never falls into another rule."
-        return (Table(title="Why", columns=("Fact", "Expected", "Got"), rows=problems, note=note),)
+        return (Table(title="Why", columns=("Fact", "Expected", "Got"), rows=problems, note=note), *_looked_up(trace))
     definition = decision.rule_set_version.definition
     fates = _fates(trace)
     rows = [
@@ -135,7 +135,22 @@ def _trace_tables(decision: Decision) -> tuple[Section, ...]:
     return (
         Table(title="Why", columns=columns, rows=rows, note=note),
         values_table("Facts that the rules asked for", trace.get("values", {}), "None."),
+        *_looked_up(trace),
     )
+
+
+def _looked_up(trace: Mapping[str, Any]) -> tuple[Section, ...]:
+    """What the rules saw beside the facts: the time, and what lists said."""
+    seen = trace.get("surroundings")
+    if seen is None:
+        return ()
+    rows = [
+        (entry["words"], html.code(entry["value"]), f"{entry['list']} version {entry['version']}")
+        for entry in seen["lists"]
+    ]
+    note = f"As of {seen['at']}."
+    columns = ("What was found", "Value", "List")
+    return (Table(title="Looked up", columns=columns, rows=rows, note=note, empty="Only the time was asked for."),)
 
 
 def _cells(columns: Sequence[Mapping[str, Any]], cells: Sequence[str]) -> SafeString:
@@ -160,12 +175,23 @@ def _fates(trace: Mapping[str, Any]) -> dict[int, tuple[Any, Any]]:
     fates: dict[int, tuple[Any, Any]] = {
         entry["index"]: (
             "no",
-            f"{entry['field']} {entry['condition']}: it is {html.plain(entry['got'])}",
+            f"{entry['field']} {entry['condition']}: it is {html.plain(entry['got'])}{_list_words(entry, trace)}",
         )
         for entry in trace.get("rejections", ())
     }
     fates |= dict.fromkeys(trace.get("overruled", ()), ("holds too", "another rule decided"))
     return fates | {entry["index"]: (html.badge("matched"), "") for entry in trace.get("matched", ())}
+
+
+def _list_words(rejection: Mapping[str, Any], trace: Mapping[str, Any]) -> str:
+    """What lists said, where the cell that rejected a row asked them."""
+    answers = trace.get("surroundings", {}).get("lists", ())
+    words = [
+        entry["words"]
+        for entry in answers
+        if entry["field"] == rejection["field"] and f'"{entry["list"]}"' in rejection["condition"]
+    ]
+    return "".join(f"; {said}" for said in words)
 
 
 def _last_attempt(action: Action) -> Any:

@@ -23,7 +23,7 @@ from inferhub.registry.queries import find_version
 from inferhub.rules.table import DecisionTable, parse_decision_table
 from inferhub.rulesets.authored import check_name, save_definition
 from inferhub.rulesets.models import RuleSet
-from inferhub.rulesets.queries import find_rule_set
+from inferhub.rulesets.queries import find_rule_set, look_around
 
 
 def save_workflow(
@@ -92,7 +92,7 @@ def decide_all(
     requests = [replace(request, request_id=request.request_id or str(uuid7())) for request in requests]
     facts = [request.facts for request in requests]
     keys = [subject_of(published.plan, request.facts) or request.request_id for request in requests]
-    verdicts = run_rows(published.plan, rules.engine, facts, _Predictor(keys))
+    verdicts = run_rows(published.plan, rules.engine, facts, _Predictor(keys), look_around(rules.engine))
     started = time.perf_counter()
     drafts = [
         make_draft(published, rules, verdict, request.facts, request_id=request.request_id, actor=actor)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from inferhub.rules.atoms import Atoms
+from inferhub.rules.lists import ListedText
 from inferhub.rules.reach import Box, explore
 from inferhub.rules.table import DecisionTable
 
@@ -161,4 +162,10 @@ def _names(rows: Sequence[int]) -> str:
 
 
 def _sentence(example: dict[str, Any]) -> str:
-    return ", ".join(f"{field} = {'null' if value is None else repr(value)}" for field, value in example.items())
+    return ", ".join(
+        f"{field} = {'null' if value is None else repr(value)}{_lists(value)}" for field, value in example.items()
+    )
+
+
+def _lists(value: Any) -> str:
+    return f" (in list {', '.join(sorted(value.lists))})" if isinstance(value, ListedText) else ""

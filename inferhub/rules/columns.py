@@ -3,9 +3,10 @@
 Comparisons, ranges and sets become masks over whole columns. It serves bulk jobs and back-tests.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,9 @@ import polars as pl
 from inferhub.errors import FieldError, InvalidInput
 from inferhub.lib.describe import pointer
 from inferhub.rules.conditions import BooleanCondition, Condition, NumberCondition, TextCondition
-from inferhub.rules.expressions import Expression, Literal
+from inferhub.rules.expressions import Expression, InList, Literal, field_kind
+from inferhub.rules.lists import ListedText
+from inferhub.rules.look import TIME_FIELDS, TIME_PREFIX, Look
 from inferhub.rules.spans import inclusive_bounds
 from inferhub.rules.table import DecisionTable, InputColumn, Rule
 from inferhub.rules.tokens import CellError
@@ -70,14 +73,22 @@ class ColumnResult:
         return pl.Series(column.field, self.computed[index][at] if count else [], dtype=dtype)
 
 
-def evaluate_columns(table: DecisionTable, frame: pl.DataFrame) -> ColumnResult:
+def evaluate_columns(
+    table: DecisionTable, frame: pl.DataFrame, *, look: Look | None = None, zone: str = "UTC"
+) -> ColumnResult:
     """Decide every line of `frame`, whose columns are named by the table's input fields (`order.value`).
 
     Numbers may be any integer or float column, texts String, Categorical or Enum, booleans Boolean, days Date. A
     computed input needs the columns of its expression, and is computed line by line. Nulls, NaN and infinities are
-    undecided, as with `RuleEngine`. Raises InvalidInput for a column that is missing or of another type.
+    undecided, as with `RuleEngine`.
+
+    The time and look-up lists are those of `look`, unless the frame has them line by line: `time.hour`, or whether
+    `order.customer` is on the list `blocked` as a Boolean column `order.customer in list blocked` (`list_column`).
+    Raises InvalidInput for a column that is missing or of another type.
     """
-    columns = _read_columns(table, frame)
+    if table.uses_time and look is not None:
+        frame = _with_time(frame, look.time_facts(zone))
+    columns = _read_columns(table, frame, look)
     unusable = {where: mask for column in columns for where, mask in column.unusable.items() if mask.any()}
     undecided = {where: np.flatnonzero(mask) for where, mask in unusable.items()}
     is_open = ~np.logical_or.reduce([np.zeros(frame.height, dtype=np.bool_), *unusable.values()])
@@ -92,11 +103,20 @@ def evaluate_columns(table: DecisionTable, frame: pl.DataFrame) -> ColumnResult:
     return ColumnResult(table=table, count=frame.height, matches=tuple(hits), undecided=undecided, computed=computed)
 
 
+def list_column(field: str, name: str) -> str:
+    """The frame's column that tells line by line whether a field's text is on a list."""
+    return f"{field} in list {name}"
+
+
 class _Column:
-    """One input. `unusable` marks by pointer what no rule may see, `is_null` what an optional column leaves out."""
+    """One input. `unusable` marks by pointer what no rule may see, `is_null` what an optional column leaves out.
+
+    `on` marks for each list that is asked the texts that are on it.
+    """
 
     def __init__(self, spec: InputColumn, series: pl.Series, unusable: dict[str, Mask] | None = None) -> None:
         self.spec = spec
+        self.on: dict[str, Mask] = {}
         self.is_null: Mask = series.is_null().to_numpy()
         texts = series if spec.kind == "string" else pl.Series([], dtype=pl.String)
         self.texts, self.codes = _encode(texts.cast(pl.String))
@@ -112,12 +132,19 @@ class _Column:
         if self.is_null[place]:
             return None
         if self.spec.kind == "string":
-            return self.texts[int(self.codes[place])]
+            text = self.texts[int(self.codes[place])]
+            return ListedText.of(text, (name for name, mask in self.on.items() if mask[place])) if self.on else text
         number = float(self.numbers[place])
         return bool(number) if self.spec.kind == "boolean" else number
 
 
-def _read_columns(table: DecisionTable, frame: pl.DataFrame) -> list[_Column]:
+def _with_time(frame: pl.DataFrame, facts: Mapping[str, Any]) -> pl.DataFrame:
+    """The frame with those columns of the time that it lacks."""
+    names = {field: field.removeprefix(TIME_PREFIX) for field in TIME_FIELDS if field not in frame.columns}
+    return frame.with_columns(pl.lit(facts[name]).alias(field) for field, name in names.items())
+
+
+def _read_columns(table: DecisionTable, frame: pl.DataFrame, look: Look | None) -> list[_Column]:
     needed = {field: kind for column in table.inputs for field, kind in _needed(column).items()}
     errors = []
     for field, kind in needed.items():
@@ -127,15 +154,46 @@ def _read_columns(table: DecisionTable, frame: pl.DataFrame) -> list[_Column]:
             errors.append(FieldError(pointer=pointer(field), expected=f"a column of {kind}s", got=got))
     if errors:
         raise InvalidInput(errors=errors)
-    return [
-        _Column(column, frame[column.field]) if column.formula is None else _computed(column, column.formula, at, frame)
-        for at, column in enumerate(table.inputs)
-    ]
+    read = partial(_read_texts, frame=frame, look=look)
+    asked = table.lists_by_field
+    columns = []
+    for at, column in enumerate(table.inputs):
+        if isinstance(column.formula, InList):
+            columns.append(_listed(column, column.formula, read))
+        elif column.formula is not None:
+            columns.append(_computed(column, column.formula, at, frame))
+        else:
+            names = asked.get(column.field)
+            columns.append(read(column, names) if names else _Column(column, frame[column.field]))
+    return columns
+
+
+def _read_texts(spec: InputColumn, names: Iterable[str], *, frame: pl.DataFrame, look: Look | None) -> _Column:
+    """A column of texts of which is asked whether they are on these lists."""
+    column = _Column(spec, frame[spec.field])
+    for name in names:
+        known = list_column(spec.field, name)
+        if known in frame.columns:
+            column.on[name] = frame[known].cast(pl.Boolean).fill_null(value=False).to_numpy()
+        elif look is None:
+            raise InvalidInput(errors=[FieldError(pointer=pointer(known), expected="a column", got="nothing")])
+        else:
+            different = [look.holds(name, text) for text in column.texts]
+            column.on[name] = np.array([*different, False])[column.codes]
+    return column
+
+
+def _listed(column: InputColumn, formula: InList, read: Callable[[InputColumn, Iterable[str]], _Column]) -> _Column:
+    """A computed input that tells whether a text is on a list."""
+    texts = read(InputColumn(field=formula.name, kind="string"), [formula.list])
+    return _Column(column, pl.Series(texts.on[formula.list] ^ formula.is_negated), texts.unusable)
 
 
 def _needed(column: InputColumn) -> dict[str, str]:
     """The columns of the frame that an input reads, with their types."""
-    return {column.field: column.kind} if column.formula is None else dict.fromkeys(column.formula.fields, "number")
+    if column.formula is None:
+        return {column.field: column.kind}
+    return dict.fromkeys(column.formula.fields, field_kind(column.formula))
 
 
 def _computed(column: InputColumn, formula: Expression, at: int, frame: pl.DataFrame) -> _Column:
@@ -232,17 +290,23 @@ def _number_mask(condition: NumberCondition, column: _Column) -> Mask:
     return np.logical_or.reduce(masks) if masks else np.zeros(len(column.numbers), dtype=np.bool_)
 
 
+_FUNCTIONS: Mapping[str, Callable[[Any, str], pl.Series]] = {
+    "startsWith": lambda texts, argument: texts.starts_with(argument),
+    "endsWith": lambda texts, argument: texts.ends_with(argument),
+    "contains": lambda texts, argument: texts.contains(argument, literal=True),
+}
+
+
 def _text_mask(condition: TextCondition, column: _Column) -> Mask:
     mask = column.texts.is_in(sorted(condition.values))
     for name, argument in condition.patterns:
-        mask |= {
-            "startsWith": column.texts.str.starts_with(argument),
-            "endsWith": column.texts.str.ends_with(argument),
-            "contains": column.texts.str.contains(argument, literal=True),
-        }[name]
-    of_texts = mask.to_numpy() ^ condition.is_negated
-    of_texts_and_null: Mask = np.append(of_texts, np.False_)
-    return of_texts_and_null[column.codes]
+        if name in _FUNCTIONS:
+            mask |= _FUNCTIONS[name](column.texts.str, argument)
+    of_texts_and_null: Mask = np.append(mask.to_numpy(), np.False_)
+    found = of_texts_and_null[column.codes]
+    for name in condition.lists:
+        found |= column.on[name]
+    return found ^ condition.is_negated
 
 
 def _settle_unique(hits: list[Places], undecided: dict[str, Places], count: int) -> None:

@@ -17,10 +17,12 @@ import zen
 
 from inferhub.errors import FieldError, InvalidDefinition
 from inferhub.lib.describe import pointer
-from inferhub.rules.conditions import Matcher
+from inferhub.rules.conditions import Condition, Matcher, TextCondition, list_key
 from inferhub.rules.expressions import Literal
-from inferhub.rules.facts import FactReader, Facts, Value
+from inferhub.rules.facts import FactReader, Facts, LookingFactReader, Value
 from inferhub.rules.jdm import matching_document
+from inferhub.rules.lists import is_on
+from inferhub.rules.look import Look
 from inferhub.rules.table import DecisionTable, Rule
 from inferhub.rules.tokens import CellError
 
@@ -106,9 +108,12 @@ class RuleResult:
         return dict(self.decided[0]) if self.decided else {}
 
 
-def compile_rules(table: DecisionTable) -> "RuleEngine":
-    """An engine for `table`, to be kept: building takes milliseconds, evaluating microseconds."""
-    return RuleEngine(table)
+def compile_rules(table: DecisionTable, *, zone: str = "UTC") -> "RuleEngine":
+    """An engine for `table`, to be kept: building takes milliseconds, evaluating microseconds.
+
+    `zone` is the time zone in which its fields of the time are read.
+    """
+    return LookingRuleEngine(table, zone=zone) if table.lists or table.uses_time else RuleEngine(table)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,6 +133,9 @@ class _CompiledRow:
 class RuleEngine:
     """Evaluates one decision table. Threads may share it; a forked child may use its parent's."""
 
+    needs_look = False
+    lists: frozenset[str] = frozenset()
+
     def __init__(self, table: DecisionTable) -> None:
         self.table = table
         self._reader = FactReader(table.inputs)
@@ -139,9 +147,12 @@ class RuleEngine:
         self._rows = [_compile_row(table, index) for index in range(len(table.rules))]
         self._zen = _engine(table)
 
-    def evaluate(self, facts: Facts, *, trace: bool = False) -> RuleResult:
-        """Decide one set of facts (nested mappings). What they hold raises nothing: see `RuleResult.undecided`."""
-        values, errors = self._reader.read(facts)
+    def evaluate(self, facts: Facts, *, trace: bool = False, look: Look | None = None) -> RuleResult:
+        """Decide one set of facts (nested mappings). What they hold raises nothing: see `RuleResult.undecided`.
+
+        Rules that ask for the time or for lists (`needs_look`) need a look, which remembers what they saw.
+        """
+        values, errors = self._reader.read(facts, look)
         if errors:
             return RuleResult(undecided=errors)
         try:
@@ -154,12 +165,12 @@ class RuleEngine:
             return RuleResult(undecided=(_several(hits),), trace=explanation)
         return self._result(hits, values, explanation)
 
-    def _context(self, values: list[Value]) -> dict[str, Value]:
-        context = dict(zip(self._keys, values, strict=True))
+    def _context(self, values: list[Value]) -> dict[str, Any]:
+        context: dict[str, Any] = dict(zip(self._keys, values, strict=True))
         for key in self._number_keys:
             value = context[key]
-            if value and not _NEAREST <= abs(value) <= _FARTHEST:  # type: ignore[arg-type]
-                context[key] = _comparable(value)  # type: ignore[arg-type]
+            if value and not _NEAREST <= abs(value) <= _FARTHEST:
+                context[key] = _comparable(value)
         return context
 
     def _hits(self, result: Any) -> list[int]:
@@ -213,6 +224,32 @@ class RuleEngine:
             for column, value in zip(self.table.inputs, values, strict=True)
             if isinstance(value, str) and not _is_unicode(value)
         )
+
+
+class LookingRuleEngine(RuleEngine):
+    """Evaluates a table that asks for the time or for look-up lists."""
+
+    needs_look = True
+
+    def __init__(self, table: DecisionTable, *, zone: str) -> None:
+        super().__init__(table)
+        self.lists = table.lists
+        self._reader = LookingFactReader(table, zone=zone)
+        self._list_keys = [
+            (at, name, list_key(f"c{at}", name))
+            for at, column in enumerate(table.inputs)
+            for name in sorted({name for rule in table.rules for name in _lists(rule.conditions[at])})
+        ]
+
+    def _context(self, values: list[Value]) -> dict[str, Any]:
+        context = super()._context(values)
+        for at, name, key in self._list_keys:
+            context[key] = is_on(values[at], name)
+        return context
+
+
+def _lists(condition: Condition) -> frozenset[str]:
+    return condition.lists if isinstance(condition, TextCondition) else frozenset()
 
 
 def _engine(table: DecisionTable) -> zen.ZenEngine:

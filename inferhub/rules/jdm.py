@@ -52,7 +52,10 @@ def _exported(table: DecisionTable, name: str) -> JsonObject:
 
 
 def matching_document(table: DecisionTable) -> JsonObject:
-    """The document that the engine runs: fields `c0`, `c1`, ... in, indices of matching rows out."""
+    """The document that the engine runs: fields `c0`, `c1`, ... in, indices of matching rows out.
+
+    Whether the text of `c0` is on a list is a field of its own (`inferhub.rules.conditions.list_key`).
+    """
     return _document(
         "Matching",
         hit_policy="first" if table.hit_policy == "first" else "collect",
@@ -61,8 +64,8 @@ def matching_document(table: DecisionTable) -> JsonObject:
         rows=(
             (
                 [
-                    condition.to_zen(is_optional=column.is_optional)
-                    for condition, column in zip(rule.conditions, table.inputs, strict=True)
+                    condition.to_zen(is_optional=column.is_optional, column=f"c{at}")
+                    for at, (condition, column) in enumerate(zip(rule.conditions, table.inputs, strict=True))
                 ],
                 [str(index)],
                 "",

@@ -1,10 +1,15 @@
 """The rule sets in use, compiled once per version."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from django.utils import timezone
 
 from inferhub.errors import NotFound
 from inferhub.lib.snapshots import Snapshots
+from inferhub.lists.queries import find_list
 from inferhub.rules.engine import RuleEngine, compile_rules
+from inferhub.rules.look import Look
 from inferhub.rules.table import parse_decision_table
 from inferhub.rulesets.models import RuleSet, RuleSetVersion
 
@@ -22,6 +27,14 @@ class RuleSetPlan:
 def find_rule_set(name: str) -> RuleSetPlan:
     """The version of `name` that is in use. Raises NotFound."""
     return _plans.get(_current_ids.get(name))
+
+
+def look_around(engine: RuleEngine) -> Callable[[], Look] | None:
+    """Makes for each decision a look at the time and the lists that the rules ask; None where they ask for neither."""
+    if not engine.needs_look:
+        return None
+    now, lists = timezone.now(), {name: find_list(name) for name in engine.lists}
+    return lambda: Look(at=now, lists=lists)
 
 
 def _read_current_id(name: str) -> int:

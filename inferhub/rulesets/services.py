@@ -3,9 +3,10 @@
 from typing import Any
 
 from inferhub.errors import FieldError, InvalidDefinition
-from inferhub.lib.describe import pointer
+from inferhub.lib.describe import describe, pointer
+from inferhub.lists.queries import missing_lists
 from inferhub.rules.analysis import analyse_table
-from inferhub.rules.table import DecisionTable, parse_decision_table
+from inferhub.rules.table import DecisionTable, asked_lists, parse_decision_table
 from inferhub.rulesets.authored import check_name, save_definition
 from inferhub.rulesets.models import RuleSetVersion
 
@@ -18,10 +19,25 @@ def save_rule_set(
     The same definition again changes nothing. Raises InvalidDefinition (pointers into the definition) and InvalidInput.
     """
     check_name(name)
-    _refuse_contradictions(parse_decision_table(definition))
+    table = parse_decision_table(definition)
+    _check_lists(table)
+    _refuse_contradictions(table)
     return save_definition(
         RuleSetVersion, name=name, definition=definition, actor=actor, description=description, note=note
     )
+
+
+def _check_lists(table: DecisionTable) -> None:
+    """The lists that rules ask must be there."""
+    missing = missing_lists(set(table.lists))
+    if missing:
+        raise InvalidDefinition(
+            errors=[
+                FieldError(pointer=where, expected="the name of a look-up list", got=describe(name))
+                for where, name in asked_lists(table)
+                if name in missing
+            ]
+        )
 
 
 def _refuse_contradictions(table: DecisionTable) -> None:
