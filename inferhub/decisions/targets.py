@@ -3,12 +3,14 @@
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from inferhub.audit.services import record_event
 from inferhub.decisions import breakers
 from inferhub.decisions.actions import registry
 from inferhub.decisions.actions.base import DeliveryResult
-from inferhub.decisions.models import DeliveryTarget
+from inferhub.decisions.models import Action, ActionState, DeliveryTarget
 from inferhub.errors import NotFound
 
 
@@ -17,6 +19,16 @@ def remember_configured(**_: Any) -> None:
     kinds = [kind for name in registry.names() if (kind := registry.find_kind(name)) is not None]
     names = {name for kind in kinds for name in kind.configured_targets()}
     DeliveryTarget.objects.bulk_create([DeliveryTarget(name=name) for name in sorted(names)], ignore_conflicts=True)
+
+
+def targets_with_counts() -> "QuerySet[Any]":
+    """Every target, with the number of its actions that had to wait (`waiting`) and that were given up (`dead`)."""
+    return DeliveryTarget.objects.annotate(waiting=_count(ActionState.PENDING), dead=_count(ActionState.DEAD))
+
+
+def _count(state: ActionState) -> Coalesce:
+    actions = Action.objects.filter(target=OuterRef("name"), state=state).order_by().values("target")
+    return Coalesce(Subquery(actions.annotate(count=Count("pk")).values("count")), 0)
 
 
 def try_target(*, name: str, actor: str) -> DeliveryResult:

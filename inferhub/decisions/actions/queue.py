@@ -8,7 +8,7 @@ import redis
 from amqp.exceptions import AMQPError
 from django.conf import settings as django_settings
 from django.utils import timezone
-from kombu import Connection
+from kombu.connection import Connection
 from kombu.exceptions import KombuError
 
 from inferhub.decisions.actions.base import SLUG, ActionKind, DeliveryResult, settings_schema
@@ -72,7 +72,7 @@ def _send(target: QueueTarget, body: bytes, *, message_id: uuid.UUID, kind: str)
 def _publish(target: QueueTarget, body: bytes, *, message_id: str, kind: str) -> None:
     """The broker confirms that it keeps the message; one that no queue would get is refused (mandatory)."""
     options = {"confirm_publish": True, "read_timeout": _TIMEOUT_SECONDS, "write_timeout": _TIMEOUT_SECONDS}
-    with Connection(target.url, connect_timeout=_TIMEOUT_SECONDS, transport_options=options) as connection:
+    with Connection(target.url, connect_timeout=_TIMEOUT_SECONDS, transport_options=options) as connection:  # type: ignore[no-untyped-call]
         connection.Producer(auto_declare=False).publish(
             body,
             exchange=target.exchange,
@@ -92,7 +92,7 @@ def _append(target: QueueTarget, body: bytes, message_id: str, kind: str) -> str
     url = target.url.replace("redis+socket://", "unix://", 1)
     timeouts = {"socket_timeout": _TIMEOUT_SECONDS, "socket_connect_timeout": _TIMEOUT_SECONDS}
     with redis.Redis.from_url(url, **timeouts) as client:
-        entry: bytes = client.xadd(target.stream, {"message_id": message_id, "type": kind, "body": body})  # type: ignore[assignment]
+        entry: bytes = client.xadd(target.stream, {"message_id": message_id, "type": kind, "body": body})
     return entry.decode()
 
 
