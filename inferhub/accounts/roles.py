@@ -73,6 +73,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         *_SEE_RULES,
         *_SEE_DECISIONS,
         "decisions.settle_review",
+        "decisions.add_flag",
         "decisions.change_flag",
     ),
     "operator": (
@@ -81,6 +82,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "jobs.run_job",
         "jobs.view_deferredcall",
         "decisions.change_action",
+        "decisions.add_flag",
         "decisions.change_flag",
         "decisions.view_deliverytarget",
         "decisions.change_deliverytarget",

@@ -12,8 +12,8 @@ _GRANTS = {
     "data scientist": ("view_flag",),
     "rule author": ("view_flag",),
     "approver": ("view_flag",),
-    "reviewer": ("view_flag", "change_flag"),
-    "operator": ("view_flag", "change_flag", "view_deliverytarget", "change_deliverytarget"),
+    "reviewer": ("view_flag", "add_flag", "change_flag"),
+    "operator": ("view_flag", "add_flag", "change_flag", "view_deliverytarget", "change_deliverytarget"),
     "auditor": ("view_flag", "view_deliverytarget"),
 }
 
