@@ -80,7 +80,7 @@ UNFOLD: dict[str, Any] = {
                     _page("Reviews", "rate_review", "decisions.review", badge="inferhub.console.badges.open_reviews"),
                     _page("Decisions", "call_split", "decisions.decision"),
                     _page("Actions", "bolt", "decisions.action", badge="inferhub.console.badges.dead_letters"),
-                    _page("Holds", "front_hand", "decisions.flag"),
+                    _page("Flags", "front_hand", "decisions.flag"),
                 ],
             },
             {

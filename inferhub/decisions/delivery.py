@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
@@ -133,6 +134,8 @@ def _try(kind: ActionKind | None, action: Action) -> DeliveryResult:
         return DeliveryResult(
             is_success=False, is_permanent=exc.is_permanent, is_own_fault=is_own_fault, detail=str(exc)
         )
+    except SoftTimeLimitExceeded:
+        return DeliveryResult(is_success=False, detail="there was no end to it")
     except (
         Exception
     ) as exc:  # the worker's boundary: a fault of ours is an attempt like any other, kept and tried again

@@ -55,12 +55,11 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, allowed: AllowedH
     target = httpcore.URL(scheme=where.raw_scheme, host=where.raw_host, port=where.port, target=where.raw_path)
     backend = _GuardedBackend(allowed, is_plain=where.scheme == "http", ends=time.monotonic() + seconds)
     timeout = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
+    lines = [(b"host", where.netloc), *((name.encode(), value.encode()) for name, value in headers.items())]
     try:
         with (
             httpcore.ConnectionPool(ssl_context=_trusted_certificates(), network_backend=backend) as pool,
-            pool.stream(
-                "POST", target, headers=list(headers.items()), content=body, extensions={"timeout": timeout}
-            ) as answer,
+            pool.stream("POST", target, headers=lines, content=body, extensions={"timeout": timeout}) as answer,
         ):
             return answer.status
     except _ANSWERS as exc:

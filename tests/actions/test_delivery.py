@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from amqp.exceptions import AccessRefused
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db.models import F
 from django.utils import timezone
 from kombu.exceptions import OperationalError
@@ -17,7 +18,7 @@ from inferhub.decisions.actions.webhook import WebhookAction
 from inferhub.decisions.dead_letters import redrive_action
 from inferhub.decisions.delivery import deliver_action, due_actions
 from inferhub.decisions.endpoints import save_endpoint, switch_endpoint
-from inferhub.decisions.models import Action, ActionState, Review, WebhookEndpoint
+from inferhub.decisions.models import Action, ActionState, DeliveryTarget, Review, WebhookEndpoint
 from inferhub.decisions.reviews import settle_review
 from inferhub.decisions.services import decide
 from inferhub.decisions.tasks import sweep_actions
@@ -253,3 +254,16 @@ def test_a_fault_of_our_own_is_an_attempt_that_is_kept_and_tried_again(
     _let_it_be_due(action)
     deliver_action(action.pk)
     assert receiver.seen == {str(action.pk)}
+
+
+def test_an_attempt_without_an_end_is_ended_recorded_and_held_against_its_target(
+    workflow: str, receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise SoftTimeLimitExceeded
+
+    action = _action()
+    monkeypatch.setattr(WebhookAction, "deliver", fail)
+    deliver_action(action.pk)
+    assert action.attempts.get().detail == "there was no end to it"
+    assert DeliveryTarget.objects.get(name="webhook:shop").failure_count == 1

@@ -7,6 +7,7 @@ import pytest
 from django.db.models import F
 
 from inferhub.audit.models import AuditEvent
+from inferhub.celery import bell
 from inferhub.decisions.actions.registry import find_kind
 from inferhub.decisions.erasure import erase_subject
 from inferhub.decisions.flags import change_flag, flags_of
@@ -171,3 +172,27 @@ def test_a_worker_that_died_after_the_deed_and_before_its_record_does_no_harm(
     sweep_actions()
     action.refresh_from_db()
     assert (action.state, action.attempt_count, count()) == ("delivered", 2, 1)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [ADD, HOLD, HOLD | {"ordered": True}, {"kind": "start-job", "scenario": "home-page"}],
+    ids=lambda value: value["kind"],
+)
+@pytest.mark.usefixtures("blocked")
+def test_a_broker_that_was_flushed_delays_every_kind_and_loses_none(
+    workflow: str,
+    scenario: str,
+    settings: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: Callable[..., Any],
+) -> None:
+    flushed: list[str] = []
+    monkeypatch.setattr(bell, "_send", lambda task, _: flushed.append(task))
+    cause(settings)
+    with django_capture_on_commit_callbacks(execute=True):
+        action = act()
+    assert flushed
+    sweep_actions()
+    action.refresh_from_db()
+    assert action.state == "delivered"

@@ -179,7 +179,7 @@ def test_the_connection_goes_to_the_address_that_was_looked_at(
     allowed = AllowedHosts.parse("rebound.example.org,127.0.0.1")
     assert post(url, b"{}", {"x-one": "1"}, allowed=allowed, seconds=5) == 204
     assert asked == ["rebound.example.org"]
-    assert heads[0].startswith(b"POST /hook?x=1 HTTP/1.1\r\nHost: rebound.example.org:")
+    assert heads[0].startswith(b"POST /hook?x=1 HTTP/1.1\r\nhost: rebound.example.org:")
 
 
 def test_a_name_that_stands_for_this_machine_is_not_reached(listener: Callable[..., int]) -> None:
@@ -223,3 +223,21 @@ def test_a_redirect_is_an_answer_and_not_followed(listener: Callable[..., int]) 
     elsewhere = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: http://169.254.169.254/\r\n\r\n"
     port = listener(lambda connection: (connection.recv(65536), connection.sendall(elsewhere)))
     assert post(f"http://127.0.0.1:{port}/", b"{}", {}, allowed=LOCAL, seconds=5) == 307
+
+
+def test_an_address_of_version_6_keeps_its_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
+    heads: list[bytes] = []
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+
+        def accept() -> None:
+            connection, _ = server.accept()
+            with connection:
+                heads.append(connection.recv(65536))
+                connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        port = server.getsockname()[1]
+        assert post(f"http://[::1]:{port}/", b"{}", {}, allowed=LOCAL, seconds=5) == 204
+        thread.join()
+    assert f"host: [::1]:{port}".encode() in heads[0]

@@ -64,11 +64,11 @@ class DeliveryTargetAdmin(RecordAdmin):
     list_display = (
         "name",
         "breaker",
-        "failure_count",
+        "failures",
         "waiting",
         "dead",
         time_column("failed_at", "Last failure"),
-        "problem",
+        "what_it_was",
     )
     search_fields = ("name",)
     actions_detail = ("try_it", "drive_again")
@@ -78,9 +78,17 @@ class DeliveryTargetAdmin(RecordAdmin):
     def breaker(self, target: DeliveryTarget) -> SafeString:
         return breaker_badge(target)
 
+    @admin.display(description="Failures in a row")
+    def failures(self, target: DeliveryTarget) -> int:
+        return target.failure_count
+
     @admin.display(description="Waiting")
     def waiting(self, target: Any) -> str:
         return f"{target.waiting:,}"
+
+    @admin.display(description="What it was")
+    def what_it_was(self, target: DeliveryTarget) -> str:
+        return target.problem or html.NOTHING
 
     @admin.display(description="Dead letters")
     def dead(self, target: Any) -> str:
