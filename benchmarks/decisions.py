@@ -173,7 +173,9 @@ def running_hub(folder: Path) -> Iterator[tuple[Config, Supervisor]]:
     """Servers and web processes on a free port, on data that is thrown away."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    config = read_config({"INFERHUB_HOME": str(folder / "home"), "INFERHUB_PORT": str(port)})
+    config = read_config(
+        {"INFERHUB_HOME": str(folder / "home"), "INFERHUB_PORT": str(port), "INFERHUB_WEBHOOK_HOSTS": "localhost"}
+    )
     with supervised_hub(config, purpose="benchmark", report=lambda name, line: None) as supervisor:
         supervisor.run(migration(config))
         yield config, supervisor

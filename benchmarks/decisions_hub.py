@@ -61,7 +61,7 @@ def workflow() -> dict[str, Any]:
 
 def seed() -> str:
     from inferhub.accounts.services import create_api_key  # noqa: PLC0415 - Django is set up by then
-    from inferhub.decisions.kinds import save_endpoint  # noqa: PLC0415
+    from inferhub.decisions.endpoints import save_endpoint  # noqa: PLC0415
     from inferhub.decisions.services import save_workflow  # noqa: PLC0415
     from inferhub.registry.services import register_version  # noqa: PLC0415
     from inferhub.rulesets.services import save_rule_set  # noqa: PLC0415

@@ -12,6 +12,7 @@ from inferhub.console import unfold
 from inferhub.lib.addresses import broker_url, database_url
 from inferhub.lib.config import BadSetting, Config, read_config
 from inferhub.lib.logs import logging_settings
+from inferhub.lib.mail import MailServer
 
 CONFIG = read_config()
 _PACKAGE = Path(__file__).parent
@@ -156,6 +157,15 @@ CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 # A broker that does not answer must not hold up a decision: the row in PostgreSQL is what counts.
 CELERY_BROKER_CONNECTION_TIMEOUT = 1
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 1, "socket_timeout": 5}
+
+_MAIL = CONFIG.mail_server or MailServer(sender="")
+_MAILER = "filebased" if _MAIL.folder else "smtp" if _MAIL.host else "dummy"  # without a server nothing sends mail
+EMAIL_BACKEND = f"django.core.mail.backends.{_MAILER}.EmailBackend"
+EMAIL_FILE_PATH = _MAIL.folder or None
+EMAIL_HOST, EMAIL_PORT = _MAIL.host, _MAIL.port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _MAIL.user, _MAIL.password
+EMAIL_USE_TLS, EMAIL_USE_SSL = _MAIL.starts_tls, _MAIL.is_tls
+EMAIL_TIMEOUT = 10
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["inferhub.api.authentication.ApiKeyAuthentication"],

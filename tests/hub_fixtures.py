@@ -12,7 +12,7 @@ from django.test import Client
 from inferhub.accounts.models import Scope
 from inferhub.accounts.services import create_api_key
 from inferhub.catalog.services import replace_events
-from inferhub.decisions.kinds import save_endpoint
+from inferhub.decisions.endpoints import save_endpoint
 from inferhub.decisions.services import save_workflow
 from inferhub.demo.receiver import WebhookReceiver
 from inferhub.lib.snapshots import Snapshots

@@ -23,6 +23,8 @@ class Scope(models.TextChoices):
     RUN_JOBS = "run-jobs", "Start jobs"
     APPROVE = "approve", "Approve for the key's owner what others ask for"
     ERASE = "erase", "Erase a person's data"
+    OPERATE = "operate", "Manage webhook endpoints, drive actions again"
+    HOLD = "hold", "Hold and release subjects"
     EDIT_LISTS = "edit-lists", "Edit look-up lists"
 
 

@@ -18,7 +18,12 @@ _SEE_RULES = (
     "lists.view_listentry",
 )
 _SEE_WORKFLOWS = ("decisions.view_workflow", "decisions.view_workflowversion")
-_SEE_DECISIONS = ("decisions.view_decision", "decisions.view_action", "decisions.view_review")
+_SEE_DECISIONS = (
+    "decisions.view_decision",
+    "decisions.view_action",
+    "decisions.view_review",
+    "decisions.view_flag",
+)
 _SEE_RECOMMENDATIONS = (
     "recommendations.view_scenario",
     "jobs.view_job",
@@ -63,13 +68,24 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "approvals.approve_changerequest",
         "audit.view_auditevent",
     ),
-    "reviewer": (*_SEE_WORKFLOWS, *_SEE_RULES, *_SEE_DECISIONS, "decisions.settle_review"),
+    "reviewer": (
+        *_SEE_WORKFLOWS,
+        *_SEE_RULES,
+        *_SEE_DECISIONS,
+        "decisions.settle_review",
+        "decisions.add_flag",
+        "decisions.change_flag",
+    ),
     "operator": (
         *_SEE_WORK,
         *_SEE_SCHEDULES,
         "jobs.run_job",
         "jobs.view_deferredcall",
         "decisions.change_action",
+        "decisions.add_flag",
+        "decisions.change_flag",
+        "decisions.view_deliverytarget",
+        "decisions.change_deliverytarget",
         "decisions.erase_decision",
         "decisions.view_webhookendpoint",
         "decisions.add_webhookendpoint",
@@ -87,6 +103,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         *_SEE_SCHEDULES,
         "jobs.view_deferredcall",
         "decisions.view_webhookendpoint",
+        "decisions.view_deliverytarget",
         "accounts.view_apikey",
         "accounts.view_user",
         "auth.view_group",

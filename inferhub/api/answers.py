@@ -234,5 +234,65 @@ LIST_VERSION = _object(
     version=_COUNT, added=_COUNT, removed=_COUNT, reason=_STRING, created_at=_TIME, created_by=_STRING
 )
 LIST_CHANGE = _object(version=_COUNT, added=_COUNT, removed=_COUNT)
+_ACTION = {
+    "action_id": _STRING,
+    "decision_id": _STRING,
+    "workflow": _STRING,
+    "kind": _STRING,
+    "settings": _OBJECT,
+    "state": {"enum": ["pending", "delivered", "dead"]},
+    "target": _STRING_OR_NULL | {"description": "Such as webhook:shop; null for one that was not tried yet."},
+    "attempts": _COUNT,
+    "next_attempt_at": _TIME_OR_NULL,
+    "finished_at": _TIME_OR_NULL,
+    "created_at": _TIME,
+}
+_ATTEMPT = _object(
+    number=_COUNT,
+    started_at=_TIME,
+    duration_ms={"type": "number"},
+    is_success={"type": "boolean"},
+    status_code={"type": ["integer", "null"]},
+    detail=_STRING,
+)
+ACTION = _object(**_ACTION)
+ACTION_WITH_ATTEMPTS = _object(**_ACTION, history={"type": "array", "items": _ATTEMPT})
+REDRIVEN = _object(redriven=_COUNT, left=_COUNT)
+DELIVERY_TARGET = _object(
+    target=_STRING,
+    breaker={
+        "enum": ["closed", "open", "half-open"],
+        "description": "open: it failed several times in a row and is left alone; half-open: a probe is to go.",
+    },
+    failures=_COUNT | {"description": "In a row."},
+    problem=_STRING,
+    failed_at=_TIME_OR_NULL,
+    opened_at=_TIME_OR_NULL,
+    open_until=_TIME_OR_NULL,
+    waiting=_COUNT | {"description": "Actions that had to wait for it."},
+    dead=_COUNT | {"description": "Actions that were given up."},
+)
+TRIED_TARGET = _object(is_success={"type": "boolean"}, status_code={"type": ["integer", "null"]}, detail=_STRING)
+_ENDPOINT = {
+    "name": _STRING,
+    "url": _STRING,
+    "is_active": {"type": "boolean"},
+    "target": _STRING,
+    "created_at": _TIME,
+}
+WEBHOOK_ENDPOINT = _object(**_ENDPOINT)
+SAVED_ENDPOINT = _object(**_ENDPOINT, secret=_STRING)
+_FLAG = {"name": _STRING, "is_held": {"type": "boolean"}, "changed_at": _TIME_OR_NULL}
+_FLAG_CHANGE = _object(
+    change_id=_STRING,
+    is_held={"type": "boolean"},
+    is_applied={"type": "boolean", "description": "false: it came late, and a later change was in force."},
+    actor=_STRING,
+    reason=_STRING,
+    decision_id=_STRING_OR_NULL,
+    made_at=_TIME,
+)
+FLAGS = _object(subject=_STRING, is_held={"type": "boolean"}, flags={"type": "array", "items": _object(**_FLAG)})
+FLAG_WITH_HISTORY = _object(**_FLAG, history={"type": "array", "items": _FLAG_CHANGE})
 ERASED = _object(decisions=_COUNT, calls=_COUNT)
 HEALTH = _object(status=_STRING)

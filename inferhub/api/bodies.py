@@ -237,6 +237,37 @@ IMPORT_RULE_SET: dict[str, Any] = {
     "required": ["file", "format"],
     "additionalProperties": False,
 }
+_NARROW = {"type": "string", "minLength": 1, "maxLength": 100}
+_MOMENT = {
+    "type": "string",
+    "format": "date-time",
+    "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$",
+}
+REDRIVE: dict[str, Any] = {
+    "type": "object",
+    "description": "Which dead letters; {} means all of them.",
+    "properties": {
+        "kind": _NARROW,
+        "target": _NARROW | {"description": "Such as webhook:shop."},
+        "workflow": _SLUG,
+        "from": _MOMENT | {"description": "Only those that were given up at this time or later."},
+        "until": _MOMENT | {"description": "Only those that were given up before this time."},
+    },
+    "additionalProperties": False,
+}
+SAVE_ENDPOINT: dict[str, Any] = {
+    "type": "object",
+    "properties": {"url": {"type": "string", "minLength": 1, "maxLength": 500}},
+    "required": ["url"],
+    "additionalProperties": False,
+}
+SWITCH_ENDPOINT: dict[str, Any] = {
+    "type": "object",
+    "properties": {"is_active": {"type": "boolean"}},
+    "required": ["is_active"],
+    "additionalProperties": False,
+}
+CHANGE_FLAG = _with_reason(("is_held",), is_held={"type": "boolean"})
 START_JOB: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -262,3 +293,7 @@ ERASE_BODY = Schema(ERASE)
 SAVE_LIST_BODY = Schema(SAVE_LIST)
 CHANGE_ENTRIES_BODY = Schema(CHANGE_ENTRIES)
 START_JOB_BODY = Schema(START_JOB)
+REDRIVE_BODY = Schema(REDRIVE)
+SAVE_ENDPOINT_BODY = Schema(SAVE_ENDPOINT)
+SWITCH_ENDPOINT_BODY = Schema(SWITCH_ENDPOINT)
+CHANGE_FLAG_BODY = Schema(CHANGE_FLAG)

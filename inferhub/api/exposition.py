@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Count, Q
+from django.utils import timezone
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -17,9 +18,12 @@ from inferhub.api.authentication import authenticate, check_scope
 from inferhub.api.metrics import BOUNDS, FAILED, read_snapshots
 from inferhub.api.problems import FORESEEN, problem_answer
 from inferhub.api.serving import Incoming, Reply, bare
+from inferhub.decisions.breakers import state_of
 from inferhub.decisions.models import Action, ActionState
+from inferhub.decisions.targets import targets_with_counts
 from inferhub.jobs.models import Chunk, DeferredCall, State
 
+_BREAKER_STATES = ("closed", "half-open", "open")
 _LABELS = ("call", "name", "version")
 _GAUGES = {
     "session_pool_bytes": "Memory that the loaded models of a process count with.",
@@ -63,6 +67,7 @@ class _Collector:
         for queue, waiting in _queues().items():
             depth.add_metric([queue], waiting)
         yield depth
+        yield from _targets()
 
 
 class _Sums:
@@ -120,6 +125,26 @@ class _Sums:
                 cumulative.append((str(bound), running))
             family.add_metric(list(labels), cumulative, self.seconds[labels])
         return family
+
+
+def _targets() -> Iterator[Metric]:
+    """The circuit breakers, and what waits behind them; dead letters, since somebody has to look."""
+    state = GaugeMetricFamily(
+        "inferhub_target_breaker", "Circuit breaker of a target: 0 closed, 1 half-open, 2 open.", labels=["target"]
+    )
+    failures = GaugeMetricFamily("inferhub_target_failures", "Failures of a target in a row.", labels=["target"])
+    waiting = GaugeMetricFamily("inferhub_target_waiting", "Actions that had to wait for a target.", labels=["target"])
+    now = timezone.now()
+    for target in targets_with_counts():
+        state.add_metric([target.name], _BREAKER_STATES.index(state_of(target, now=now)))
+        failures.add_metric([target.name], target.failure_count)
+        waiting.add_metric([target.name], target.waiting)
+    dead = GaugeMetricFamily("inferhub_dead_letters", "Actions that were given up.", labels=["kind"])
+    for kind, count in (
+        Action.objects.filter(state=ActionState.DEAD).order_by().values_list("kind").annotate(Count("pk"))
+    ):
+        dead.add_metric([kind], count)
+    yield from (state, failures, waiting, dead)
 
 
 def _queues() -> dict[str, int]:

@@ -3,7 +3,18 @@
 from django.urls import path, re_path, register_converter
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
-from inferhub.api import aliases, approvals, calls, erasing, lists, reading, registering, rule_files
+from inferhub.api import (
+    acting,
+    aliases,
+    approvals,
+    calls,
+    erasing,
+    holding,
+    lists,
+    reading,
+    registering,
+    rule_files,
+)
 from inferhub.api.converters import SlugConverter
 from inferhub.api.errors import not_found
 
@@ -44,6 +55,17 @@ urlpatterns = [
     path("v1/rule-sets/<name:name>/file", rule_files.RuleFileView.as_view()),
     path("v1/decisions", reading.DecisionsView.as_view()),
     path("v1/decisions/<uuid:decision_id>", reading.DecisionView.as_view()),
+    path("v1/actions", acting.ActionsView.as_view()),
+    path("v1/actions/<uuid:action_id>", acting.ActionView.as_view()),
+    path("v1/actions/<uuid:action_id>/redrive", acting.RedriveView.as_view()),
+    path("v1/redrives", acting.RedrivesView.as_view()),
+    path("v1/targets", acting.TargetsView.as_view()),
+    path("v1/targets/<str:target>", acting.TargetView.as_view()),
+    path("v1/targets/<str:target>/try", acting.TryTargetView.as_view()),
+    path("v1/webhook-endpoints", acting.WebhookEndpointsView.as_view()),
+    path("v1/webhook-endpoints/<name:name>", acting.WebhookEndpointView.as_view()),
+    path("v1/subjects/<path:subject>/flags", holding.FlagsView.as_view()),
+    path("v1/subjects/<path:subject>/flags/<name:name>", holding.FlagView.as_view()),
     path("v1/erasures", erasing.ErasuresView.as_view()),
     path("v1/jobs", reading.JobsView.as_view()),
     path("v1/jobs/<uuid:job_id>", reading.JobView.as_view()),

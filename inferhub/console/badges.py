@@ -3,7 +3,7 @@
 from django.http import HttpRequest
 
 from inferhub.approvals.models import ChangeRequest, ChangeState
-from inferhub.decisions.models import Action, ActionState, Review
+from inferhub.decisions.models import Action, ActionState, DeliveryTarget, Review
 
 _MOST = 100
 
@@ -18,6 +18,10 @@ def open_reviews(request: HttpRequest) -> str:
 
 def dead_letters(request: HttpRequest) -> str:
     return _short(Action.objects.filter(state=ActionState.DEAD).order_by()[:_MOST].count())
+
+
+def open_breakers(request: HttpRequest) -> str:
+    return _short(DeliveryTarget.objects.filter(open_until__isnull=False).order_by()[:_MOST].count())
 
 
 def _short(count: int) -> str:

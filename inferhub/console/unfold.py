@@ -80,6 +80,7 @@ UNFOLD: dict[str, Any] = {
                     _page("Reviews", "rate_review", "decisions.review", badge="inferhub.console.badges.open_reviews"),
                     _page("Decisions", "call_split", "decisions.decision"),
                     _page("Actions", "bolt", "decisions.action", badge="inferhub.console.badges.dead_letters"),
+                    _page("Flags", "front_hand", "decisions.flag"),
                 ],
             },
             {
@@ -120,6 +121,12 @@ UNFOLD: dict[str, Any] = {
                     _page("Users", "person", "accounts.user"),
                     _page("Roles", "groups", "auth.group"),
                     _page("API keys", "key", "accounts.apikey"),
+                    _page(
+                        "Delivery targets",
+                        "outbound",
+                        "decisions.deliverytarget",
+                        badge="inferhub.console.badges.open_breakers",
+                    ),
                     _page("Webhook endpoints", "webhook", "decisions.webhookendpoint"),
                     _page("Deferred calls", "hourglass_empty", "jobs.deferredcall"),
                     _page("Audit log", "policy", "audit.auditevent"),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from inferhub.decisions.actions.registry import check_settings, lane_of
 from inferhub.errors import FieldError, InvalidDefinition
 from inferhub.lib.describe import describe, pointer
 from inferhub.lib.schema import Schema
@@ -13,18 +14,6 @@ UNDECIDED = "review"  # the outcome where a fact is missing, null or of the wron
 LONGEST_OUTCOME = 100
 _NAME = {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$"}
 _SLUG = {"type": "string", "pattern": SLUG_PATTERN}
-_WEBHOOK = {
-    "type": "object",
-    "properties": {"kind": {"const": "webhook"}, "endpoint": _SLUG},
-    "required": ["kind", "endpoint"],
-    "additionalProperties": False,
-}
-_REVIEW = {
-    "type": "object",
-    "properties": {"kind": {"const": "review"}, "title": {"type": "string", "minLength": 1, "maxLength": 200}},
-    "required": ["kind", "title"],
-    "additionalProperties": False,
-}
 DEFINITION = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "Workflow definition",
@@ -67,11 +56,15 @@ DEFINITION = {
                 "maxItems": 10,
                 "items": {
                     "type": "object",
-                    "properties": {"kind": {"enum": ["webhook", "review"]}},
+                    "description": "What else may be said depends on the kind (`inferhub.decisions.actions`).",
+                    "properties": {
+                        "kind": {"type": "string"},
+                        "ordered": {
+                            "type": "boolean",
+                            "description": "Wait for earlier actions about the same subject that go to the same place.",
+                        },
+                    },
                     "required": ["kind"],
-                    "if": {"properties": {"kind": {"const": "webhook"}}},
-                    "then": _WEBHOOK,
-                    "else": _REVIEW,
                 },
             },
         },
@@ -102,10 +95,30 @@ class WorkflowPlan:
     predictions: tuple[PredictionPlan, ...]
     rule_set: str
     actions: dict[str, tuple[dict[str, Any], ...]]
+    lanes: dict[str, tuple[str, ...]]
+    """What each action queues up for, `""` for one that need not; only outcomes with an ordered action are here."""
 
 
 def parse_workflow(definition: Any) -> WorkflowPlan:
     """Check a definition and freeze it. Raises InvalidDefinition with pointers into it."""
+    plan = compile_workflow(definition)
+    errors = [
+        error
+        for outcome, actions in definition["actions"].items()
+        for position, action in enumerate(actions)
+        for error in check_settings(action, definition, at=pointer("actions", outcome, position))
+    ]
+    if errors:
+        raise InvalidDefinition(errors=errors)
+    return plan
+
+
+def compile_workflow(definition: Any) -> WorkflowPlan:
+    """The same without a look at the settings of actions.
+
+    A stored version goes on deciding where the package of an action's kind was removed: its actions become dead letters
+    that say so, and can be driven again.
+    """
     _DEFINITION.check(definition, error=InvalidDefinition)
     plan = WorkflowPlan(
         input_schema=_input_schema(definition["input"]),
@@ -113,6 +126,7 @@ def parse_workflow(definition: Any) -> WorkflowPlan:
         predictions=tuple(_prediction(entry) for entry in definition["predictions"]),
         rule_set=definition["rule_set"],
         actions={outcome: tuple(actions) for outcome, actions in definition["actions"].items()},
+        lanes=_lanes(definition["actions"]),
     )
     errors = _unknown_fields(plan, definition["input"]["properties"]) + _repeated_names(plan)
     if errors:
@@ -128,6 +142,11 @@ def _input_schema(definition: dict[str, Any]) -> Schema:
         raise InvalidDefinition(
             errors=[FieldError(pointer="/input" + e.pointer, expected=e.expected, got=e.got) for e in exc.errors]
         ) from exc
+
+
+def _lanes(actions: dict[str, list[dict[str, Any]]]) -> dict[str, tuple[str, ...]]:
+    lanes = {outcome: tuple(map(lane_of, entries)) for outcome, entries in actions.items()}
+    return {outcome: names for outcome, names in lanes.items() if any(names)}
 
 
 def _prediction(entry: dict[str, Any]) -> PredictionPlan:

@@ -6,18 +6,21 @@ PostgreSQL holds what is to be done; Celery is only rung. Where the bell was not
 import time
 import uuid
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
 from inferhub.audit.services import record_event
 from inferhub.celery import bell
-from inferhub.decisions.kinds import DeliveryResult, deliver
-from inferhub.decisions.models import Action, ActionAttempt, ActionState
-from inferhub.errors import Conflict, InferhubError
+from inferhub.decisions import breakers
+from inferhub.decisions.actions.base import ActionKind, DeliveryResult
+from inferhub.decisions.actions.registry import find_kind
+from inferhub.decisions.models import Action, ActionAttempt, ActionState, DeliveryTarget
+from inferhub.errors import InferhubError, InvalidInput
 from inferhub.lib.bell import Ringer
 from inferhub.lib.retry import backoff
 
@@ -55,30 +58,33 @@ def deliver_actions(action_ids: Sequence[str], *, seconds: float) -> None:
 
 
 def deliver_action(action_id: uuid.UUID | str) -> None:
-    """Try once to deliver an action that is due; does nothing where another worker has it or it is finished."""
+    """Try once to deliver an action that is due.
+
+    Does nothing where another worker has it, it is finished, an earlier one of its lane is not, or its target rests.
+    """
     if not _claim(action_id):
         return
     action = Action.objects.select_related("decision__workflow").get(pk=action_id)
+    kind = find_kind(action.kind)
     started_at, started = timezone.now(), time.perf_counter()
-    try:
-        result = deliver(action)
-    except InferhubError as exc:
-        result = DeliveryResult(is_success=False, is_permanent=exc.is_permanent, detail=str(exc))
-    except (
-        Exception
-    ) as exc:  # the worker's boundary: a fault of ours is an attempt like any other, kept and tried again
-        log.exception("unforeseen error in an attempt", action=str(action_id))
-        result = DeliveryResult(is_success=False, detail=f"unforeseen {type(exc).__name__}; see the worker's log")
+    target = kind.target(action.settings) if kind else ""
+    gate = breakers.ask(target, now=started_at)
+    if gate is None:
+        _put_back(action, target, until=started_at)
+        return
+    result = _try(kind, action)
     if result.is_postponed:
-        _postpone(action)
+        _put_back(action, target, until=started_at + _POSTPONEMENT)
     else:
         duration_ms = (time.perf_counter() - started) * 1000
-        _record(action, result, ActionAttempt(started_at=started_at, duration_ms=duration_ms))
+        _record(action, gate, result, ActionAttempt(started_at=started_at, duration_ms=duration_ms))
 
 
-def due_actions(limit: int = 500) -> list[uuid.UUID]:
-    """The ids of the actions that wait for an attempt now, the longest waiting first."""
-    due = Action.objects.filter(state=ActionState.PENDING, next_attempt_at__lte=timezone.now())
+def due_actions(*, target: str = "", limit: int = 500) -> list[uuid.UUID]:
+    """The ids of the actions that can be tried now (of one target, or of all), the longest waiting first."""
+    due = _claimable(timezone.now())
+    if target:
+        due = due.filter(target=target)
     return list(due.order_by("next_attempt_at").values_list("pk", flat=True)[:limit])
 
 
@@ -101,29 +107,44 @@ def sweep(*, seconds: float) -> None:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [_SWEEP_LOCK])
 
 
-def redrive_action(*, action: Action, actor: str) -> None:
-    """Try a dead letter again, with waits as from the first attempt on. Raises Conflict where it is not dead."""
-    with transaction.atomic():
-        changed = Action.objects.filter(pk=action.pk, state=ActionState.DEAD).update(
-            state=ActionState.PENDING, next_attempt_at=timezone.now(), finished_at=None
-        )
-        if not changed:
-            raise Conflict(f"Only a dead letter can be driven again; the action {action.pk} is {action.state}.")
-        record_event("action.redriven", actor=actor, subject=f"action:{action.pk}")
-        transaction.on_commit(lambda: ring_bell([action.pk]), robust=True)
+def _claimable(now: datetime) -> QuerySet[Action]:
+    """Actions that are due, the first of their lane where they have one, and whose target does not rest."""
+    earlier = Action.objects.filter(lane=OuterRef("lane"), pk__lt=OuterRef("pk"), state=ActionState.PENDING)
+    resting = DeliveryTarget.objects.filter(name=OuterRef("target"), open_until__gt=now)
+    return Action.objects.filter(
+        ~Exists(earlier), ~Exists(resting), state=ActionState.PENDING, next_attempt_at__lte=now
+    )
 
 
 def _claim(action_id: uuid.UUID | str) -> bool:
     """Take the action by compare-and-set: its next attempt moves to the end of this worker's lease."""
     now = timezone.now()
-    return bool(
-        Action.objects.filter(pk=action_id, state=ActionState.PENDING, next_attempt_at__lte=now).update(
-            next_attempt_at=now + _LEASE, attempt_count=F("attempt_count") + 1
+    mine = _claimable(now).filter(pk=action_id)
+    return bool(mine.update(next_attempt_at=now + _LEASE, attempt_count=F("attempt_count") + 1))
+
+
+def _try(kind: ActionKind | None, action: Action) -> DeliveryResult:
+    if kind is None:
+        missing = f"no installed package offers the kind of action '{action.kind}'"
+        return DeliveryResult(is_success=False, is_permanent=True, is_own_fault=True, detail=missing)
+    try:
+        return kind.deliver(action)
+    except InferhubError as exc:
+        is_own_fault = isinstance(exc, InvalidInput)
+        return DeliveryResult(
+            is_success=False, is_permanent=exc.is_permanent, is_own_fault=is_own_fault, detail=str(exc)
         )
-    )
+    except SoftTimeLimitExceeded:
+        return DeliveryResult(is_success=False, detail="there was no end to it")
+    except (
+        Exception
+    ) as exc:  # the worker's boundary: a fault of ours is an attempt like any other, kept and tried again
+        log.exception("unforeseen error in an attempt", action=str(action.pk))
+        detail = f"unforeseen {type(exc).__name__}; see the worker's log"
+        return DeliveryResult(is_success=False, is_own_fault=True, detail=detail)
 
 
-def _record(action: Action, result: DeliveryResult, attempt: ActionAttempt) -> None:
+def _record(action: Action, gate: breakers.Gate, result: DeliveryResult, attempt: ActionAttempt) -> None:
     attempt.action = action
     attempt.number = action.attempt_count
     attempt.is_success, attempt.status_code = result.is_success, result.status_code
@@ -131,25 +152,40 @@ def _record(action: Action, result: DeliveryResult, attempt: ActionAttempt) -> N
     is_dead = not result.is_success and (result.is_permanent or action.attempt_count % _MOST_ATTEMPTS == 0)
     with transaction.atomic():
         attempt.save(force_insert=True)
+        if breakers.note(gate, result):
+            transaction.on_commit(lambda: ring_bell(due_actions(target=gate.target)), robust=True)
         waiting = Action.objects.filter(pk=action.pk, state=ActionState.PENDING)
         # A success counts however late it comes; a failure only where nobody else took the action over meanwhile.
         mine = waiting if result.is_success else waiting.filter(attempt_count=action.attempt_count)
         if result.is_success or is_dead:
             state = ActionState.DELIVERED if result.is_success else ActionState.DEAD
-            if mine.update(state=state, finished_at=timezone.now()):
-                details = {"kind": action.kind, "attempts": action.attempt_count, "detail": attempt.detail}
-                record_event(f"action.{state}", actor="system:worker", subject=f"action:{action.pk}", details=details)
+            if mine.update(state=state, finished_at=timezone.now(), target=gate.target or None):
+                _tell(action, state, attempt.detail)
         else:
             attempt_of_drive = (action.attempt_count - 1) % _MOST_ATTEMPTS + 1
             wait = backoff(attempt_of_drive, first=_FIRST_WAIT, longest=_LONGEST_WAIT)
-            mine.update(next_attempt_at=timezone.now() + wait)
+            mine.update(next_attempt_at=timezone.now() + wait, target=gate.target or None)
     log.info("action attempted", action=str(action.pk), success=result.is_success, detail=result.detail)
 
 
-def _postpone(action: Action) -> None:
-    """Put the action back as if nobody had claimed it."""
+def _tell(action: Action, state: ActionState, detail: str) -> None:
+    """It is over: for the audit log, and for who waited behind it."""
+    details = {"kind": action.kind, "attempts": action.attempt_count, "detail": detail}
+    record_event(f"action.{state}", actor="system:worker", subject=f"action:{action.pk}", details=details)
+    if action.lane is not None:
+        transaction.on_commit(lambda: _ring_for_next(action), robust=True)
+
+
+def _ring_for_next(action: Action) -> None:
+    """Whoever waited behind `action` need not wait for the sweeper."""
+    behind = Action.objects.filter(lane=action.lane, state=ActionState.PENDING, pk__gt=action.pk)
+    ring_bell(list(behind.order_by("pk").values_list("pk", flat=True)[:1]))
+
+
+def _put_back(action: Action, target: str, *, until: datetime) -> None:
+    """As if nobody had claimed it; but now it says what it waits for, so that nobody claims it before."""
     mine = Action.objects.filter(pk=action.pk, attempt_count=action.attempt_count)
-    mine.update(attempt_count=action.attempt_count - 1, next_attempt_at=timezone.now() + _POSTPONEMENT)
+    mine.update(attempt_count=action.attempt_count - 1, next_attempt_at=until, target=target or None)
 
 
 _ringer: Ringer[uuid.UUID] = Ringer(ring_bell)

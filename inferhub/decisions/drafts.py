@@ -15,6 +15,7 @@ from django.utils import timezone
 from inferhub.audit.services import event_values
 from inferhub.decisions.digests import commitment_of, digest_of_fields, new_salt
 from inferhub.decisions.engine import Verdict
+from inferhub.decisions.lanes import lane_number
 from inferhub.decisions.models import ActionState
 from inferhub.decisions.queries import PublishedWorkflow
 from inferhub.lib.canonical import encode_both
@@ -101,7 +102,7 @@ def make_draft(
         digest=digest,
         created_at=now,
         decision_row=orjson.dumps(row),
-        action_rows=tuple(map(_action_row, actions, verdict.actions, [fixed] * len(actions))),
+        action_rows=_action_rows(actions, verdict, fixed, published.plan.lanes.get(verdict.outcome)),
         event_row=_event_row(fixed, digest, len(actions)),
     )
 
@@ -111,19 +112,32 @@ def _canonical_object(texts: Mapping[str, tuple[bytes, bytes]]) -> bytes:
     return b"{" + b",".join([b'"%s":%s' % (name.encode(), canonical) for name, (_, canonical) in texts.items()]) + b"}"
 
 
-def _action_row(action: DraftAction, settings: Mapping[str, Any], fixed: Mapping[str, str]) -> bytes:
-    return orjson.dumps(
-        {
-            "id": action.id,
-            "decision_id": fixed["id"],
-            "kind": action.kind,
-            "settings": settings,
-            "state": ActionState.PENDING.value,
-            "attempt_count": 0,
-            "next_attempt_at": fixed["created_at"],
-            "created_at": fixed["created_at"],
-        }
-    )
+def _action_rows(
+    actions: tuple[DraftAction, ...], verdict: Verdict, fixed: Mapping[str, str], places: tuple[str, ...] | None
+) -> tuple[bytes, ...]:
+    """`places`: what each action queues up for, where any of them has to keep the order."""
+    if places is None or len(places) != len(actions):
+        return tuple(map(_action_row, actions, verdict.actions, [fixed] * len(actions)))
+    lanes = [lane_number(place, verdict.subject) for place in places]
+    return tuple(map(_action_row, actions, verdict.actions, [fixed] * len(actions), lanes))
+
+
+def _action_row(
+    action: DraftAction, settings: Mapping[str, Any], fixed: Mapping[str, str], lane: int | None = None
+) -> bytes:
+    row = {
+        "id": action.id,
+        "decision_id": fixed["id"],
+        "kind": action.kind,
+        "settings": settings,
+        "state": ActionState.PENDING.value,
+        "attempt_count": 0,
+        "next_attempt_at": fixed["created_at"],
+        "created_at": fixed["created_at"],
+    }
+    if lane is not None:
+        row["lane"] = lane
+    return orjson.dumps(row)
 
 
 def _event_row(fixed: Mapping[str, str], digest: str, action_count: int) -> bytes:

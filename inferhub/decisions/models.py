@@ -4,6 +4,7 @@ from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from inferhub.lib.ids import uuid7
 from inferhub.rulesets.authored import Authored, AuthoredVersion
@@ -106,6 +107,23 @@ class WebhookEndpoint(models.Model):
         return self.name
 
 
+class DeliveryTarget(models.Model):
+    """A system that actions go to, such as `webhook:shop`, and its circuit breaker (`inferhub.decisions.breakers`)."""
+
+    name = models.CharField(max_length=100, unique=True)
+    failure_count = models.PositiveIntegerField(default=0, help_text="Failures in a row.")
+    opened_at = models.DateTimeField(null=True, help_text="Since when nothing is sent there but a probe now and then.")
+    open_until = models.DateTimeField(null=True, help_text="When the next probe may go; null while all is well.")
+    failed_at = models.DateTimeField(null=True)
+    problem = models.CharField(max_length=500, blank=True, help_text="What the last failure was.")
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class ActionState(models.TextChoices):
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -125,10 +143,19 @@ class Action(models.Model):
     next_attempt_at = models.DateTimeField(help_text="While an attempt runs: when it counts as lost.")
     finished_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField()
+    # Both are null for most: decisions are written quickly, and only what has to wait needs them.
+    target = models.CharField(  # noqa: DJ001 - written by workers, in a column that the decision log leaves out
+        max_length=100, null=True, help_text="The system that it goes to, once it had to wait."
+    )
+    lane = models.BigIntegerField(null=True, help_text="Where the order counts: a digest of place and subject.")
 
     class Meta:
         ordering = ["-id"]
         indexes = [
+            models.Index(
+                fields=["lane", "id"], name="actions_in_order", condition=Q(state="pending", lane__isnull=False)
+            ),
+            models.Index(fields=["target"], name="actions_waiting", condition=Q(state="pending", target__isnull=False)),
             models.Index(fields=["next_attempt_at"], name="actions_due", condition=Q(state="pending")),
             models.Index(fields=["state", "-id"], name="actions_by_state"),
         ]
@@ -185,3 +212,40 @@ class Review(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+
+class Flag(models.Model):
+    """Whether a subject is held for something, such as `shipping` (`inferhub.decisions.flags`)."""
+
+    subject = models.CharField(max_length=200)
+    name = models.SlugField(max_length=64, db_index=False)
+    is_held = models.BooleanField(default=False)
+    last_change_id = models.UUIDField(null=True, help_text="The change in force.")
+    changed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["subject", "name"], name="one_flag_per_subject_and_name")]
+        indexes = [models.Index(fields=["name", "-id"], name="held_flags", condition=Q(is_held=True))]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.subject}"
+
+
+class FlagChange(models.Model):
+    """One hold or release. Its id is that of the action that caused it, or its own where a person or system did."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    flag = models.ForeignKey(Flag, on_delete=models.CASCADE, related_name="changes")
+    is_held = models.BooleanField()
+    is_applied = models.BooleanField(help_text="False: it came late, and a later change was in force.")
+    actor = models.CharField(max_length=200)
+    reason = models.CharField(max_length=500)
+    decision_id = models.UUIDField(null=True)
+    made_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{'held' if self.is_held else 'released'} by {self.actor}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.db import connection
 from django.db.models import QuerySet
 
-from inferhub.decisions.definition import WorkflowPlan, parse_workflow
+from inferhub.decisions.definition import WorkflowPlan, compile_workflow
 from inferhub.decisions.models import Decision, Workflow, WorkflowVersion
 from inferhub.errors import NotFound
 from inferhub.lib.snapshots import Snapshots
@@ -41,7 +41,7 @@ def _read_plan(version_id: int) -> PublishedWorkflow:
         version_id=version.pk,
         name=version.workflow.name,
         number=version.number,
-        plan=parse_workflow(version.definition),
+        plan=compile_workflow(version.definition),
     )
 
 

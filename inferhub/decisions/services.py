@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from inferhub.decisions.actions.registry import check_references
 from inferhub.decisions.definition import UNDECIDED, PredictionPlan, parse_workflow
 from inferhub.decisions.drafts import Draft, make_draft
 from inferhub.decisions.engine import Answered, Verdict, run_rows, subject_of
 from inferhub.decisions.log import Written, decision_log
-from inferhub.decisions.models import Decision, WebhookEndpoint, WorkflowVersion
+from inferhub.decisions.models import Decision, WorkflowVersion
 from inferhub.decisions.queries import decisions_with_names, find_workflow
 from inferhub.errors import Conflict, FieldError, InvalidDefinition, InvalidInput, NotFound
 from inferhub.inference.routing import Choice, choose_version
@@ -168,10 +169,7 @@ def _check_references(definition: dict[str, Any]) -> None:
         errors.extend(_check_outcomes(read_rules(rule_set.current.definition).last, definition["actions"]))
     for outcome, actions in definition["actions"].items():
         for position, action in enumerate(actions):
-            name = action.get("endpoint")
-            if name and not WebhookEndpoint.objects.filter(name=name).exists():
-                place = pointer("actions", outcome, position, "endpoint")
-                errors.append(FieldError(pointer=place, expected="the name of a webhook endpoint", got=name))
+            errors.extend(check_references(action, at=pointer("actions", outcome, position)))
     for position, entry in enumerate(definition["predictions"]):
         errors.extend(_check_prediction(position, entry))
     if errors:

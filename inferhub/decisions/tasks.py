@@ -1,4 +1,7 @@
-"""Celery's doors to the delivery of actions. The time limits end an attempt whose receiver drips for ever."""
+"""Celery's doors to the delivery of actions.
+
+The soft time limits end an attempt that takes for ever, which is then recorded as failed; the hard ones end its worker.
+"""
 
 import structlog
 from celery import shared_task
@@ -11,12 +14,12 @@ from inferhub.errors import Conflict
 log = structlog.get_logger(__name__)
 
 
-@shared_task(time_limit=40)
+@shared_task(soft_time_limit=30, time_limit=40)
 def deliver_actions(action_ids: list[str]) -> None:
     delivery.deliver_actions(action_ids, seconds=5)
 
 
-@shared_task(time_limit=50)
+@shared_task(soft_time_limit=40, time_limit=50)
 def sweep_actions() -> None:
     delivery.sweep(seconds=5)
 

@@ -24,6 +24,7 @@ from inferhub.embedded.up import address, hub_services, supervised_hub
 from inferhub.errors import Conflict, NotFound, Unavailable
 from inferhub.jobs.bulk import start_bulk_job
 from inferhub.jobs.models import Job, State
+from inferhub.lib.allowed_hosts import AllowedHosts
 from inferhub.lib.config import Config
 from inferhub.recommendations.queries import find_stored
 
@@ -43,7 +44,7 @@ class Demo:
 def run_demo(demo: Demo, *, report: Report) -> bool:
     """Run the demo until Ctrl-C, or with `is_check` until every answer is verified. Returns whether all was right."""
     started = time.monotonic()
-    config = _with_free_port(demo.config, report)
+    config = _with_receiver(_with_free_port(demo.config, report))
     is_good = not demo.is_check  # Ctrl-C while it starts is no failure
     with ExitStack() as stack:
         log = stack.enter_context(_log_file(config.home / "logs" / "demo.log"))
@@ -55,7 +56,7 @@ def run_demo(demo: Demo, *, report: Report) -> bool:
         data = _read(demo.data, report)
         versions = seed.seed_models(data, report)
         seed.seed_shop(data, report)
-        receiver.secret = seed.seed_workflows(data, webhook_url=receiver.url)
+        receiver.secret = seed.seed_workflows(data, webhook_url=receiver.url, allowed=config.webhook_hosts)
         credentials = seed.make_credentials()
         supervisor.start(*hub_services(config))
         client = HubClient(address(config), credentials.api_key)
@@ -97,6 +98,11 @@ def _with_free_port(config: Config, report: Report) -> Config:
             report(f"port {config.port} is taken by another program; using {port} (INFERHUB_PORT chooses)")
         return replace(config, port=port)
     return config
+
+
+def _with_receiver(config: Config) -> Config:
+    """The shop of the demo is on this machine, where webhooks may not go unless somebody says so."""
+    return replace(config, webhook_hosts=AllowedHosts.parse(f"{config.webhook_hosts.text},localhost"))
 
 
 def _ensure_stored_lists(data: Dataset, report: Report) -> None:

@@ -14,13 +14,14 @@ from inferhub.audit.models import AuditEvent
 from inferhub.audit.services import record_event
 from inferhub.catalog.models import Event, Item
 from inferhub.catalog.services import replace_events, save_items
-from inferhub.decisions.kinds import save_endpoint
+from inferhub.decisions.endpoints import save_endpoint
 from inferhub.decisions.models import Workflow
 from inferhub.decisions.services import save_workflow
 from inferhub.demo import workflows
 from inferhub.demo.dataset import Dataset
 from inferhub.demo.training import TrainedModel, train_models
 from inferhub.errors import Conflict
+from inferhub.lib.allowed_hosts import AllowedHosts
 from inferhub.recommendations.services import save_scenario
 from inferhub.registry.aliases import move_alias
 from inferhub.registry.models import CHAMPION, Approval, ModelVersion, RegisteredModel, VersionState
@@ -77,9 +78,9 @@ def seed_shop(data: Dataset, report: Report) -> None:
     _schedule_nightly_job()
 
 
-def seed_workflows(data: Dataset, *, webhook_url: str) -> str:
+def seed_workflows(data: Dataset, *, webhook_url: str, allowed: AllowedHosts) -> str:
     """Endpoint, rule sets and workflows. Returns the secret that signs the webhooks."""
-    _, secret = save_endpoint(name=workflows.ENDPOINT, url=webhook_url, actor=ACTOR)
+    _, secret = save_endpoint(name=workflows.ENDPOINT, url=webhook_url, actor=ACTOR, allowed=allowed)
     for name, rules, workflow, description in (
         (workflows.SCREENING, workflows.screening_rules(data), workflows.screening_workflow(), "Which orders to hold."),
         (workflows.MESSAGES, workflows.message_rules(), workflows.message_workflow(), "Which messages to block."),

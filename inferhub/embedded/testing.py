@@ -35,6 +35,7 @@ def _start(stack: ExitStack) -> None:
     for variable in VARIABLES:
         os.environ.pop(variable.name, None)
     os.environ["INFERHUB_HOME"] = str(home)
+    os.environ["INFERHUB_WEBHOOK_HOSTS"] = "*,localhost"  # the receivers of tests are on this machine
     os.environ[_MARK] = str(os.getpid())
     stack.callback(os.environ.pop, _MARK)
     stack.enter_context(embedded_servers(read_config(), purpose="tests", durable=False))

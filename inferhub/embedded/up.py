@@ -140,6 +140,7 @@ def child_environment(config: Config) -> dict[str, str]:
         "INFERHUB_HOME": str(config.home),
         "INFERHUB_HOST": config.host,
         "INFERHUB_PORT": str(config.port),
+        "INFERHUB_WEBHOOK_HOSTS": config.webhook_hosts.text,
         "PYTHONPATH": str(Path(inferhub.__file__).parent.parent),
         "PYTHONSAFEPATH": "1",
         "PYTHONUNBUFFERED": "1",

@@ -40,8 +40,13 @@ _UNHEARD = timedelta(seconds=15)  # longer than a job usually waits for its next
 _WORKERS_RUNG = 4
 
 
-def start_bulk_job(*, scenario: str, actor: str) -> Job:
-    """Queue the recommendations of every user with a purchase. Raises NotFound, and Conflict where one runs already."""
+def start_bulk_job(*, scenario: str, actor: str, action_id: uuid.UUID | None = None) -> Job:
+    """Queue the recommendations of every user with a purchase. Raises NotFound, and Conflict where one runs already.
+
+    The same `action_id` (of a decision's action) starts one job, however often it comes.
+    """
+    if action_id is not None and (started := Job.objects.filter(action_id=action_id).first()) is not None:
+        return started
     found = Scenario.objects.filter(name=scenario).first()
     if found is None:
         raise NotFound(f"There is no scenario '{scenario}'.")
@@ -58,6 +63,7 @@ def start_bulk_job(*, scenario: str, actor: str) -> Job:
                 options={"k": found.k, "exclude_purchased": found.exclude_purchased},
                 total=len(user_ids),
                 requested_by=actor,
+                action_id=action_id,
             )
             Chunk.objects.bulk_create(_chunks(job, user_ids))
             record_event("job.started", actor=actor, subject=f"job:{job.pk}", details={"scenario": scenario})

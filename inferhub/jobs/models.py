@@ -27,6 +27,7 @@ class Job(models.Model):
     done = models.PositiveIntegerField(default=0, help_text="Users whose chunk is stored.")
     problem = models.TextField(blank=True)
     requested_by = models.CharField(max_length=200)
+    action_id = models.UUIDField(null=True, unique=True, help_text="The action of a decision that started it.")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     started_at = models.DateTimeField(null=True)
     worked_on_at = models.DateTimeField(null=True, help_text="When a worker last began a chunk.")

@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
+from inferhub.lib.allowed_hosts import AllowedHosts
+from inferhub.lib.mail import MailServer, is_mail_address, parse_mail_server
+from inferhub.lib.queue_targets import QueueTarget, parse_queue_targets
+
 
 @dataclass(frozen=True, slots=True)
 class Variable:
@@ -49,6 +53,23 @@ VARIABLES = (
     Variable("INFERHUB_KEEP_COMPARISONS_DAYS", "30", "days that comparisons with the shadow of an alias are kept"),
     Variable("INFERHUB_METRICS_ACCESS", "key", "who may read /metrics: key (scope read), or loopback as well"),
     Variable("INFERHUB_KEEP_DECISIONS_MONTHS", "0", "months that decisions are kept before they are detached; 0: all"),
+    Variable(
+        "INFERHUB_WEBHOOK_HOSTS",
+        "*",
+        "where webhooks may go: names, *.names, addresses, networks, localhost; * is every public host, by https",
+    ),
+    Variable(
+        "INFERHUB_QUEUES",
+        "",
+        "queues for actions, NAME=URL: amqp://USER:PASSWORD@HOST/VHOST?exchange=X&routing_key=K, redis://HOST/0?stream=S",
+    ),
+    Variable(
+        "INFERHUB_EMAIL_URL",
+        "",
+        "mail server for actions: smtp://USER:PASSWORD@HOST:587 (STARTTLS; ?tls=none without), smtps://, file:///FOLDER",
+    ),
+    Variable("INFERHUB_EMAIL_FROM", "", "address that mail comes from; needed with INFERHUB_EMAIL_URL"),
+    Variable("INFERHUB_EMAIL_DOMAINS", "", "domains that mail may go to, and what is below them; empty: any"),
     Variable("INFERHUB_LOG_FORMAT", "console", "console or json"),
 )
 _DEFAULTS = {variable.name: variable.default for variable in VARIABLES}
@@ -101,6 +122,10 @@ class Config:
     keep_calls_days: int
     metrics_access: str
     keep_decisions_months: int
+    webhook_hosts: AllowedHosts
+    queues: Mapping[str, QueueTarget]
+    mail_server: MailServer | None
+    email_domains: tuple[str, ...]
     log_format: str
 
 
@@ -133,12 +158,50 @@ def read_config(environ: Mapping[str, str] | None = None) -> Config:
         keep_comparisons_days=_whole_number(values, "INFERHUB_KEEP_COMPARISONS_DAYS", low=1, high=3650),
         metrics_access=_one_of(values, "INFERHUB_METRICS_ACCESS", ("key", "loopback")),
         keep_decisions_months=_whole_number(values, "INFERHUB_KEEP_DECISIONS_MONTHS", low=0, high=1200),
+        webhook_hosts=_allowed_hosts(values["INFERHUB_WEBHOOK_HOSTS"]),
+        queues=_queues(values["INFERHUB_QUEUES"]),
+        mail_server=_mail_server(values["INFERHUB_EMAIL_URL"], values["INFERHUB_EMAIL_FROM"]),
+        email_domains=_names(values["INFERHUB_EMAIL_DOMAINS"]),
         log_format=_one_of(values, "INFERHUB_LOG_FORMAT", ("console", "json")),
     )
 
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _allowed_hosts(text: str) -> AllowedHosts:
+    try:
+        return AllowedHosts.parse(text)
+    except ValueError as error:
+        raise BadSetting(
+            "INFERHUB_WEBHOOK_HOSTS must be *, host names, names such as *.example.org, addresses or networks such as "
+            f"10.0.0.0/8, with commas between them, and not '{error}'."
+        ) from error
+
+
+def _queues(text: str) -> Mapping[str, QueueTarget]:
+    try:
+        return parse_queue_targets(text)
+    except ValueError as error:
+        raise BadSetting(
+            f"INFERHUB_QUEUES: part {error} must be NAME=amqp://USER:PASSWORD@HOST:5672/VHOST?exchange=X&routing_key=K "
+            "or NAME=redis://:PASSWORD@HOST:6379/0?stream=S, each name once; a comma within an address is %2C."
+        ) from error
+
+
+def _mail_server(url: str, sender: str) -> MailServer | None:
+    if not url:
+        return None
+    if not is_mail_address(sender):
+        raise BadSetting("INFERHUB_EMAIL_FROM must be the bare address that mail comes from, such as hub@example.org.")
+    try:
+        return parse_mail_server(url, sender=sender)
+    except ValueError as error:
+        raise BadSetting(
+            "INFERHUB_EMAIL_URL must be smtp://USER:PASSWORD@HOST:587 (with ?tls=none where the network is trusted), "
+            "smtps://USER:PASSWORD@HOST:465, or file:///FOLDER."
+        ) from error
 
 
 def _artifact_store(text: str) -> S3Store | None:

@@ -46,13 +46,15 @@ def test_every_rest_view_names_the_scope_that_it_needs() -> None:
 def test_every_rest_view_refuses_a_caller_without_a_key() -> None:
     for path, view in _rest_views():
         address = "/" + path.replace("<uuid:", "<").replace("<int:number>", "1").replace("<int:other>", "1")
-        for name in ("<decision_id>", "<job_id>", "<call_id>"):
+        for name in ("<decision_id>", "<job_id>", "<call_id>", "<action_id>"):
             address = address.replace(name, "01a20d1e-d7fa-7bf5-bf80-9823eab32636")
         address = (
             address.replace("<int:change_id>", "1")
             .replace("<name:name>", "x")
             .replace("<name:alias>", "x")
             .replace("<path:user_id>", "x")
+            .replace("<path:subject>", "x")
+            .replace("<str:target>", "x")
         )
         for method in view().allowed_methods:
             if method != "OPTIONS":
@@ -89,7 +91,7 @@ def test_answers_are_as_the_document_says(
     case: Any, api: Api, price_model: ModelVersion, scenario: str, workflow: str
 ) -> None:
     names = {"models": "price-model", "scenarios": "home-page", "workflows": "orders", "lists": "blocked"}
-    names["rule-sets"] = "screening"
+    names |= {"webhook-endpoints": "shop", "subjects": "shipping", "rule-sets": "screening"}
     save_list(name="blocked", description="", actor="user:tester")
     kind = case.path.split("/")[3]
     if "name" in (case.path_parameters or {}):

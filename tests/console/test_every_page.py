@@ -9,6 +9,7 @@ from django.db import connection
 from django.db.models import Model
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
 from inferhub.accounts.models import ApiKey, User
@@ -17,8 +18,18 @@ from inferhub.approvals.models import ChangeRequest
 from inferhub.audit.models import AuditEvent
 from inferhub.catalog.models import Event, Item
 from inferhub.console.base import RecordAdmin
-from inferhub.decisions.kinds import save_endpoint
-from inferhub.decisions.models import Action, Decision, Review, WebhookEndpoint, Workflow, WorkflowVersion
+from inferhub.decisions.endpoints import save_endpoint
+from inferhub.decisions.flags import change_flag
+from inferhub.decisions.models import (
+    Action,
+    Decision,
+    DeliveryTarget,
+    Flag,
+    Review,
+    WebhookEndpoint,
+    Workflow,
+    WorkflowVersion,
+)
 from inferhub.decisions.services import save_workflow
 from inferhub.jobs.models import DeferredCall, Job, State
 from inferhub.lists.models import ListEntry, LookupList
@@ -63,6 +74,8 @@ def fill(suffix: str) -> None:
     )
     review = make_review(version.workflow, title=HOSTILE, subject=HOSTILE, outcome=HOSTILE, request_id=HOSTILE + suffix)
     make_action(review.decision, state="dead", endpoint=HOSTILE)
+    DeliveryTarget.objects.create(name=HOSTILE + suffix, problem=HOSTILE, failure_count=7, open_until=timezone.now())
+    change_flag(subject=HOSTILE, name=f"flag-{suffix}", is_held=True, actor=HOSTILE, reason=HOSTILE)
     save_list(name=f"list-{suffix}", description=HOSTILE, actor=HOSTILE)
     add_entries(name=f"list-{suffix}", entries=[Entry(value=HOSTILE, note=HOSTILE)], actor=HOSTILE, reason=HOSTILE)
     scenario = make_scenario(f"scene-{suffix}")
@@ -100,7 +113,9 @@ RECORDS: tuple[type[Model], ...] = (
     CrontabSchedule,
     Decision,
     DeferredCall,
+    DeliveryTarget,
     Event,
+    Flag,
     Group,
     IntervalSchedule,
     Item,

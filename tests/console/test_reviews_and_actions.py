@@ -7,7 +7,7 @@ from django.conf import settings
 from django.test import Client
 
 from inferhub.audit.models import AuditEvent
-from inferhub.decisions.kinds import save_endpoint
+from inferhub.decisions.endpoints import save_endpoint
 from inferhub.decisions.models import Action, Review, WebhookEndpoint, Workflow
 from inferhub.decisions.reviews import settle_review
 from inferhub.lib.secretbox import decrypt

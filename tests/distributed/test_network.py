@@ -3,16 +3,19 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from django.conf import LazySettings
 from django.utils import timezone
 
-from inferhub.decisions import kinds
+from inferhub.decisions.actions import webhook
 from inferhub.decisions.delivery import deliver_action
-from inferhub.decisions.kinds import save_endpoint
-from inferhub.decisions.models import Action
+from inferhub.decisions.endpoints import save_endpoint
+from inferhub.decisions.models import Action, DeliveryTarget
 from inferhub.decisions.services import decide
+from inferhub.lib.allowed_hosts import AllowedHosts
 from tests.hub_fixtures import ACTOR
 
 pytestmark = [pytest.mark.distributed, pytest.mark.django_db]
@@ -53,9 +56,10 @@ def shop(cable: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_pulled_cable_delays_a_webhook_and_loses_nothing(
-    workflow: str, cable: str, shop: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+    workflow: str, cable: str, shop: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch, settings: LazySettings
 ) -> None:
-    monkeypatch.setattr(kinds, "_TIMEOUT_SECONDS", 1)
+    settings.CONFIG = replace(settings.CONFIG, webhook_hosts=AllowedHosts.parse(BETWEEN))
+    monkeypatch.setattr(webhook, "TIMEOUT_SECONDS", 1)
     save_endpoint(name="shop", url=f"http://{THERE}:8080/", actor=ACTOR)
     decide(workflow="orders", facts_in={"customer_id": "ann", "total": 20, "price": 10}, actor=ACTOR)
     action = Action.objects.get()
@@ -65,6 +69,7 @@ def test_a_pulled_cable_delays_a_webhook_and_loses_nothing(
     _ip("link", "set", cable, "up")
     for _ in range(20):  # the cable needs a moment, and the receiver one to start
         Action.objects.filter(pk=action.pk).update(next_attempt_at=timezone.now())
+        DeliveryTarget.objects.filter(open_until__isnull=False).update(open_until=timezone.now())
         deliver_action(action.pk)
         action.refresh_from_db()
         if action.state == "delivered":

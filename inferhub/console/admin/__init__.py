@@ -7,6 +7,7 @@ from inferhub.console.admin import (
     audit,
     catalog,
     decisions,
+    flags,
     jobs,
     lists,
     recommendations,
@@ -14,6 +15,7 @@ from inferhub.console.admin import (
     reviews,
     rulesets,
     schedules,
+    targets,
     webhooks,
     workflows,
 )
@@ -25,6 +27,7 @@ __all__ = [
     "audit",
     "catalog",
     "decisions",
+    "flags",
     "jobs",
     "lists",
     "recommendations",
@@ -32,6 +35,7 @@ __all__ = [
     "reviews",
     "rulesets",
     "schedules",
+    "targets",
     "webhooks",
     "workflows",
 ]

@@ -9,13 +9,13 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
-from inferhub.console import html
+from inferhub.console import fields, html
 from inferhub.console.base import RecordAdmin, as_uuid, deed, link_column, time_column
 from inferhub.console.pages import Done, FormPage, ServiceForm, sent
 from inferhub.console.sections import Facts, Section
 from inferhub.console.trace import attempt_table, values_table
-from inferhub.decisions.delivery import redrive_action
-from inferhub.decisions.models import Action, ActionState
+from inferhub.decisions.dead_letters import MOST_AT_ONCE, DeadLetters, redrive_action, redrive_actions
+from inferhub.decisions.models import Action, ActionState, DeliveryTarget
 
 
 class RedriveForm(ServiceForm):
@@ -30,7 +30,36 @@ class RedriveForm(ServiceForm):
         return Done(message="The action is pending again; a worker tries it now.", url=html.url_of(self._action))
 
 
+_PLACES = ("endpoint", "title", "queue", "list", "flag", "scenario", "to_field", "to")
 _MADE = time_column("created_at", "Made")
+
+
+def _target_link(action: Action) -> SafeString | None:
+    target = DeliveryTarget.objects.filter(name=action.target).first() if action.target else None
+    return html.link_to(target) if target else None
+
+
+def _earlier_link(action: Action) -> SafeString | None:
+    """The action before which an ordered one may not be delivered."""
+    if action.lane is None:
+        return None
+    earlier = Action.objects.filter(lane=action.lane, state=ActionState.PENDING, pk__lt=action.pk).order_by("pk")
+    first = earlier.first()
+    return html.link_to(first, "an earlier action about the same subject") if first else None
+
+
+class RedriveManyForm(ServiceForm):
+    """Which dead letters; what is left empty narrows nothing."""
+
+    kind = fields.text("Kind", required=False, help_text="For example webhook; empty: all.")
+    target = fields.text("Delivery target", required=False, help_text="For example webhook:shop; empty: all.")
+    workflow = fields.text("Workflow", required=False, help_text="Empty: all.")
+
+    def save(self, *, actor: str) -> Done:
+        letters = DeadLetters(**self.cleaned_data)
+        count = redrive_actions(letters=letters, actor=actor)
+        message = f"{count:,} dead letters are pending again; {letters.find().count():,} of these are left."
+        return Done(message=message, url=html.list_url(Action))
 
 
 @admin.register(Action)
@@ -52,13 +81,14 @@ class ActionAdmin(RecordAdmin):
     search_help_text = "Action id or decision id"
     ordering = ("-id",)
     sortable_by = ()
+    actions_list = ("redrive_many",)
     actions_detail = ("redrive",)
     deeds = {"redrive": lambda found: found.state == ActionState.DEAD}
 
     @admin.display(description="Action")
     def what(self, found: Action) -> str:
-        target = found.settings.get("endpoint") or found.settings.get("title") or ""
-        return f"{found.kind}: {target}" if target else found.kind
+        place = next((found.settings[name] for name in _PLACES if name in found.settings), "")
+        return f"{found.kind}: {place}" if place else found.kind
 
     @admin.display(description="State")
     def current_state(self, found: Action) -> SafeString:
@@ -90,6 +120,8 @@ class ActionAdmin(RecordAdmin):
                     ("Made", html.moment(found.created_at)),
                     ("Next attempt", html.moment(found.next_attempt_at) if is_pending else None),
                     ("Finished", html.moment(found.finished_at)),
+                    ("Delivery target", _target_link(found)),
+                    ("Waits for", _earlier_link(found) if is_pending else None),
                     ("Idempotency key", html.code(found.pk)),
                 ),
             ),
@@ -108,3 +140,12 @@ class ActionAdmin(RecordAdmin):
             sections=(attempt_table(found),),
         )
         return self.show_deed(request, RedriveForm(sent(request), action=found), page)
+
+    @deed("Drive dead letters again", icon="replay", permission="decisions.change_action")
+    def redrive_many(self, request: HttpRequest) -> HttpResponse:
+        page = FormPage(
+            title="Drive dead letters again",
+            submit="Drive again",
+            intro=f"At most {MOST_AT_ONCE:,} at once, the oldest first, each by the id that its receiver may know.",
+        )
+        return self.show_deed(request, RedriveManyForm(sent(request)), page)

@@ -5,26 +5,31 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import BooleanRadioFilter
 
 from inferhub.console import fields, html
+from inferhub.console.admin.targets import breaker_badge, dead_table
 from inferhub.console.base import RecordAdmin, deed, time_column
 from inferhub.console.pages import Done, FormPage, Secret, ServiceForm, sent
 from inferhub.console.sections import Facts, Section, Table
-from inferhub.decisions.kinds import save_endpoint, switch_endpoint
-from inferhub.decisions.models import Action, ActionState, WebhookEndpoint, Workflow
+from inferhub.decisions.endpoints import save_endpoint, switch_endpoint
+from inferhub.decisions.models import DeliveryTarget, WebhookEndpoint, Workflow
 
 _HINT = (
     "The receiver checks the signature of each webhook with this secret (Standard Webhooks). "
     "It is shown this once: store it where the receiver reads it."
 )
+_ADDRESS = "https://, or http:// to a host that INFERHUB_WEBHOOK_HOSTS lists; webhooks are sent there by POST."
 
 
 class EndpointForm(ServiceForm):
     """The address of an endpoint; saving makes a new signing secret."""
 
-    url = fields.text("Address", max_length=500, help_text="http:// or https://, where webhooks are sent by POST.")
+    url = fields.text(
+        "Address", max_length=500, help_text="https://, or http:// to hosts that INFERHUB_WEBHOOK_HOSTS lists."
+    )
 
     def __init__(self, *args: Any, endpoint: WebhookEndpoint | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -91,11 +96,12 @@ class WebhookEndpointAdmin(RecordAdmin):
                 ("Name", found.name),
                 ("Address", html.code(found.url)),
                 ("State", self.current_state(found)),
+                ("Delivery target", _target_link(found)),
                 ("Made", html.moment(found.created_at)),
                 ("Signing secret", "kept encrypted; shown only when it is made"),
             ),
         )
-        return (facts, _use_table(found), _dead_table(found))
+        return (facts, _use_table(found), dead_table(f"webhook:{found.name}"))
 
     @deed("Change address and secret", icon="edit", permission="decisions.change_webhookendpoint")
     def change_address(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -124,8 +130,8 @@ class WebhookEndpointAdmin(RecordAdmin):
         return self.show_deed(request, SwitchForm(sent(request), endpoint=endpoint), page)
 
 
-_OFF = "While it is off, its actions wait and are tried again; they become dead letters after about five hours."
-_ON = "Actions that wait are sent at their next attempt; dead letters have to be driven again."
+_OFF = "While it is off, its actions wait, without using up attempts."
+_ON = "Actions that wait are sent; dead letters have to be driven again."
 
 
 def _word(endpoint: WebhookEndpoint) -> str:
@@ -146,11 +152,7 @@ def _outcomes(workflow: Workflow, name: str) -> list[str]:
     return [outcome for outcome, entries in actions.items() if any(entry.get("endpoint") == name for entry in entries)]
 
 
-def _dead_table(endpoint: WebhookEndpoint) -> Table:
-    dead = Action.objects.filter(state=ActionState.DEAD, kind="webhook", settings__endpoint=endpoint.name)
-    rows = [
-        (html.link_to(entry, "open"), html.moment(entry.created_at), entry.attempt_count)
-        for entry in dead.order_by("-id")[:20]
-    ]
-    columns = ("Action", "Made", "Attempts")
-    return Table(title="Latest dead letters", columns=columns, rows=rows, empty="None.")
+def _target_link(endpoint: WebhookEndpoint) -> SafeString | None:
+    """Where it is seen whether the receiver takes what it is sent, and where a test message is sent."""
+    target = DeliveryTarget.objects.filter(name=f"webhook:{endpoint.name}").first()
+    return format_html("{} {}", html.link_to(target), breaker_badge(target)) if target else None

@@ -32,7 +32,7 @@ _EXAMPLE: dict[str, Any] = {
 }
 _INTRO = (
     "Input schema, predictions, rule set and the actions of each outcome. What a definition names (models, rule set, "
-    "webhook endpoints) must be there when you save."
+    "webhook endpoints, lists) must be there when you save."
 )
 
 

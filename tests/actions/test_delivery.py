@@ -1,69 +1,36 @@
 import contextlib
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from amqp.exceptions import AccessRefused
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db.models import F
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from inferhub.audit.models import AuditEvent
 from inferhub.celery import bell
-from inferhub.decisions import delivery
-from inferhub.decisions.delivery import deliver_action, due_actions, redrive_action
-from inferhub.decisions.kinds import DeliveryResult, save_endpoint, switch_endpoint
-from inferhub.decisions.models import Action, ActionState, Review, WebhookEndpoint
+from inferhub.decisions.actions.base import DeliveryResult
+from inferhub.decisions.actions.webhook import WebhookAction
+from inferhub.decisions.dead_letters import redrive_action
+from inferhub.decisions.delivery import deliver_action, due_actions
+from inferhub.decisions.endpoints import save_endpoint, switch_endpoint
+from inferhub.decisions.models import Action, ActionState, DeliveryTarget, Review, WebhookEndpoint
 from inferhub.decisions.reviews import settle_review
 from inferhub.decisions.services import decide
 from inferhub.decisions.tasks import sweep_actions
 from inferhub.demo.receiver import WebhookReceiver
 from inferhub.errors import Conflict, InvalidInput
+from tests.actions.receivers import StubbornReceiver
 from tests.hub_fixtures import ACTOR
 
 pytestmark = pytest.mark.django_db
 
 ACCEPTED = {"customer_id": "ann", "total": 20, "price": 10}
 HELD = {"customer_id": "ann", "total": 2000, "price": 10}
-
-
-class StubbornReceiver:
-    """Answers with the status codes it was given, in turn, the last one for ever."""
-
-    def __init__(self, *codes: int) -> None:
-        self.codes = list(codes)
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["Content-Length"]))
-                self.send_response(receiver.codes.pop(0) if len(receiver.codes) > 1 else receiver.codes[0])
-                self.send_header("Location", "http://127.0.0.1:9/elsewhere")
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
-        self.thread.start()
-        save_endpoint(name="shop", url=f"http://127.0.0.1:{self.server.server_port}/", actor=ACTOR)
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
-
-@pytest.fixture
-def stubborn(workflow: str) -> Iterator[list[StubbornReceiver]]:
-    made: list[StubbornReceiver] = []
-    yield made
-    for receiver in made:
-        receiver.close()
 
 
 def _action(facts: dict[str, object] = ACCEPTED) -> Action:
@@ -186,11 +153,11 @@ def test_a_worker_whose_lease_was_lost_changes_nothing_by_failing_and_everything
     action = _action()
 
     def lose_the_lease(result: DeliveryResult) -> None:
-        def deliver(_: Action) -> DeliveryResult:
+        def deliver(*_: object) -> DeliveryResult:
             Action.objects.filter(pk=action.pk).update(attempt_count=F("attempt_count") + 1)
             return result
 
-        monkeypatch.setattr(delivery, "deliver", deliver)
+        monkeypatch.setattr(WebhookAction, "deliver", deliver)
         _let_it_be_due(action)
         deliver_action(action.pk)
         action.refresh_from_db()
@@ -276,14 +243,27 @@ def test_a_review_needs_a_verdict_and_a_reason(workflow: str, verdict: str, reas
 def test_a_fault_of_our_own_is_an_attempt_that_is_kept_and_tried_again(
     workflow: str, receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: Action) -> None:
+    def fail(*_: object) -> None:
         raise KeyError("surprise")
 
     action = _action()
     with monkeypatch.context() as patch:
-        patch.setattr(delivery, "deliver", fail)
+        patch.setattr(WebhookAction, "deliver", fail)
         deliver_action(action.pk)
     assert action.attempts.get().detail == "unforeseen KeyError; see the worker's log"
     _let_it_be_due(action)
     deliver_action(action.pk)
     assert receiver.seen == {str(action.pk)}
+
+
+def test_an_attempt_without_an_end_is_ended_recorded_and_held_against_its_target(
+    workflow: str, receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise SoftTimeLimitExceeded
+
+    action = _action()
+    monkeypatch.setattr(WebhookAction, "deliver", fail)
+    deliver_action(action.pk)
+    assert action.attempts.get().detail == "there was no end to it"
+    assert DeliveryTarget.objects.get(name="webhook:shop").failure_count == 1
