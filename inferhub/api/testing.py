@@ -37,9 +37,7 @@ class WorkflowTestsView(APIView):
     scope = Scope.AUTHOR
     scopes = {"GET": Scope.READ}
 
-    @extend_schema(
-        operation_id="list_workflow_tests", summary="List the test cases of a workflow", responses=_CASES
-    )
+    @extend_schema(operation_id="list_workflow_tests", summary="List the test cases of a workflow", responses=_CASES)
     def get(self, request: Request, name: str) -> Response:
         return _shown(list_workflow_tests(name))
 
@@ -104,9 +102,7 @@ class RuleSetTestsView(APIView):
     scope = Scope.AUTHOR
     scopes = {"GET": Scope.READ}
 
-    @extend_schema(
-        operation_id="list_rule_set_tests", summary="List the test cases of a rule set", responses=_CASES
-    )
+    @extend_schema(operation_id="list_rule_set_tests", summary="List the test cases of a rule set", responses=_CASES)
     def get(self, request: Request, name: str) -> Response:
         return _shown(list_rule_set_tests(name))
 
@@ -163,7 +159,5 @@ class RuleSetTestRunsView(APIView):
 
 
 def _shown(tests: Iterable[AuthoredTest]) -> Response:
-    shown = [
-        {"case": test.document, "changed_at": test.changed_at, "changed_by": test.changed_by} for test in tests
-    ]
+    shown = [{"case": test.document, "changed_at": test.changed_at, "changed_by": test.changed_by} for test in tests]
     return Response({"tests": shown})

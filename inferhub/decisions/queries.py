@@ -32,7 +32,9 @@ def find_workflow_version(name: str, number: int | None = None) -> PublishedWork
     versions = WorkflowVersion.objects.filter(workflow__name=name)
     wanted = versions if number is None else versions.filter(number=number)
     in_use = Workflow.objects.filter(name=name).values_list("current_id", flat=True).first()
-    version_id = in_use if number is None and in_use else wanted.values_list("pk", flat=True).order_by("-number").first()
+    version_id = (
+        in_use if number is None and in_use else wanted.values_list("pk", flat=True).order_by("-number").first()
+    )
     if version_id is None:
         which = f"version {number}" if number is not None else "version"
         raise NotFound(f"The workflow '{name}' has no {which}.")

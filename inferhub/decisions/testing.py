@@ -100,6 +100,8 @@ def run_workflow_tests(
 
 def _run(found: PublishedWorkflow, rules: RuleEngine, cases: Sequence[Mapping[str, Any]]) -> tuple[CaseResult, ...]:
     """All at once, so that each model is asked once for all cases that do not say what it answers."""
+    if not cases:
+        return ()
     given = [case.get("predictions", {}) for case in cases]
     verdicts = run_rows(found.plan, rules, [case["input"] for case in cases], _Given(given))
     known = [step.name for step in found.plan.predictions]
@@ -112,7 +114,9 @@ def _run(found: PublishedWorkflow, rules: RuleEngine, cases: Sequence[Mapping[st
 def _got(verdict: Verdict | InvalidInput, unknown: Sequence[str], known: Sequence[str]) -> Got:
     if unknown:
         expected = listed(known) or "none"
-        return Got(outputs={}, problem=f"a prediction that the workflow does not ask for ({unknown[0]}; it has {expected})")
+        return Got(
+            outputs={}, problem=f"a prediction that the workflow does not ask for ({unknown[0]}; it has {expected})"
+        )
     if isinstance(verdict, InvalidInput):
         return Got(outputs={}, problem=f"an input that is refused: {verdict}")
     return Got(

@@ -167,7 +167,9 @@ def _differences(expect: Mapping[str, Any], got: Got) -> Iterator[FieldError]:
         rows = listed(_row(row) for row in got.matched) or "none"
         yield _difference("/rule", f"the row {describe(expect['rule'])}", rows + undecided)
     if "undecided" in expect and expect["undecided"] != bool(got.undecided):
-        yield _difference("/undecided", "no row that decides" if expect["undecided"] else "a row that decides", why or "one")
+        yield _difference(
+            "/undecided", "no row that decides" if expect["undecided"] else "a row that decides", why or "one"
+        )
 
 
 def _difference(place: str, expected: str, got: str) -> FieldError:

@@ -29,7 +29,9 @@ def find_rule_set_version(name: str, number: int | None = None) -> RuleSetPlan:
     versions = RuleSetVersion.objects.filter(rule_set__name=name)
     wanted = versions if number is None else versions.filter(number=number)
     in_use = RuleSet.objects.filter(name=name).values_list("current_id", flat=True).first()
-    version_id = in_use if number is None and in_use else wanted.values_list("pk", flat=True).order_by("-number").first()
+    version_id = (
+        in_use if number is None and in_use else wanted.values_list("pk", flat=True).order_by("-number").first()
+    )
     if version_id is None:
         which = f"version {number}" if number is not None else "version"
         raise NotFound(f"The rule set '{name}' has no {which}.")
