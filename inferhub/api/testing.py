@@ -94,6 +94,7 @@ class WorkflowTestRunsView(APIView):
             version=body.get("version"),
             rule_set_version=body.get("rule_set_version"),
             cases=body.get("tests"),
+            actor=caller_of(request).actor,
         )
         return Response(report.to_dict())
 
@@ -154,7 +155,9 @@ class RuleSetTestRunsView(APIView):
     def post(self, request: Request, name: str) -> Response:
         body: Any = request.data
         bodies.RUN_RULE_SET_TESTS_BODY.check(body)
-        report = run_rule_set_tests(rule_set=name, version=body.get("version"), cases=body.get("tests"))
+        report = run_rule_set_tests(
+            rule_set=name, version=body.get("version"), cases=body.get("tests"), actor=caller_of(request).actor
+        )
         return Response(report.to_dict())
 
 

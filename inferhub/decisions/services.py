@@ -10,8 +10,9 @@ from inferhub.decisions.definition import UNDECIDED, PredictionPlan, parse_workf
 from inferhub.decisions.drafts import Draft, make_draft
 from inferhub.decisions.engine import Answered, Verdict, run_rows, subject_of
 from inferhub.decisions.log import Written, decision_log
-from inferhub.decisions.models import Decision, WebhookEndpoint, WorkflowVersion
+from inferhub.decisions.models import Decision, WebhookEndpoint, WorkflowPublication, WorkflowVersion
 from inferhub.decisions.queries import decisions_with_names, find_workflow
+from inferhub.decisions.testing import run_workflow_tests
 from inferhub.errors import Conflict, FieldError, InvalidDefinition, InvalidInput, NotFound
 from inferhub.inference.routing import Choice, choose_version
 from inferhub.inference.services import predict_by
@@ -20,24 +21,43 @@ from inferhub.lib.describe import describe, listed, pointer
 from inferhub.lib.ids import uuid7
 from inferhub.registry.queries import find_version
 from inferhub.rules.table import DecisionTable, parse_decision_table
-from inferhub.rulesets.authored import check_name, save_definition
+from inferhub.rulesets.authored import check_name
+from inferhub.rulesets.cases import CaseResult
 from inferhub.rulesets.models import RuleSet
+from inferhub.rulesets.publishing import AuthoredKind, save_version
 from inferhub.rulesets.queries import find_rule_set
 
 
 def save_workflow(
-    *, name: str, definition: dict[str, Any], actor: str, description: str | None = None, note: str = ""
+    *,
+    name: str,
+    definition: dict[str, Any],
+    actor: str,
+    description: str | None = None,
+    note: str = "",
+    approval: str = "",
+    is_draft: bool = False,
 ) -> WorkflowVersion:
-    """Make `definition` the next version of the workflow `name` and let it decide from now on.
+    """Keep `definition` as the next version of the workflow `name`; where its policy is direct, publish it.
 
-    The same definition again changes nothing. Raises InvalidDefinition (pointers into the definition) and InvalidInput.
+    The same definition again changes nothing. `approval` is for a new workflow, four-eyes where nothing is said;
+    `is_draft` only saves. Raises InvalidDefinition (pointers into the definition), InvalidInput, TestsFailed (the
+    version is saved then) and Conflict.
     """
     check_name(name)
     parse_workflow(definition)
     _check_references(definition)
-    return save_definition(
-        WorkflowVersion, name=name, definition=definition, actor=actor, description=description, note=note
+    version: WorkflowVersion = save_version(
+        KIND,
+        name=name,
+        definition=definition,
+        actor=actor,
+        description=description,
+        note=note,
+        approval=approval,
+        is_draft=is_draft,
     )
+    return version
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,11 +181,12 @@ def _outcome(draft: Draft, standing: Written, facts_in: Mapping[str, Any], commi
 def _check_references(definition: dict[str, Any]) -> None:
     """What a definition names must be there when it is saved."""
     errors = []
-    rule_set = RuleSet.objects.select_related("current").filter(name=definition["rule_set"]).first()
-    if rule_set is None or rule_set.current is None:
+    rule_set = RuleSet.objects.filter(name=definition["rule_set"]).first()
+    rules = rule_set and (rule_set.current or rule_set.versions.first())
+    if not rules:
         errors.append(FieldError(pointer="/rule_set", expected="the name of a rule set", got=definition["rule_set"]))
     else:
-        errors.extend(_check_outcomes(parse_decision_table(rule_set.current.definition), definition["actions"]))
+        errors.extend(_check_outcomes(parse_decision_table(rules.definition), definition["actions"]))
     for outcome, actions in definition["actions"].items():
         for position, action in enumerate(actions):
             name = action.get("endpoint")
@@ -213,3 +234,25 @@ def _check_prediction(position: int, entry: dict[str, Any]) -> list[FieldError]:
         if not spec.is_optional and name not in entry["inputs"]
     ]
     return unknown + missing
+
+
+def _check_publishable(version: WorkflowVersion) -> None:
+    """What a version names is still there, and its rules are in force."""
+    _check_references(version.definition)
+    rule_set = RuleSet.objects.get(name=version.definition["rule_set"])
+    if rule_set.current is None:
+        expected = f"a rule set that is in force; publish {rule_set} first"
+        raise InvalidDefinition(errors=[FieldError(pointer="/rule_set", expected=expected, got="drafts only")])
+
+
+def _run_cases(version: WorkflowVersion) -> Sequence[CaseResult]:
+    return run_workflow_tests(workflow=version.workflow.name, version=version.number).results
+
+
+KIND = AuthoredKind(
+    versions=WorkflowVersion,
+    publications=WorkflowPublication,
+    check=_check_publishable,
+    run_cases=_run_cases,
+)
+"""How workflows are published (`inferhub.rulesets.publishing`)."""
