@@ -190,6 +190,26 @@ def _cases(case: dict[str, Any], **more: Any) -> dict[str, Any]:
     }
 
 
+_MOMENT = {"type": ["string", "null"], "format": "date-time"}
+PUBLISH = _with_reason(
+    ("version",),
+    version=_VERSION,
+    effective_from=_MOMENT | {"description": "From when on; null or nothing: from when it is published."},
+    effective_until=_MOMENT | {"description": "Until when; null or nothing: until a later publication begins."},
+)
+SET_APPROVAL = _with_reason(("approval",), approval={"enum": Approval.values})
+SAVE_AUTHORED: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "definition": {"type": "object"},
+        "description": {"type": "string", "maxLength": 5000},
+        "note": {"type": "string", "maxLength": 5000, "description": "What changed, and why."},
+        "approval": {"enum": Approval.values, "description": "Of a new one; four-eyes where nothing is said."},
+        "is_draft": {"type": "boolean", "description": "true: only save, even where the policy is direct."},
+    },
+    "required": ["definition"],
+    "additionalProperties": False,
+}
 _TESTED = {"version": _VERSION | {"description": "The version in use where nothing is said."}}
 WORKFLOW_TESTS = _cases(WORKFLOW_CASE) | {"required": ["tests"]}
 RULE_SET_TESTS = _cases(RULE_SET_CASE) | {"required": ["tests"]}
@@ -215,3 +235,6 @@ WORKFLOW_TESTS_BODY = Schema(WORKFLOW_TESTS)
 RULE_SET_TESTS_BODY = Schema(RULE_SET_TESTS)
 RUN_WORKFLOW_TESTS_BODY = Schema(RUN_WORKFLOW_TESTS)
 RUN_RULE_SET_TESTS_BODY = Schema(RUN_RULE_SET_TESTS)
+PUBLISH_BODY = Schema(PUBLISH)
+SET_APPROVAL_BODY = Schema(SET_APPROVAL)
+SAVE_AUTHORED_BODY = Schema(SAVE_AUTHORED)

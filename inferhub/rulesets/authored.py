@@ -32,6 +32,15 @@ class AuthoredQuerySet(models.QuerySet[Any]):
         wanted = in_force.select_related("version", f"version__{owner}")
         return self.prefetch_related(models.Prefetch("publications", wanted, to_attr="in_force_now"))
 
+    def where_current(self, **conditions: Any) -> Self:
+        """Those of which the version in force meets `conditions` (look-ups of the version)."""
+        publications: Any = self.model._meta.get_field("publications").related_model
+        versions: Any = self.model._meta.get_field("versions").related_model
+        owner = publications.OWNER
+        in_force = publications.objects.in_force().order_by(f"{owner}_id", "-effective_from", "-id")
+        ids = in_force.distinct(f"{owner}_id").values("version_id")
+        return self.filter(pk__in=versions.objects.filter(pk__in=ids, **conditions).values(f"{owner}_id"))
+
 
 class Authored(models.Model):
     """Something that people write and rewrite.
@@ -129,6 +138,7 @@ class AuthoredTestRun(models.Model):
     cases_digest = models.CharField(max_length=64, help_text="sha256 of the cases as they were.")
     count = models.PositiveIntegerField()
     failed = models.PositiveIntegerField()
+    results = models.JSONField(help_text="By case: its name, whether it passed, the differences.")
     ran_at = models.DateTimeField(db_default=Now(), editable=False)
     ran_by = models.CharField(max_length=200)
 

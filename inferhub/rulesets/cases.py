@@ -266,7 +266,11 @@ def record_run(
 ) -> None:
     """Note that all test cases of a version were run: it counts as tested while they passed and stay as they are."""
     counts = {"count": len(report.results), "failed": len(report.failures)}
-    runs.objects.create(version_id=version_id, cases_digest=digest_of(list(cases)), ran_by=by, **counts)  # type: ignore[attr-defined]
+    told = ("name", "passed", "differences")
+    results = [{name: value for name, value in one.to_dict().items() if name in told} for one in report.results]
+    runs.objects.create(
+        version_id=version_id, cases_digest=digest_of(list(cases)), ran_by=by, results=results, **counts
+    )  # type: ignore[attr-defined]
 
 
 def _locked(tests: type[AuthoredTest], owner: Authored) -> Any:

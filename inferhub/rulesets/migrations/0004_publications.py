@@ -30,6 +30,7 @@ class Migration(migrations.Migration):
                 ('cases_digest', models.CharField(help_text='sha256 of the cases as they were.', max_length=64)),
                 ('count', models.PositiveIntegerField()),
                 ('failed', models.PositiveIntegerField()),
+                ('results', models.JSONField(help_text='By case: its name, whether it passed, the differences.')),
                 ('ran_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('ran_by', models.CharField(max_length=200)),
                 ('version', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='test_runs', to='rulesets.rulesetversion')),
