@@ -94,6 +94,12 @@ DECIDE: dict[str, Any] = {
             "type": "boolean",
             "description": "Decide, but store nothing and cause no action: ids and digest in the answer are null.",
         },
+        "as_of": {
+            "type": "string",
+            "maxLength": 40,
+            "description": "Decide by the versions of workflow and rules that were, or will be, in force at this time "
+            "(or day, from its beginning in UTC). Models are those of today.",
+        },
         "trace": {"type": "boolean", "description": "false: leave the trace out of the answer. It is stored anyway."},
     },
     "if": {"required": ["rows"]},

@@ -17,8 +17,9 @@ from inferhub.api.approvals import WAITS, waiting
 from inferhub.api.authentication import caller_of
 from inferhub.approvals.models import ChangeRequest
 from inferhub.decisions import services as workflows
-from inferhub.errors import FieldError, InvalidInput, NotFound
-from inferhub.lib.describe import describe
+from inferhub.errors import NotFound
+from inferhub.lib.canonical import plain_json
+from inferhub.lib.moments import parse_moment
 from inferhub.rulesets import services as rule_sets
 from inferhub.rulesets.authored import AuthoredPublication, AuthoredVersion
 from inferhub.rulesets.differences import compare_definitions
@@ -119,7 +120,7 @@ def _comparison_view(side: _Side) -> type[APIView]:
         )
         def get(self, request: Request, name: str, number: int, other: int) -> Response:
             left, right = side.version(name, number), side.version(name, other)
-            found = compare_definitions(left.definition, right.definition)
+            found = compare_definitions(plain_json(left.definition), plain_json(right.definition))
             return Response({"left": number, "right": other} | found.to_dict())
 
     return AuthoredComparisonView
@@ -156,8 +157,8 @@ def _publications_view(side: _Side) -> type[APIView]:
                 version=side.version(name, body["version"]),
                 actor=caller_of(request).actor,
                 reason=body["reason"],
-                effective_from=moment(body, "effective_from"),
-                effective_until=moment(body, "effective_until"),
+                effective_from=_moment(body, "effective_from"),
+                effective_until=_moment(body, "effective_until"),
             )
             if isinstance(made, ChangeRequest):
                 return waiting(request, made)
@@ -246,25 +247,16 @@ def addresses() -> list[URLPattern]:
     return [path(f"{side.address}/<name:name>/{part}", view(side).as_view()) for side in _SIDES for part, view in parts]
 
 
-def moment(body: dict[str, Any], name: str) -> datetime | None:
+def _moment(body: dict[str, Any], name: str) -> datetime | None:
     """The time in a field, None where there is none. Raises InvalidInput."""
     text = body.get(name)
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None or not 2 <= found.year <= 9998:
-        expected = "a time with its zone, such as 2026-12-01T00:00:00+01:00"
-        raise InvalidInput(errors=[FieldError(pointer=f"/{name}", expected=expected, got=describe(text))])
-    return found
+    return None if text is None else parse_moment(text, at=f"/{name}")
 
 
 def _show_whole(side: _Side, version: AuthoredVersion) -> dict[str, Any]:
     owner = side.owner(version.owner.name)
     state = describe_versions(side.kind, owner)[version.pk].name
-    return _show_version(version, state, owner.name) | {"definition": version.definition}
+    return _show_version(version, state, owner.name) | {"definition": plain_json(version.definition)}
 
 
 def _show_version(version: AuthoredVersion, state: str, name: str) -> dict[str, Any]:

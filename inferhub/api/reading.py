@@ -22,6 +22,7 @@ from inferhub.errors import FieldError, InvalidInput, NotFound
 from inferhub.jobs.bulk import start_bulk_job
 from inferhub.jobs.calls import decision_answer
 from inferhub.jobs.models import Job, State
+from inferhub.lib.canonical import plain_json
 from inferhub.lib.describe import describe, listed, pointer
 from inferhub.recommendations.queries import find_stored
 from inferhub.registry.comparison import compare_versions
@@ -396,7 +397,7 @@ def show_change(change: ChangeRequest) -> dict[str, Any]:
 
 def _workflow(workflow: Workflow) -> dict[str, Any]:
     current = workflow.current
-    definition = current.definition if current else {}
+    definition = plain_json(current.definition) if current else {}
     return {
         "name": workflow.name,
         "description": workflow.description,
@@ -414,7 +415,7 @@ def _rule_set(rule_set: RuleSet) -> dict[str, Any]:
         "description": rule_set.description,
         "approval": rule_set.approval,
         "version": current.number if current else 0,
-        "definition": current.definition if current else {},
+        "definition": plain_json(current.definition) if current else {},
     }
 
 

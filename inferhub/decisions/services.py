@@ -4,6 +4,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from inferhub.decisions.definition import UNDECIDED, PredictionPlan, parse_workflow
@@ -99,19 +100,27 @@ def decide(*, workflow: str, facts_in: Mapping[str, Any], request_id: str = "", 
 
 
 def decide_all(
-    *, workflow: str, requests: Sequence[Request], actor: str, is_dry_run: bool = False
+    *,
+    workflow: str,
+    requests: Sequence[Request],
+    actor: str,
+    is_dry_run: bool = False,
+    as_of: datetime | None = None,
 ) -> list[Decided | Exception]:
     """Decide about each request, in their order, in one commit; one that fails gets its error and spoils no other.
 
     The errors are those that `decide` raises. A dry run writes nothing and looks at no request id.
+    `as_of` takes the versions of workflow and rules that were, or will be, in force at another time; the trace says so.
     Raises NotFound for the workflow.
     """
-    published = find_workflow(workflow)
-    rules = find_rule_set(published.plan.rule_set)
+    published = find_workflow(workflow, as_of)
+    rules = find_rule_set(published.plan.rule_set, as_of)
     requests = [replace(request, request_id=request.request_id or str(uuid7())) for request in requests]
     facts = [request.facts for request in requests]
     keys = [subject_of(published.plan, request.facts) or request.request_id for request in requests]
     verdicts = run_rows(published.plan, rules.engine, facts, _Predictor(keys))
+    if as_of is not None:
+        verdicts = [_dated(verdict, as_of) for verdict in verdicts]
     started = time.perf_counter()
     drafts = [
         make_draft(published, rules, verdict, request.facts, request_id=request.request_id, actor=actor)
@@ -162,6 +171,12 @@ class _Predictor:
         return Choice(plan=choice.route.pick(key), route=choice.route, key=key)
 
 
+def _dated(verdict: Verdict | InvalidInput, as_of: datetime) -> Verdict | InvalidInput:
+    if isinstance(verdict, InvalidInput):
+        return verdict
+    return replace(verdict, trace=verdict.trace | {"as_of": as_of.astimezone(UTC).isoformat()})
+
+
 def _outcome(draft: Draft, standing: Written, facts_in: Mapping[str, Any], commit_ms: float) -> Decided | Exception:
     if isinstance(standing, Exception):
         return standing
@@ -174,6 +189,10 @@ def _outcome(draft: Draft, standing: Written, facts_in: Mapping[str, Any], commi
     if canonical_json(earlier.input) != canonical_json(facts_in):
         return Conflict(
             f"The request id {draft.request_id!r} was used before with another input (decision {standing})."
+        )
+    if earlier.trace.get("as_of") != draft.verdict.trace.get("as_of"):
+        return Conflict(
+            f"The request id {draft.request_id!r} was used before as of another time (decision {standing})."
         )
     return Decided(record=earlier, timings=earlier.timings)
 

@@ -2,14 +2,13 @@
 
 from typing import Any, ClassVar, Self
 
-import orjson
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from inferhub.approvals.models import ChangeRequest
 from inferhub.errors import FieldError, InvalidInput
-from inferhub.lib.canonical import canonical_json
+from inferhub.lib.canonical import plain_json
 from inferhub.lib.describe import describe
 from inferhub.lib.slug import SLUG_EXPECTED, is_slug
 
@@ -128,8 +127,8 @@ class AuthoredTest(models.Model):
 
     @property
     def document(self) -> dict[str, Any]:
-        """The case as people write it: the database gives 1e300 back as a whole number of 301 digits."""
-        return {"name": self.name, **orjson.loads(canonical_json(self.case))}
+        """The case as people write it."""
+        return {"name": self.name, **plain_json(self.case)}
 
 
 class AuthoredTestRun(models.Model):
