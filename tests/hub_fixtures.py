@@ -82,6 +82,9 @@ class Api:
     def patch(self, path: str, body: Any, **headers: str) -> Any:
         return self._send("PATCH", path, body, headers)
 
+    def delete(self, path: str) -> Any:
+        return self._checked(self._client.delete(f"/api/v1/{path}", headers=self._headers({})))
+
     def _send(self, method: str, path: str, body: Any, given: dict[str, str]) -> Any:
         data, headers = orjson.dumps(body), self._headers(given)
         return self._checked(self._client.generic(method, f"/api/v1/{path}", data, "application/json", headers=headers))
@@ -151,6 +154,6 @@ def scenario(db: None) -> str:
 @pytest.fixture
 def workflow(price_model: ModelVersion, receiver: WebhookReceiver) -> str:
     receiver.secret = save_endpoint(name="shop", url=receiver.url, actor=ACTOR)[1]
-    save_rule_set(name="screening", definition=RULES, actor=ACTOR)
-    save_workflow(name="orders", definition=WORKFLOW, actor=ACTOR)
+    save_rule_set(name="screening", definition=RULES, actor=ACTOR, approval="direct")
+    save_workflow(name="orders", definition=WORKFLOW, actor=ACTOR, approval="direct")
     return "orders"

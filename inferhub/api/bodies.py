@@ -9,8 +9,9 @@ from inferhub.lists.services import LONGEST_NOTE
 from inferhub.recommendations.services import HISTORY_LIMIT, MOST_ITEMS
 from inferhub.registry.gates import DOCUMENT as GATES
 from inferhub.registry.models import Approval, Task
-from inferhub.runtime.golden_file import MOST_BYTES as MOST_GOLDEN_BYTES
+from inferhub.rulesets.cases import MOST_CASES, RULE_SET_CASE, WORKFLOW_CASE
 from inferhub.rulesets.files import FORMATS
+from inferhub.runtime.golden_file import MOST_BYTES as MOST_GOLDEN_BYTES
 
 MOST_FORM_BYTES = (1 << 20) + MOST_GOLDEN_BYTES
 """What the form of an upload may hold beside the file."""
@@ -99,6 +100,12 @@ DECIDE: dict[str, Any] = {
         "dry_run": {
             "type": "boolean",
             "description": "Decide, but store nothing and cause no action: ids and digest in the answer are null.",
+        },
+        "as_of": {
+            "type": "string",
+            "maxLength": 40,
+            "description": "Decide by the versions of workflow and rules that were, or will be, in force at this time "
+            "(or day, from its beginning in UTC). Models are those of today.",
         },
         "trace": {"type": "boolean", "description": "false: leave the trace out of the answer. It is stored anyway."},
     },
@@ -278,6 +285,43 @@ START_JOB: dict[str, Any] = {
     "additionalProperties": False,
 }
 
+
+def _cases(case: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {"tests": {"type": "array", "items": case, "maxItems": MOST_CASES}, **more},
+        "additionalProperties": False,
+    }
+
+
+_MOMENT_OR_NULL = {"type": ["string", "null"], "format": "date-time"}
+PUBLISH = _with_reason(
+    ("version",),
+    version=_VERSION,
+    effective_from=_MOMENT_OR_NULL | {"description": "From when on; null or nothing: from when it is published."},
+    effective_until=_MOMENT_OR_NULL | {"description": "Until when; null or nothing: until a later publication begins."},
+)
+SET_APPROVAL = _with_reason(("approval",), approval={"enum": Approval.values})
+SAVE_AUTHORED: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "definition": {"type": "object"},
+        "description": {"type": "string", "maxLength": 5000},
+        "note": {"type": "string", "maxLength": 5000, "description": "What changed, and why."},
+        "approval": {"enum": Approval.values, "description": "Of a new one; four-eyes where nothing is said."},
+        "is_draft": {"type": "boolean", "description": "true: only save, even where the policy is direct."},
+    },
+    "required": ["definition"],
+    "additionalProperties": False,
+}
+_TESTED = {"version": _VERSION | {"description": "The version in use where nothing is said."}}
+WORKFLOW_TESTS = _cases(WORKFLOW_CASE) | {"required": ["tests"]}
+RULE_SET_TESTS = _cases(RULE_SET_CASE) | {"required": ["tests"]}
+RUN_WORKFLOW_TESTS = _cases(
+    WORKFLOW_CASE, **_TESTED, rule_set_version=_VERSION | {"description": "The rules in use where nothing is said."}
+)
+RUN_RULE_SET_TESTS = _cases(RULE_SET_CASE, **_TESTED)
+
 PREDICT_BODY = Schema(PREDICT)
 RECOMMEND_BODY = Schema(RECOMMEND)
 DECIDE_BODY = Schema(DECIDE)
@@ -297,3 +341,10 @@ REDRIVE_BODY = Schema(REDRIVE)
 SAVE_ENDPOINT_BODY = Schema(SAVE_ENDPOINT)
 SWITCH_ENDPOINT_BODY = Schema(SWITCH_ENDPOINT)
 CHANGE_FLAG_BODY = Schema(CHANGE_FLAG)
+WORKFLOW_TESTS_BODY = Schema(WORKFLOW_TESTS)
+RULE_SET_TESTS_BODY = Schema(RULE_SET_TESTS)
+RUN_WORKFLOW_TESTS_BODY = Schema(RUN_WORKFLOW_TESTS)
+RUN_RULE_SET_TESTS_BODY = Schema(RUN_RULE_SET_TESTS)
+PUBLISH_BODY = Schema(PUBLISH)
+SET_APPROVAL_BODY = Schema(SET_APPROVAL)
+SAVE_AUTHORED_BODY = Schema(SAVE_AUTHORED)

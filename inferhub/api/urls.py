@@ -11,9 +11,11 @@ from inferhub.api import (
     erasing,
     holding,
     lists,
+    publishing,
     reading,
     registering,
     rule_files,
+    testing,
 )
 from inferhub.api.converters import SlugConverter
 from inferhub.api.errors import not_found
@@ -53,6 +55,15 @@ urlpatterns = [
     path("v1/workflows/<name:name>", reading.WorkflowView.as_view()),
     path("v1/workflows/<name:name>/decisions", calls.DecideView.as_view()),
     path("v1/rule-sets/<name:name>/file", rule_files.RuleFileView.as_view()),
+    path("v1/workflows/<name:name>/tests", testing.WorkflowTestsView.as_view()),
+    path("v1/workflows/<name:name>/tests/<path:test>", testing.WorkflowTestView.as_view()),
+    path("v1/workflows/<name:name>/test-runs", testing.WorkflowTestRunsView.as_view()),
+    path("v1/rule-sets/<name:name>/tests", testing.RuleSetTestsView.as_view()),
+    path("v1/rule-sets/<name:name>/tests/<path:test>", testing.RuleSetTestView.as_view()),
+    path("v1/rule-sets/<name:name>/test-runs", testing.RuleSetTestRunsView.as_view()),
+    path("v1/rule-sets", reading.RuleSetsView.as_view()),
+    path("v1/rule-sets/<name:name>", reading.RuleSetView.as_view()),
+    *publishing.addresses(),
     path("v1/decisions", reading.DecisionsView.as_view()),
     path("v1/decisions/<uuid:decision_id>", reading.DecisionView.as_view()),
     path("v1/actions", acting.ActionsView.as_view()),

@@ -12,15 +12,16 @@ from django.utils import timezone
 from inferhub.audit.services import record_event
 from inferhub.decisions.digests import ERASED
 from inferhub.decisions.flags import forget_flags
-from inferhub.decisions.models import Decision
+from inferhub.decisions.models import Decision, WorkflowTest
 from inferhub.errors import FieldError, InvalidInput
 
 
 def erase_subject(*, subject: str, reason: str, actor: str, workflow: str = "") -> list[uuid.UUID]:
     """Erase the content of every decision about `subject`, of one workflow or of all; gives the decisions' ids.
 
-    The audit log gets an event for each of them, which does not name the person. An action that waits is still
-    delivered, with what is left. Flags of the subject go too, unless one workflow is named. Raises InvalidInput.
+    The audit log gets an event for each of them, which does not name the person. Test cases that were made of them go
+    as well. An action that waits is still delivered, with what is left. Flags of the subject go too, unless one
+    workflow is named. Raises InvalidInput.
     """
     needed = (("subject", subject, "the subject of decisions"), ("reason", reason, "a reason, for the audit log"))
     errors = [
@@ -38,6 +39,7 @@ def erase_subject(*, subject: str, reason: str, actor: str, workflow: str = "") 
         Decision.objects.filter(pk__in=ids).update(erased_at=timezone.now(), **ERASED)
         if not workflow:
             forget_flags(subject)
+        WorkflowTest.objects.filter(decision_id__in=ids).delete()
         for decision_id in ids:
             record_event(
                 "decision.erased", actor=actor, subject=f"decision:{decision_id}", details={"reason": reason.strip()}

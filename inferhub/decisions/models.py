@@ -7,14 +7,12 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from inferhub.lib.ids import uuid7
-from inferhub.rulesets.authored import Authored, AuthoredVersion
+from inferhub.rulesets.authored import Authored, AuthoredPublication, AuthoredTest, AuthoredTestRun, AuthoredVersion
 from inferhub.rulesets.models import RuleSetVersion
 
 
 class Workflow(Authored):
-    """A named road from input to action. `current` is the version that decides."""
-
-    current = models.ForeignKey("WorkflowVersion", on_delete=models.PROTECT, null=True, related_name="+")
+    """A named road from input to action."""
 
 
 class WorkflowVersion(AuthoredVersion):
@@ -30,6 +28,46 @@ class WorkflowVersion(AuthoredVersion):
 
     def __str__(self) -> str:
         return f"{self.workflow.name} version {self.number}"
+
+
+class WorkflowTest(AuthoredTest):
+    """A test case of a workflow: an input, perhaps predictions, and what must come out."""
+
+    OWNER = "workflow"
+
+    workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="tests")
+    decision_id = models.UUIDField(null=True, help_text="Made of this decision: it goes when that is erased.")
+
+    class Meta:
+        ordering = ["workflow", "id"]
+        constraints = [models.UniqueConstraint(fields=["workflow", "name"], name="one_workflow_test_per_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class WorkflowTestRun(AuthoredTestRun):
+    """The test cases of a workflow, run against one of its versions."""
+
+    version = models.ForeignKey(WorkflowVersion, on_delete=models.PROTECT, related_name="test_runs")
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.version}: {self.count - self.failed} of {self.count} passed"
+
+
+class WorkflowPublication(AuthoredPublication):
+    """A version of a workflow, in force for a time."""
+
+    OWNER = "workflow"
+
+    workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="publications")
+    version = models.ForeignKey(WorkflowVersion, on_delete=models.PROTECT, related_name="publications")
+
+    class Meta(AuthoredPublication.Meta):
+        indexes = [models.Index(fields=["workflow", "-effective_from", "-id"], name="workflow_schedule")]
 
 
 class Decision(models.Model):

@@ -38,6 +38,11 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
+def plain_json(value: Any) -> Any:
+    """A JSON value from the database as it was sent: jsonb gives 1e300 back as a number that no JSON writer takes."""
+    return orjson.loads(canonical_json(value))
+
+
 def _encode_unusual(value: Any) -> tuple[bytes, bytes]:
     """The same of a value with a whole number that a double may not hold, or with a mapping that is no dict."""
     canonical = _canonical(value)
