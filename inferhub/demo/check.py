@@ -8,12 +8,12 @@ from typing import Any
 import httpx
 
 from inferhub.demo.client import HubClient
-from inferhub.demo.dataset import ORDER_CATEGORIES, ORDER_NUMBERS, Dataset
 from inferhub.demo.paste import SPAM
 from inferhub.demo.receiver import WebhookReceiver
 from inferhub.demo.seed import SCENARIO
 from inferhub.demo.workflows import MESSAGES, SCREENING, order_input
 from inferhub.registry.models import ModelVersion
+from inferhub.starters.samples.dataset import ORDER_CATEGORIES, ORDER_NUMBERS, Dataset
 
 _DELIVERY_SECONDS = 30
 _K = 10

@@ -6,9 +6,9 @@ from typing import Any
 
 import orjson
 
-from inferhub.demo.dataset import ORDER_CATEGORIES, ORDER_NUMBERS, Dataset
 from inferhub.demo.seed import SCENARIO
 from inferhub.demo.workflows import MESSAGES, SCREENING, order_input
+from inferhub.starters.samples.dataset import ORDER_CATEGORIES, ORDER_NUMBERS, Dataset
 
 SPAM = "Congratulations! You were chosen for a free prize of 1000. Click http://prize.example now to claim it"
 

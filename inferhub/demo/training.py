@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from inferhub.demo.dataset import ORDER_CATEGORIES, ORDER_NUMBERS, ORDER_TARGET, Dataset
+from inferhub.starters.samples.dataset import ORDER_CATEGORIES, ORDER_NUMBERS, ORDER_TARGET, Dataset
 from recommender import (
     Ease,
     Export,

@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 
-from inferhub.demo.dataset import ORDER_CATEGORIES, ORDER_NUMBERS, Dataset
+from inferhub.starters.samples.dataset import ORDER_CATEGORIES, ORDER_NUMBERS, Dataset
 
 SCREENING, MESSAGES = "order-screening", "message-filter"
 ENDPOINT = "shop"
