@@ -44,6 +44,9 @@ PREDICTION = _object(
 )
 PREDICTION["properties"]["explanations"] = {"type": "array", "items": _EXPLANATION, "description": "Where asked for."}
 _RECOMMENDED = _object(item_id=_STRING, score={"type": "number"}, reason=_STRING)
+_BOOST = _object(factor={"type": "number", "minimum": 0}, rule=_STRING)
+_BOOST["properties"]["problem"] = _STRING | {"description": "Why the rules could not judge the item."}
+_RECOMMENDED["properties"]["boost"] = _BOOST | {"description": "Where a rule of the scenario moved the item."}
 RECOMMENDATION = _object(
     scenario=_STRING, user_id=_STRING_OR_NULL, items={"type": "array", "items": _RECOMMENDED}, **_MODEL_USED
 )

@@ -42,7 +42,7 @@ _WORKERS_RUNG = 4
 
 def start_bulk_job(*, scenario: str, actor: str) -> Job:
     """Queue the recommendations of every user with a purchase. Raises NotFound, and Conflict where one runs already."""
-    found = Scenario.objects.filter(name=scenario).first()
+    found = Scenario.objects.select_related("boosts").filter(name=scenario).first()
     if found is None:
         raise NotFound(f"There is no scenario '{scenario}'.")
     alias = Alias.objects.filter(model_id=found.model_id, name=found.alias).first()
@@ -55,7 +55,11 @@ def start_bulk_job(*, scenario: str, actor: str) -> Job:
             job = Job.objects.create(
                 scenario=found,
                 generation=generation,
-                options={"k": found.k, "exclude_purchased": found.exclude_purchased},
+                options={
+                    "k": found.k,
+                    "exclude_purchased": found.exclude_purchased,
+                    "boosts": found.boosts.name if found.boosts else "",
+                },
                 total=len(user_ids),
                 requested_by=actor,
             )
