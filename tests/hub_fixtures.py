@@ -82,6 +82,9 @@ class Api:
     def patch(self, path: str, body: Any) -> Any:
         return self._send("PATCH", path, body)
 
+    def delete(self, path: str) -> Any:
+        return self._checked(self._client.delete(f"/api/v1/{path}", headers=self._headers({})))
+
     def _send(self, method: str, path: str, body: Any) -> Any:
         data, headers = orjson.dumps(body), self._headers({})
         return self._checked(self._client.generic(method, f"/api/v1/{path}", data, "application/json", headers=headers))

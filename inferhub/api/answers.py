@@ -204,6 +204,22 @@ CHANGE_NOW = _object(**_CHANGE, now=_NOW)
 _LINES = {"type": "array", "items": _object(name=_STRING, left={}, right={}, is_same={"type": "boolean"})}
 COMPARISON = _object(left=_COUNT, right=_COUNT, properties=_LINES, tensors=_LINES, metrics=_LINES)
 WORKFLOW = _object(name=_STRING, description=_STRING, version=_COUNT, rule_set=_STRING, definition=_OBJECT)
+TEST_CASES = _object(tests={"type": "array", "items": _object(case=_OBJECT, changed_at=_TIME, changed_by=_STRING)})
+_CASE_RESULT = _object(
+    name=_STRING,
+    passed={"type": "boolean"},
+    expected=_OBJECT,
+    got=_OBJECT,
+    differences={"type": "array", "items": _object(pointer=_STRING, expected=_STRING, got=_STRING)},
+)
+TEST_RUN = _object(
+    name=_STRING,
+    version=_COUNT,
+    passed={"type": "boolean"},
+    count=_COUNT,
+    failed=_COUNT,
+    results={"type": "array", "items": _CASE_RESULT},
+)
 JOB = _object(
     job_id=_STRING,
     kind=_STRING,

@@ -7,6 +7,7 @@ from inferhub.lib.slug import SLUG_PATTERN
 from inferhub.recommendations.services import HISTORY_LIMIT, MOST_ITEMS
 from inferhub.registry.gates import DOCUMENT as GATES
 from inferhub.registry.models import Approval, Task
+from inferhub.rulesets.cases import MOST_CASES, RULE_SET_CASE, WORKFLOW_CASE
 
 _SLUG = {"type": "string", "pattern": SLUG_PATTERN}
 _ITEM_IDS = {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 100}, "maxItems": HISTORY_LIMIT}
@@ -180,6 +181,23 @@ START_JOB: dict[str, Any] = {
     "additionalProperties": False,
 }
 
+
+def _cases(case: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {"tests": {"type": "array", "items": case, "maxItems": MOST_CASES}, **more},
+        "additionalProperties": False,
+    }
+
+
+_TESTED = {"version": _VERSION | {"description": "The version in use where nothing is said."}}
+WORKFLOW_TESTS = _cases(WORKFLOW_CASE) | {"required": ["tests"]}
+RULE_SET_TESTS = _cases(RULE_SET_CASE) | {"required": ["tests"]}
+RUN_WORKFLOW_TESTS = _cases(
+    WORKFLOW_CASE, **_TESTED, rule_set_version=_VERSION | {"description": "The rules in use where nothing is said."}
+)
+RUN_RULE_SET_TESTS = _cases(RULE_SET_CASE, **_TESTED)
+
 PREDICT_BODY = Schema(PREDICT)
 RECOMMEND_BODY = Schema(RECOMMEND)
 DECIDE_BODY = Schema(DECIDE)
@@ -193,3 +211,7 @@ MAY_GIVE_REASON_BODY = Schema(MAY_GIVE_REASON)
 EDIT_MODEL_BODY = Schema(EDIT_MODEL)
 ERASE_BODY = Schema(ERASE)
 START_JOB_BODY = Schema(START_JOB)
+WORKFLOW_TESTS_BODY = Schema(WORKFLOW_TESTS)
+RULE_SET_TESTS_BODY = Schema(RULE_SET_TESTS)
+RUN_WORKFLOW_TESTS_BODY = Schema(RUN_WORKFLOW_TESTS)
+RUN_RULE_SET_TESTS_BODY = Schema(RUN_RULE_SET_TESTS)

@@ -3,7 +3,7 @@
 from django.urls import path, re_path, register_converter
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
-from inferhub.api import aliases, approvals, calls, erasing, reading, registering
+from inferhub.api import aliases, approvals, calls, erasing, reading, registering, testing
 from inferhub.api.converters import SlugConverter
 from inferhub.api.errors import not_found
 
@@ -36,6 +36,12 @@ urlpatterns = [
     path("v1/workflows", reading.WorkflowsView.as_view()),
     path("v1/workflows/<name:name>", reading.WorkflowView.as_view()),
     path("v1/workflows/<name:name>/decisions", calls.DecideView.as_view()),
+    path("v1/workflows/<name:name>/tests", testing.WorkflowTestsView.as_view()),
+    path("v1/workflows/<name:name>/tests/<path:test>", testing.WorkflowTestView.as_view()),
+    path("v1/workflows/<name:name>/test-runs", testing.WorkflowTestRunsView.as_view()),
+    path("v1/rule-sets/<name:name>/tests", testing.RuleSetTestsView.as_view()),
+    path("v1/rule-sets/<name:name>/tests/<path:test>", testing.RuleSetTestView.as_view()),
+    path("v1/rule-sets/<name:name>/test-runs", testing.RuleSetTestRunsView.as_view()),
     path("v1/decisions", reading.DecisionsView.as_view()),
     path("v1/decisions/<uuid:decision_id>", reading.DecisionView.as_view()),
     path("v1/erasures", erasing.ErasuresView.as_view()),

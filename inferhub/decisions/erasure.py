@@ -11,14 +11,15 @@ from django.utils import timezone
 
 from inferhub.audit.services import record_event
 from inferhub.decisions.digests import ERASED
-from inferhub.decisions.models import Decision
+from inferhub.decisions.models import Decision, WorkflowTest
 from inferhub.errors import FieldError, InvalidInput
 
 
 def erase_subject(*, subject: str, reason: str, actor: str, workflow: str = "") -> list[uuid.UUID]:
     """Erase the content of every decision about `subject`, of one workflow or of all; gives the decisions' ids.
 
-    The audit log gets an event for each of them, which does not name the person. An action that waits is still
+    The audit log gets an event for each of them, which does not name the person. Test cases that were made of them go
+    as well. An action that waits is still
     delivered, with what is left. Raises InvalidInput.
     """
     needed = (("subject", subject, "the subject of decisions"), ("reason", reason, "a reason, for the audit log"))
@@ -35,6 +36,7 @@ def erase_subject(*, subject: str, reason: str, actor: str, workflow: str = "") 
     with transaction.atomic():
         ids = list(decisions.order_by("id").select_for_update(of=("self",)).values_list("pk", flat=True))
         Decision.objects.filter(pk__in=ids).update(erased_at=timezone.now(), **ERASED)
+        WorkflowTest.objects.filter(decision_id__in=ids).delete()
         for decision_id in ids:
             record_event(
                 "decision.erased", actor=actor, subject=f"decision:{decision_id}", details={"reason": reason.strip()}

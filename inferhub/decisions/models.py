@@ -6,7 +6,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from inferhub.lib.ids import uuid7
-from inferhub.rulesets.authored import Authored, AuthoredVersion
+from inferhub.rulesets.authored import Authored, AuthoredTest, AuthoredVersion
 from inferhub.rulesets.models import RuleSetVersion
 
 
@@ -29,6 +29,22 @@ class WorkflowVersion(AuthoredVersion):
 
     def __str__(self) -> str:
         return f"{self.workflow.name} version {self.number}"
+
+
+class WorkflowTest(AuthoredTest):
+    """A test case of a workflow: an input, perhaps predictions, and what must come out."""
+
+    OWNER = "workflow"
+
+    workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="tests")
+    decision_id = models.UUIDField(null=True, help_text="Made of this decision: it goes when that is erased.")
+
+    class Meta:
+        ordering = ["workflow", "id"]
+        constraints = [models.UniqueConstraint(fields=["workflow", "name"], name="one_workflow_test_per_name")]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Decision(models.Model):

@@ -27,6 +27,18 @@ def find_workflow(name: str) -> PublishedWorkflow:
     return _plans.get(_current_ids.get(name))
 
 
+def find_workflow_version(name: str, number: int | None = None) -> PublishedWorkflow:
+    """A version of `name`: the given one, else the one that decides now, else the newest. Raises NotFound."""
+    versions = WorkflowVersion.objects.filter(workflow__name=name)
+    wanted = versions if number is None else versions.filter(number=number)
+    in_use = Workflow.objects.filter(name=name).values_list("current_id", flat=True).first()
+    version_id = in_use if number is None and in_use else wanted.values_list("pk", flat=True).order_by("-number").first()
+    if version_id is None:
+        which = f"version {number}" if number is not None else "version"
+        raise NotFound(f"The workflow '{name}' has no {which}.")
+    return _plans.get(version_id)
+
+
 def _read_current_id(name: str) -> int:
     current_id = Workflow.objects.filter(name=name).values_list("current_id", flat=True).first()
     if current_id is None:

@@ -1,13 +1,14 @@
 """What rule sets and workflows share: a name, and versions of a definition of which one is in use."""
 
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
+import orjson
 from django.db import models, transaction
 from django.db.models.functions import Now
 
 from inferhub.audit.services import record_event
 from inferhub.errors import FieldError, InvalidInput
-from inferhub.lib.canonical import digest_of
+from inferhub.lib.canonical import canonical_json, digest_of
 from inferhub.lib.describe import describe
 from inferhub.lib.slug import SLUG_EXPECTED, is_slug
 from inferhub.lib.snapshots import Snapshots
@@ -27,6 +28,11 @@ class Authored(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def audit_subject(self) -> str:
+        """How the audit log names it, such as rule-set:screening."""
+        return f"{str(self._meta.verbose_name).replace(' ', '-')}:{self.name}"
+
 
 class AuthoredVersion(models.Model):
     """One definition as it was written; the database refuses any change. A child adds the key to what it belongs to."""
@@ -40,6 +46,31 @@ class AuthoredVersion(models.Model):
 
     class Meta:
         abstract = True
+
+
+class AuthoredTest(models.Model):
+    """A test case, by its name: what goes in and what must come out. A child adds the key to what it belongs to."""
+
+    OWNER: ClassVar[str]
+
+    name = models.CharField(max_length=200)
+    case = models.JSONField(help_text="What goes in, and `expect`.")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    changed_at = models.DateTimeField()
+    changed_by = models.CharField(max_length=200)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def owner(self) -> Authored:
+        found: Authored = getattr(self, self.OWNER)
+        return found
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The case as people write it: the database gives 1e300 back as a whole number of 301 digits."""
+        return {"name": self.name, **orjson.loads(canonical_json(self.case))}
 
 
 V = TypeVar("V", bound=AuthoredVersion)
@@ -78,7 +109,7 @@ def save_definition(
             record_event(
                 f"{versions.OWNER}.published",  # type: ignore[attr-defined]
                 actor=actor,
-                subject=f"{owner_model._meta.verbose_name.replace(' ', '-')}:{name}",
+                subject=owner.audit_subject,
                 details={"version": owner.current.number, "digest": digest, "note": note},
             )
         owner.save(update_fields=["current", "description"])

@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from inferhub.rulesets.authored import Authored, AuthoredVersion
+from inferhub.rulesets.authored import Authored, AuthoredTest, AuthoredVersion
 
 
 class RuleSet(Authored):
@@ -24,3 +24,18 @@ class RuleSetVersion(AuthoredVersion):
 
     def __str__(self) -> str:
         return f"{self.rule_set.name} version {self.number}"
+
+
+class RuleSetTest(AuthoredTest):
+    """A test case of a rule set: facts, and what the rules must say of them."""
+
+    OWNER = "rule_set"
+
+    rule_set = models.ForeignKey(RuleSet, on_delete=models.CASCADE, related_name="tests")
+
+    class Meta:
+        ordering = ["rule_set", "id"]
+        constraints = [models.UniqueConstraint(fields=["rule_set", "name"], name="one_rule_set_test_per_name")]
+
+    def __str__(self) -> str:
+        return self.name

@@ -52,6 +52,7 @@ def test_every_rest_view_refuses_a_caller_without_a_key() -> None:
             .replace("<name:name>", "x")
             .replace("<name:alias>", "x")
             .replace("<path:user_id>", "x")
+            .replace("<path:test>", "x")
         )
         for method in view().allowed_methods:
             if method != "OPTIONS":
@@ -87,7 +88,7 @@ def _one_transaction(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 def test_answers_are_as_the_document_says(
     case: Any, api: Api, price_model: ModelVersion, scenario: str, workflow: str
 ) -> None:
-    names = {"models": "price-model", "scenarios": "home-page", "workflows": "orders"}
+    names = {"models": "price-model", "scenarios": "home-page", "workflows": "orders", "rule-sets": "screening"}
     kind = case.path.split("/")[3]
     if "name" in (case.path_parameters or {}):
         case.path_parameters["name"] = names[kind]
