@@ -220,6 +220,28 @@ TEST_RUN = _object(
     failed=_COUNT,
     results={"type": "array", "items": _CASE_RESULT},
 )
+_STARTER = _object(
+    name=_STRING,
+    title=_STRING,
+    audience=_STRING,
+    summary=_STRING,
+    caution=_STRING,
+    samples={"type": "array", "items": _object(title=_STRING, body=_OBJECT)},
+    installed_as={"type": "array", "items": _STRING},
+)
+STARTERS = _object(starters={"type": "array", "items": _STARTER})
+INSTALLATION = _object(
+    name=_STRING,
+    starter=_STRING,
+    state=_STRING,
+    done=_COUNT,
+    steps={"type": "array", "items": _STRING},
+    problem=_STRING,
+    requested_by=_STRING,
+    created_at=_TIME,
+    finished_at=_TIME_OR_NULL,
+    **{"try": _STRING | {"description": "Where requests to it go, once it is installed."}},
+)
 JOB = _object(
     job_id=_STRING,
     kind=_STRING,

@@ -181,6 +181,12 @@ START_JOB: dict[str, Any] = {
     "additionalProperties": False,
 }
 
+INSTALL_STARTER: dict[str, Any] = {
+    "type": "object",
+    "properties": {"as": _SLUG | {"description": "What all that it makes is called; by default as the starter is."}},
+    "additionalProperties": False,
+}
+
 
 def _cases(case: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {
@@ -211,6 +217,7 @@ MAY_GIVE_REASON_BODY = Schema(MAY_GIVE_REASON)
 EDIT_MODEL_BODY = Schema(EDIT_MODEL)
 ERASE_BODY = Schema(ERASE)
 START_JOB_BODY = Schema(START_JOB)
+INSTALL_STARTER_BODY = Schema(INSTALL_STARTER)
 WORKFLOW_TESTS_BODY = Schema(WORKFLOW_TESTS)
 RULE_SET_TESTS_BODY = Schema(RULE_SET_TESTS)
 RUN_WORKFLOW_TESTS_BODY = Schema(RUN_WORKFLOW_TESTS)

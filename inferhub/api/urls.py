@@ -3,7 +3,7 @@
 from django.urls import path, re_path, register_converter
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
-from inferhub.api import aliases, approvals, calls, erasing, reading, registering, testing
+from inferhub.api import aliases, approvals, calls, erasing, reading, registering, starters, testing
 from inferhub.api.converters import SlugConverter
 from inferhub.api.errors import not_found
 
@@ -45,6 +45,9 @@ urlpatterns = [
     path("v1/decisions", reading.DecisionsView.as_view()),
     path("v1/decisions/<uuid:decision_id>", reading.DecisionView.as_view()),
     path("v1/erasures", erasing.ErasuresView.as_view()),
+    path("v1/starters", starters.StartersView.as_view()),
+    path("v1/starters/<name:name>/install", starters.InstallStarterView.as_view()),
+    path("v1/installations/<name:name>", starters.InstallationView.as_view()),
     path("v1/jobs", reading.JobsView.as_view()),
     path("v1/jobs/<uuid:job_id>", reading.JobView.as_view()),
     path("v1/calls/<uuid:call_id>", calls.DeferredCallView.as_view()),

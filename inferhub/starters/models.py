@@ -23,6 +23,7 @@ class Installation(models.Model):
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
+        verbose_name = "starter"
         ordering = ["-id"]
         indexes = [
             models.Index(fields=["id"], name="installations_open", condition=models.Q(state__in=["queued", "running"]))

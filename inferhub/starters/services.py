@@ -1,6 +1,10 @@
 """Ask for the installation of a starter. What it does is in `inferhub.starters.installing`, which runs on a worker."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from inferhub.audit.services import record_event
 from inferhub.celery import bell
@@ -15,7 +19,12 @@ from inferhub.rulesets.models import RuleSet
 from inferhub.starters.models import Installation
 from inferhub.starters.queries import find_starter
 
-_NAMED = {"model": RegisteredModel, "rule set": RuleSet, "workflow": Workflow, "scenario": Scenario}
+_NAMED: Mapping[str, type[Any]] = {
+    "model": RegisteredModel,
+    "rule set": RuleSet,
+    "workflow": Workflow,
+    "scenario": Scenario,
+}
 
 
 def request_installation(*, starter: str, actor: str, name: str = "", is_rung: bool = True) -> Installation:
@@ -57,7 +66,8 @@ def _resume(found: Installation, starter: str) -> Installation:
             f"The starter {starter} is installed as '{found.name}' already, and works. "
             "To have it a second time, choose another name."
         )
-    if found.state != State.FAILED:
+    is_lost = found.state == State.RUNNING and found.leased_until is not None and found.leased_until < timezone.now()
+    if found.state != State.FAILED and not is_lost:
         raise Conflict(f"The starter {starter} is being installed as '{found.name}' already.")
     found.state, found.problem, found.attempt_count, found.finished_at = State.QUEUED, "", 0, None
     found.save(update_fields=["state", "problem", "attempt_count", "finished_at"])

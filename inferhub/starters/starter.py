@@ -6,6 +6,12 @@ from typing import Any
 
 Document = dict[str, Any]
 
+ALONE = (
+    "So that one person can try it at once, the aliases of its model move without a second person's approval. Before "
+    "real use, change that on the model's page."
+)
+"""Said wherever a starter is installed."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
@@ -48,6 +54,25 @@ class Starter:
     caution: str = ""
     steps: Document = field(default_factory=dict)
     workflow: Document | None = None
+
+    @property
+    def work(self) -> tuple[str, ...]:
+        """The steps of its installation, in words."""
+        train = "Train the model, prove its ONNX form equal, and register it"
+        if self.workflow is None:
+            return (
+                "Load the invented shop: articles and a year of purchases",
+                train,
+                "Write the boosts",
+                "Join model and boosts in a scenario",
+                "Keep the test cases of the boosts, and run them",
+            )
+        return (
+            train,
+            "Write the rules",
+            "Join model and rules in a workflow",
+            "Keep the test cases of the workflow, and run them",
+        )
 
     def workflow_named(self, name: str) -> Document:
         """The definition of the workflow, once its parts are called `name`. Only for a starter that has one."""

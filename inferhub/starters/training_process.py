@@ -1,4 +1,4 @@
-"""Run `inferhub.starters.training` in a process of its own: the libraries that it loads, and their threads, end with it."""
+"""Run `inferhub.starters.training` in a process of its own: what it loads, and its threads, end with it."""
 
 import os
 import subprocess
@@ -17,7 +17,13 @@ def train_model(starter: str, folder: Path) -> None:
     command = (sys.executable, "-m", "inferhub.starters.training", starter, str(folder))
     try:
         ended = subprocess.run(  # noqa: S603 - our own program, and no word of it comes from a person
-            command, env=_environment(), cwd=folder, capture_output=True, text=True, timeout=TRAINING_SECONDS, check=False
+            command,
+            env=_environment(),
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=TRAINING_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired as exc:
         raise Unavailable(f"The training of {starter} took longer than {TRAINING_SECONDS} seconds.") from exc
@@ -29,5 +35,5 @@ def train_model(starter: str, folder: Path) -> None:
 def _environment() -> dict[str, str]:
     """No secret of the hub, and few threads: a worker's machine has other work."""
     kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    threads = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     return {**kept, **threads, "PYTHONPATH": str(Path(inferhub.__file__).parent.parent), "PYTHONDONTWRITEBYTECODE": "1"}

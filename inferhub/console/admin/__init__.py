@@ -13,6 +13,7 @@ from inferhub.console.admin import (
     reviews,
     rulesets,
     schedules,
+    starters,
     webhooks,
     workflows,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "reviews",
     "rulesets",
     "schedules",
+    "starters",
     "webhooks",
     "workflows",
 ]

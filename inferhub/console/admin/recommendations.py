@@ -136,7 +136,8 @@ class ScenarioAdmin(RecordAdmin):
     @deed("Look up a user", icon="person_search", permission="recommendations.view_scenario")
     def recommend_now(self, request: HttpRequest, object_id: str) -> HttpResponse:
         scenario = self.find(request, object_id)
-        user_id = request.GET.get("user_id", "").strip()
+        user_id, item_ids = (request.GET.get(name, "").strip() for name in ("user_id", "items"))
+        history = [item.strip() for item in item_ids.split(",") if item.strip()]
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -144,7 +145,8 @@ class ScenarioAdmin(RecordAdmin):
             "title": "What a user gets",
             "scenario": scenario,
             "user_id": user_id,
-            "sections": _lists_of(scenario, user_id) if user_id else (),
+            "item_ids": item_ids,
+            "sections": _lists_of(scenario, user_id, history) if request.GET else (),
             "back": html.url_of(scenario),
         }
         return TemplateResponse(request, "console/lookup.html", context)
@@ -203,9 +205,11 @@ def _generation_table(scenario: Scenario) -> Table:
     return Table(title="Published lists", columns=columns, rows=rows, empty="Nothing is published yet.")
 
 
-def _lists_of(scenario: Scenario, user_id: str) -> tuple[Section, ...]:
-    """What the user gets from the last bulk job, and what the model says now."""
-    return (_stored_table(scenario, user_id), _live_table(scenario, user_id))
+def _lists_of(scenario: Scenario, user_id: str, history: Sequence[str]) -> tuple[Section, ...]:
+    """What a user gets from the last bulk job and what the model says now; or what it says of a history of items."""
+    if not user_id:
+        return (_live_table(scenario, history=history),)
+    return (_stored_table(scenario, user_id), _live_table(scenario, user_id=user_id))
 
 
 def _stored_table(scenario: Scenario, user_id: str) -> Table:
@@ -220,9 +224,9 @@ def _stored_table(scenario: Scenario, user_id: str) -> Table:
     return _item_table("Stored by the last bulk job", entries, note=f"By {stored.generation.version}.")
 
 
-def _live_table(scenario: Scenario, user_id: str) -> Table:
+def _live_table(scenario: Scenario, **whom: Any) -> Table:
     try:
-        answer = recommend(scenario=scenario.name, user_id=user_id)
+        answer = recommend(scenario=scenario.name, **whom)
     except InferhubError as exc:
         return _item_table("Computed now", (), empty=str(exc))
     return _item_table("Computed now", answer.items, note=f"By {answer.model} version {answer.version}.")

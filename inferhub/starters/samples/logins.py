@@ -45,7 +45,6 @@ def generate_logins(*, seed: int = 14, rows: int = 6000) -> pl.DataFrame:
         "second_factor": factor,
         "is_new_device": is_new_device,
         "is_new_country": is_new_country,
-        "is_privileged": rng.random(rows) < 0.08,
     }
     return labelled(columns, happens(rng, log_odds), yes="threat", no="usual")
 
