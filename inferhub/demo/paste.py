@@ -5,10 +5,9 @@ from typing import Any
 
 from inferhub.demo.seed import SCENARIO
 from inferhub.demo.workflows import MESSAGES, SCREENING, order_input
+from inferhub.starters.catalogue.spam import SPAM_TEXT
 from inferhub.starters.paste import curl_line
 from inferhub.starters.samples.dataset import ORDER_CATEGORIES, ORDER_NUMBERS, Dataset
-
-SPAM = "Congratulations! You were chosen for a free prize of 1000. Click http://prize.example now to claim it"
 
 
 def curl_lines(address: str, api_key: str, data: Dataset) -> Iterator[tuple[str, str]]:
@@ -36,6 +35,7 @@ def requests(data: Dataset) -> Iterator[tuple[str, str, dict[str, Any]]]:
         "models/order-value/predictions",
         {"rows": [features]},
     )
-    yield "a spam check", "models/spam/predictions", {"rows": [{"text": SPAM}]}
+    message = {"message_id": "m-1", "text": SPAM_TEXT}
+    yield "a spam check", "models/spam/predictions", {"rows": [{"text": SPAM_TEXT}]}
     yield "a decision on an order", f"workflows/{SCREENING}/decisions", {"input": order}
-    yield "a decision on a message", f"workflows/{MESSAGES}/decisions", {"input": {"message_id": "m-1", "text": SPAM}}
+    yield "a decision on a message", f"workflows/{MESSAGES}/decisions", {"input": message}

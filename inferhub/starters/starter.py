@@ -74,11 +74,14 @@ class Starter:
             "Keep the test cases of the workflow, and run them",
         )
 
-    def workflow_named(self, name: str) -> Document:
-        """The definition of the workflow, once its parts are called `name`. Only for a starter that has one."""
+    def workflow_named(self, name: str, *, model: str = "") -> Document:
+        """The definition of the workflow, once its parts are called `name`, and its model too where none is given.
+
+        Only for a starter that has a workflow.
+        """
         if self.workflow is None:
             raise ValueError(f"{self.name} has no workflow")
-        predictions = [{**entry, "model": name} for entry in self.workflow["predictions"]]
+        predictions = [{**entry, "model": model or name} for entry in self.workflow["predictions"]]
         return {**self.workflow, "predictions": predictions, "rule_set": name}
 
 
@@ -86,8 +89,14 @@ def review(title: str) -> Document:
     return {"kind": "review", "title": title}
 
 
-def table(inputs: Mapping[str, tuple[str, str]], outputs: Mapping[str, str], rows: Sequence[Sequence[str]]) -> Document:
-    """A decision table with the hit policy first.
+def table(
+    inputs: Mapping[str, tuple[str, str]],
+    outputs: Mapping[str, str],
+    rows: Sequence[Sequence[str]],
+    *,
+    optional: Sequence[str] = (),
+) -> Document:
+    """A decision table with the hit policy first. `optional` are inputs that may be missing.
 
     `inputs` are fields with type and heading, `outputs` those with a heading (texts, but for factor and quantity, which
     are numbers). A row is its conditions, its results, and a note at the end.
@@ -95,7 +104,10 @@ def table(inputs: Mapping[str, tuple[str, str]], outputs: Mapping[str, str], row
     numbers = ("factor", "quantity")
     return {
         "hit_policy": "first",
-        "inputs": [{"field": name, "type": kind, "label": label} for name, (kind, label) in inputs.items()],
+        "inputs": [
+            {"field": name, "type": kind, "label": label} | ({"is_optional": True} if name in optional else {})
+            for name, (kind, label) in inputs.items()
+        ],
         "outputs": [
             {"field": name, "type": "number" if name in numbers else "string", "label": label}
             for name, label in outputs.items()
@@ -106,9 +118,10 @@ def table(inputs: Mapping[str, tuple[str, str]], outputs: Mapping[str, str], row
     }
 
 
-def fields(**properties: Document) -> Document:
-    """An input schema in which every field is required."""
-    return {"type": "object", "properties": properties, "required": list(properties)}
+def fields(*, optional: Sequence[str] = (), **properties: Document) -> Document:
+    """An input schema in which every field is required but the optional ones."""
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": properties, "required": required}
 
 
 def identifier(title: str, description: str, example: str) -> Document:

@@ -165,9 +165,8 @@ def _install_page(starter: Starter | None) -> FormPage:
     if starter is None:
         return FormPage(title="Install a starter", submit="Install", intro=ALONE)
     story = Text(title="What it does", text=starter.story)
-    work = Text(
-        title="What happens now", text="\n".join([*starter.work, "", f"It takes some seconds, on a busy machine a minute. {ALONE}"])
-    )
+    note = f"It takes some seconds, on a busy machine a minute. {ALONE}"
+    work = Text(title="What happens now", text="\n".join([*starter.work, "", note]))
     return FormPage(
         title=f"Install: {starter.title}",
         submit="Install",

@@ -182,6 +182,12 @@ STARTER = Starter(
             "expect": {"outcome": "allow"},
         },
         {
+            "name": "What looks like a threat is seen today, although the second factor was passed",
+            "input": _USUAL,
+            "predictions": _says(0.5),
+            "expect": {"outcome": "review", "outputs": {"urgency": "today"}},
+        },
+        {
             "name": "A doubt is enough for a privileged account",
             "input": _USUAL | {"is_privileged": True},
             "predictions": _says(0.2),

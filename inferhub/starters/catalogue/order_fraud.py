@@ -29,8 +29,16 @@ RULES = table(
         [">= 0.6", "", "", "", '"review"', '"looks like fraud"', "the model is rather sure"],
         [">= 0.2", ">= 250", "", "", '"review"', '"suspicious and dear"', "a doubt that would cost much"],
         ["", ">= 1500", "", "< 1", '"review"', '"dear first order"', "nothing is known of this customer"],
-        [">= 0.2", "", "", "", '"verify"', '"suspicious"', "ask the customer to confirm the payment"],
-        ["", ">= 500", "", "< 1", '"verify"', '"large first order"', "ask the customer to confirm the payment"],
+        [">= 0.2", "", "", "", '"verify"', '"suspicious"', "a small doubt: ask to confirm the payment"],
+        [
+            "",
+            ">= 500",
+            "",
+            "< 1",
+            '"verify"',
+            '"large first order"',
+            "a stranger spends much: ask to confirm the payment",
+        ],
         ["", "", "", "", '"accept"', '"nothing unusual"', "all others ship"],
     ],
 )
@@ -145,6 +153,18 @@ STARTER = Starter(
             "input": _USUAL | {"amount": 250},
             "predictions": _says(0.2),
             "expect": {"outcome": "review", "outputs": {"reason": "suspicious and dear"}},
+        },
+        {
+            "name": "What the model is rather sure of goes to a person, however small",
+            "input": _USUAL | {"amount": 5},
+            "predictions": _says(0.6),
+            "expect": {"outcome": "review", "outputs": {"reason": "looks like fraud"}},
+        },
+        {
+            "name": "A large first order is verified",
+            "input": _USUAL | {"amount": 500, "previous_orders": 0},
+            "predictions": _says(0.02),
+            "expect": {"outcome": "verify", "outputs": {"reason": "large first order"}},
         },
         {
             "name": "A very dear first order goes to a person",

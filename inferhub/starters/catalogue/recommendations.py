@@ -42,7 +42,7 @@ STARTER = Starter(
     task="recommendation",
     rules=BOOSTS,
     samples=(
-        Sample(title="A visitor who looked at coffee and candles", body={"history": ["CT-010", "CA-004"], "k": 8}),
+        Sample(title="A visitor who looked at coffee and candles", body={"history": ["CT-012", "CS-007"], "k": 8}),
         Sample(title="A visitor of whom nothing is known", body={"history": [], "k": 8}),
         Sample(title="A customer by id", body={"user_id": "C10001", "k": 8}),
     ),

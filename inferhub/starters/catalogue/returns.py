@@ -145,6 +145,18 @@ STARTER = Starter(
             "expect": {"outcome": "refund"},
         },
         {
+            "name": "A defect after more than two years is asked about, not refused",
+            "input": _USUAL | {"days_since_delivery": 731, "reason": "defective"},
+            "predictions": _says(0.1),
+            "expect": {"outcome": "review", "outputs": {"handling": "ask-first"}},
+        },
+        {
+            "name": "What will probably be a problem is decided by a person",
+            "input": _USUAL,
+            "predictions": _says(0.6),
+            "expect": {"outcome": "review", "outputs": {"handling": "send-back"}, "actions": ["review"]},
+        },
+        {
             "name": "A broken cup may be kept",
             "input": _USUAL | {"price": 7.5, "reason": "damaged-in-transit"},
             "predictions": _says(0.1),

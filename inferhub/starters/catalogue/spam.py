@@ -12,12 +12,13 @@ RULES = table(
     },
     {"outcome": "Outcome", "folder": "Folder"},
     [
-        [">= 0.9", "false", '"block"', '"spam"', "surely spam, from a stranger"],
+        [">= 0.9", "false, null", '"block"', '"spam"', "surely spam, from a stranger"],
         [">= 0.5", "true", '"review"', '"to-check"', "looks like spam, but comes from a customer"],
         [">= 0.5", "", '"review"', '"to-check"', "perhaps spam: a person looks"],
         ["", "true", '"deliver"', '"customers"', "a customer writes"],
         ["", "", '"deliver"', '"inbox"', "everything else"],
     ],
+    optional=["input.is_customer"],
 )
 
 
@@ -51,6 +52,7 @@ STARTER = Starter(
     rules=RULES,
     workflow={
         "input": fields(
+            optional=["is_customer"],
             message_id=identifier("Message", "Your own id of the message.", "mail-4711"),
             text={
                 "type": "string",
@@ -59,7 +61,7 @@ STARTER = Starter(
                 "maxLength": 20_000,
                 "examples": [SPAM_TEXT],
             },
-            is_customer=flag("Known customer", "Whether the sender has ordered before."),
+            is_customer=flag("Known customer", "Whether the sender has ordered before; a stranger if not said."),
         ),
         "subject": "message_id",
         "predictions": [{"name": "spam", "inputs": {"text": "text"}}],
@@ -91,6 +93,12 @@ STARTER = Starter(
             "name": "Exactly 0.9 from a stranger is blocked",
             "input": _message("Win", is_customer=False),
             "predictions": _says(0.9),
+            "expect": {"outcome": "block"},
+        },
+        {
+            "name": "A sender of whom nothing is said counts as a stranger",
+            "input": {"message_id": "mail-1", "text": "Win"},
+            "predictions": _says(0.95),
             "expect": {"outcome": "block"},
         },
         {
