@@ -69,10 +69,9 @@ def seed() -> str:
     actor = "system:benchmark"
     register_version(name="value", task="regression", data=model(), alias="champion", approval="direct", actor=actor)
     save_endpoint(name="shop", url="http://127.0.0.1:9/", actor=actor)
-    save_rule_set(
-        name=NAME, definition=definition(("prediction.score.variable", "input.country", "input.items")), actor=actor
-    )
-    save_workflow(name=NAME, definition=workflow(), actor=actor)
+    fields = ("prediction.score.variable", "input.country", "input.items")
+    save_rule_set(name=NAME, definition=definition(fields), actor=actor, approval="direct")
+    save_workflow(name=NAME, definition=workflow(), actor=actor, approval="direct")
     return create_api_key(name="benchmark", scopes=["decide", "predict"], actor=actor)[1]
 
 

@@ -154,6 +154,6 @@ def scenario(db: None) -> str:
 @pytest.fixture
 def workflow(price_model: ModelVersion, receiver: WebhookReceiver) -> str:
     receiver.secret = save_endpoint(name="shop", url=receiver.url, actor=ACTOR)[1]
-    save_rule_set(name="screening", definition=RULES, actor=ACTOR)
-    save_workflow(name="orders", definition=WORKFLOW, actor=ACTOR)
+    save_rule_set(name="screening", definition=RULES, actor=ACTOR, approval="direct")
+    save_workflow(name="orders", definition=WORKFLOW, actor=ACTOR, approval="direct")
     return "orders"

@@ -203,7 +203,61 @@ _NOW = {
 CHANGE_NOW = _object(**_CHANGE, now=_NOW)
 _LINES = {"type": "array", "items": _object(name=_STRING, left={}, right={}, is_same={"type": "boolean"})}
 COMPARISON = _object(left=_COUNT, right=_COUNT, properties=_LINES, tensors=_LINES, metrics=_LINES)
-WORKFLOW = _object(name=_STRING, description=_STRING, version=_COUNT, rule_set=_STRING, definition=_OBJECT)
+_APPROVAL = {"enum": ["four-eyes", "direct"]}
+_IN_FORCE = _COUNT | {"description": "The version in force now; 0: none."}
+WORKFLOW = _object(
+    name=_STRING,
+    description=_STRING,
+    approval=_APPROVAL,
+    version=_IN_FORCE,
+    rule_set=_STRING,
+    definition=_OBJECT,
+)
+RULE_SET = _object(name=_STRING, description=_STRING, approval=_APPROVAL, version=_IN_FORCE, definition=_OBJECT)
+_AUTHORED_VERSION = {
+    "name": _STRING,
+    "version": _COUNT,
+    "state": {"enum": ["draft", "failing", "tested", "waiting", "approved", "published", "retired"]},
+    "digest": _STRING,
+    "note": _STRING,
+    "created_at": _TIME,
+    "created_by": _STRING,
+}
+AUTHORED_VERSION = _object(**_AUTHORED_VERSION, definition=_OBJECT)
+AUTHORED_VERSIONS = _object(versions={"type": "array", "items": _object(**_AUTHORED_VERSION)})
+PUBLICATION = _object(
+    id=_COUNT,
+    name=_STRING,
+    version=_COUNT,
+    effective_from=_TIME,
+    effective_until=_TIME_OR_NULL,
+    is_in_force={"type": "boolean"},
+    is_rollback={"type": "boolean"},
+    reason=_STRING,
+    change=_VERSION_OR_NULL | {"description": "The change request that allowed it."},
+    published_at=_TIME,
+    published_by=_STRING,
+    cancelled_at=_TIME_OR_NULL,
+    cancelled_by=_STRING,
+    cancel_reason=_STRING,
+)
+AUTHORED_POLICY = _object(name=_STRING, approval=_APPROVAL)
+PUBLICATIONS = _object(publications={"type": "array", "items": PUBLICATION})
+AUTHORED_COMPARISON = _object(
+    left=_COUNT,
+    right=_COUNT,
+    fields={"type": "array", "items": _object(pointer=_STRING, change=_STRING, left={}, right={})},
+    rows={
+        "type": "array",
+        "items": _object(
+            table=_STRING,
+            change={"enum": ["added", "removed", "changed", "moved"]},
+            left={"type": ["integer", "null"]},
+            right={"type": ["integer", "null"]},
+            cells={"type": "array", "items": _object(column=_STRING, left=_STRING_OR_NULL, right=_STRING_OR_NULL)},
+        ),
+    },
+)
 TEST_CASES = _object(tests={"type": "array", "items": _object(case=_OBJECT, changed_at=_TIME, changed_by=_STRING)})
 _CASE_RESULT = _object(
     name=_STRING,

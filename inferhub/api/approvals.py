@@ -64,7 +64,7 @@ class RejectView(APIView):
 
 
 class WithdrawView(APIView):
-    scope = Scope.REGISTER
+    scope = (Scope.REGISTER, Scope.AUTHOR)
 
     @extend_schema(
         operation_id="withdraw_change",

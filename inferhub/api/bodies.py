@@ -94,6 +94,12 @@ DECIDE: dict[str, Any] = {
             "type": "boolean",
             "description": "Decide, but store nothing and cause no action: ids and digest in the answer are null.",
         },
+        "as_of": {
+            "type": "string",
+            "maxLength": 40,
+            "description": "Decide by the versions of workflow and rules that were, or will be, in force at this time "
+            "(or day, from its beginning in UTC). Models are those of today.",
+        },
         "trace": {"type": "boolean", "description": "false: leave the trace out of the answer. It is stored anyway."},
     },
     "if": {"required": ["rows"]},
@@ -196,6 +202,26 @@ def _cases(case: dict[str, Any], **more: Any) -> dict[str, Any]:
     }
 
 
+_MOMENT = {"type": ["string", "null"], "format": "date-time"}
+PUBLISH = _with_reason(
+    ("version",),
+    version=_VERSION,
+    effective_from=_MOMENT | {"description": "From when on; null or nothing: from when it is published."},
+    effective_until=_MOMENT | {"description": "Until when; null or nothing: until a later publication begins."},
+)
+SET_APPROVAL = _with_reason(("approval",), approval={"enum": Approval.values})
+SAVE_AUTHORED: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "definition": {"type": "object"},
+        "description": {"type": "string", "maxLength": 5000},
+        "note": {"type": "string", "maxLength": 5000, "description": "What changed, and why."},
+        "approval": {"enum": Approval.values, "description": "Of a new one; four-eyes where nothing is said."},
+        "is_draft": {"type": "boolean", "description": "true: only save, even where the policy is direct."},
+    },
+    "required": ["definition"],
+    "additionalProperties": False,
+}
 _TESTED = {"version": _VERSION | {"description": "The version in use where nothing is said."}}
 WORKFLOW_TESTS = _cases(WORKFLOW_CASE) | {"required": ["tests"]}
 RULE_SET_TESTS = _cases(RULE_SET_CASE) | {"required": ["tests"]}
@@ -222,3 +248,6 @@ WORKFLOW_TESTS_BODY = Schema(WORKFLOW_TESTS)
 RULE_SET_TESTS_BODY = Schema(RULE_SET_TESTS)
 RUN_WORKFLOW_TESTS_BODY = Schema(RUN_WORKFLOW_TESTS)
 RUN_RULE_SET_TESTS_BODY = Schema(RUN_RULE_SET_TESTS)
+PUBLISH_BODY = Schema(PUBLISH)
+SET_APPROVAL_BODY = Schema(SET_APPROVAL)
+SAVE_AUTHORED_BODY = Schema(SAVE_AUTHORED)

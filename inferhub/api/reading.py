@@ -22,10 +22,12 @@ from inferhub.errors import FieldError, InvalidInput, NotFound
 from inferhub.jobs.bulk import start_bulk_job
 from inferhub.jobs.calls import decision_answer
 from inferhub.jobs.models import Job, State
+from inferhub.lib.canonical import plain_json
 from inferhub.lib.describe import describe, listed, pointer
 from inferhub.recommendations.queries import find_stored
 from inferhub.registry.comparison import compare_versions
 from inferhub.registry.models import Alias, ModelVersion, RegisteredModel, Task, VersionState
+from inferhub.rulesets.models import RuleSet
 
 _CURSOR = [
     OpenApiParameter("cursor", str, description="From `next` or `previous` of a page."),
@@ -185,7 +187,7 @@ class WorkflowsView(APIView):
         responses=_page_answers(answers.WORKFLOW),
     )
     def get(self, request: Request) -> Response:
-        return _page(self, Workflow.objects.exclude(current=None).select_related("current"), _workflow)
+        return _page(self, Workflow.objects.with_current(), _workflow)
 
 
 class WorkflowView(APIView):
@@ -193,10 +195,34 @@ class WorkflowView(APIView):
 
     @extend_schema(operation_id="read_workflow", summary="Read a workflow", responses=_answers(answers.WORKFLOW))
     def get(self, request: Request, name: str) -> Response:
-        workflow = Workflow.objects.exclude(current=None).select_related("current").filter(name=name).first()
+        workflow = Workflow.objects.with_current().filter(name=name).first()
         if workflow is None:
             raise NotFound(f"There is no workflow '{name}'.")
         return Response(_workflow(workflow))
+
+
+class RuleSetsView(APIView):
+    scope = Scope.READ
+
+    @extend_schema(
+        operation_id="list_rule_sets",
+        summary="List the rule sets",
+        parameters=_CURSOR,
+        responses=_page_answers(answers.RULE_SET),
+    )
+    def get(self, request: Request) -> Response:
+        return _page(self, RuleSet.objects.with_current(), _rule_set)
+
+
+class RuleSetView(APIView):
+    scope = Scope.READ
+
+    @extend_schema(operation_id="read_rule_set", summary="Read a rule set", responses=_answers(answers.RULE_SET))
+    def get(self, request: Request, name: str) -> Response:
+        rule_set = RuleSet.objects.with_current().filter(name=name).first()
+        if rule_set is None:
+            raise NotFound(f"There is no rule set '{name}'.")
+        return Response(_rule_set(rule_set))
 
 
 class DecisionsView(APIView):
@@ -371,13 +397,25 @@ def show_change(change: ChangeRequest) -> dict[str, Any]:
 
 def _workflow(workflow: Workflow) -> dict[str, Any]:
     current = workflow.current
-    definition = current.definition if current else {}
+    definition = plain_json(current.definition) if current else {}
     return {
         "name": workflow.name,
         "description": workflow.description,
+        "approval": workflow.approval,
         "version": current.number if current else 0,
         "rule_set": definition.get("rule_set", ""),
         "definition": definition,
+    }
+
+
+def _rule_set(rule_set: RuleSet) -> dict[str, Any]:
+    current = rule_set.current
+    return {
+        "name": rule_set.name,
+        "description": rule_set.description,
+        "approval": rule_set.approval,
+        "version": current.number if current else 0,
+        "definition": plain_json(current.definition) if current else {},
     }
 
 

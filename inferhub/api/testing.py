@@ -37,9 +37,7 @@ class WorkflowTestsView(APIView):
     scope = Scope.AUTHOR
     scopes = {"GET": Scope.READ}
 
-    @extend_schema(
-        operation_id="list_workflow_tests", summary="List the test cases of a workflow", responses=_CASES
-    )
+    @extend_schema(operation_id="list_workflow_tests", summary="List the test cases of a workflow", responses=_CASES)
     def get(self, request: Request, name: str) -> Response:
         return _shown(list_workflow_tests(name))
 
@@ -96,6 +94,7 @@ class WorkflowTestRunsView(APIView):
             version=body.get("version"),
             rule_set_version=body.get("rule_set_version"),
             cases=body.get("tests"),
+            actor=caller_of(request).actor,
         )
         return Response(report.to_dict())
 
@@ -104,9 +103,7 @@ class RuleSetTestsView(APIView):
     scope = Scope.AUTHOR
     scopes = {"GET": Scope.READ}
 
-    @extend_schema(
-        operation_id="list_rule_set_tests", summary="List the test cases of a rule set", responses=_CASES
-    )
+    @extend_schema(operation_id="list_rule_set_tests", summary="List the test cases of a rule set", responses=_CASES)
     def get(self, request: Request, name: str) -> Response:
         return _shown(list_rule_set_tests(name))
 
@@ -158,12 +155,12 @@ class RuleSetTestRunsView(APIView):
     def post(self, request: Request, name: str) -> Response:
         body: Any = request.data
         bodies.RUN_RULE_SET_TESTS_BODY.check(body)
-        report = run_rule_set_tests(rule_set=name, version=body.get("version"), cases=body.get("tests"))
+        report = run_rule_set_tests(
+            rule_set=name, version=body.get("version"), cases=body.get("tests"), actor=caller_of(request).actor
+        )
         return Response(report.to_dict())
 
 
 def _shown(tests: Iterable[AuthoredTest]) -> Response:
-    shown = [
-        {"case": test.document, "changed_at": test.changed_at, "changed_by": test.changed_by} for test in tests
-    ]
+    shown = [{"case": test.document, "changed_at": test.changed_at, "changed_by": test.changed_by} for test in tests]
     return Response({"tests": shown})

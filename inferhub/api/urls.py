@@ -3,7 +3,7 @@
 from django.urls import path, re_path, register_converter
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
-from inferhub.api import aliases, approvals, calls, erasing, reading, registering, starters, testing
+from inferhub.api import aliases, approvals, calls, erasing, reading, publishing, registering, starters, testing
 from inferhub.api.converters import SlugConverter
 from inferhub.api.errors import not_found
 
@@ -42,6 +42,9 @@ urlpatterns = [
     path("v1/rule-sets/<name:name>/tests", testing.RuleSetTestsView.as_view()),
     path("v1/rule-sets/<name:name>/tests/<path:test>", testing.RuleSetTestView.as_view()),
     path("v1/rule-sets/<name:name>/test-runs", testing.RuleSetTestRunsView.as_view()),
+    path("v1/rule-sets", reading.RuleSetsView.as_view()),
+    path("v1/rule-sets/<name:name>", reading.RuleSetView.as_view()),
+    *publishing.addresses(),
     path("v1/decisions", reading.DecisionsView.as_view()),
     path("v1/decisions/<uuid:decision_id>", reading.DecisionView.as_view()),
     path("v1/erasures", erasing.ErasuresView.as_view()),

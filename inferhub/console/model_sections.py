@@ -104,7 +104,7 @@ def version_table(model: RegisteredModel) -> Table:
 
 def use_table(model: RegisteredModel) -> Table:
     """Where the model is used now: scenarios, and workflows whose current version names it."""
-    workflows = Workflow.objects.filter(current__definition__predictions__contains=[{"model": model.name}])
+    workflows = Workflow.objects.where_current(definition__predictions__contains=[{"model": model.name}])
     rows = [("workflow", html.link_to(workflow)) for workflow in workflows]
     rows += [("scenario", html.link_to(scenario)) for scenario in Scenario.objects.filter(model=model)]
     empty = "No workflow and no scenario uses this model; systems may still call it directly."

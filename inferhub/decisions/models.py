@@ -6,14 +6,12 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from inferhub.lib.ids import uuid7
-from inferhub.rulesets.authored import Authored, AuthoredTest, AuthoredVersion
+from inferhub.rulesets.authored import Authored, AuthoredPublication, AuthoredTest, AuthoredTestRun, AuthoredVersion
 from inferhub.rulesets.models import RuleSetVersion
 
 
 class Workflow(Authored):
-    """A named road from input to action. `current` is the version that decides."""
-
-    current = models.ForeignKey("WorkflowVersion", on_delete=models.PROTECT, null=True, related_name="+")
+    """A named road from input to action."""
 
 
 class WorkflowVersion(AuthoredVersion):
@@ -45,6 +43,30 @@ class WorkflowTest(AuthoredTest):
 
     def __str__(self) -> str:
         return self.name
+
+
+class WorkflowTestRun(AuthoredTestRun):
+    """The test cases of a workflow, run against one of its versions."""
+
+    version = models.ForeignKey(WorkflowVersion, on_delete=models.PROTECT, related_name="test_runs")
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.version}: {self.count - self.failed} of {self.count} passed"
+
+
+class WorkflowPublication(AuthoredPublication):
+    """A version of a workflow, in force for a time."""
+
+    OWNER = "workflow"
+
+    workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="publications")
+    version = models.ForeignKey(WorkflowVersion, on_delete=models.PROTECT, related_name="publications")
+
+    class Meta(AuthoredPublication.Meta):
+        indexes = [models.Index(fields=["workflow", "-effective_from", "-id"], name="workflow_schedule")]
 
 
 class Decision(models.Model):

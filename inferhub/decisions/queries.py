@@ -1,14 +1,16 @@
 """The workflows in use, parsed once per version."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db import connection
 from django.db.models import QuerySet
 
 from inferhub.decisions.definition import WorkflowPlan, parse_workflow
-from inferhub.decisions.models import Decision, Workflow, WorkflowVersion
+from inferhub.decisions.models import Decision, WorkflowPublication, WorkflowVersion
 from inferhub.errors import NotFound
 from inferhub.lib.snapshots import Snapshots
+from inferhub.rulesets.schedules import Timetable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,28 +24,25 @@ class PublishedWorkflow:
     plan: WorkflowPlan
 
 
-def find_workflow(name: str) -> PublishedWorkflow:
-    """The version of `name` that decides now. Raises NotFound."""
-    return _plans.get(_current_ids.get(name))
+def find_workflow(name: str, as_of: datetime | None = None) -> PublishedWorkflow:
+    """The version of `name` that is in force, now or at another moment. Raises NotFound."""
+    return _plans.get(_timetable.version_id(name, as_of))
 
 
 def find_workflow_version(name: str, number: int | None = None) -> PublishedWorkflow:
-    """A version of `name`: the given one, else the one that decides now, else the newest. Raises NotFound."""
+    """A version of `name`: the given one, else the one in force, else the newest. Raises NotFound."""
+    if number is None:
+        try:
+            return find_workflow(name)
+        except NotFound:
+            pass  # it may be a draft
     versions = WorkflowVersion.objects.filter(workflow__name=name)
     wanted = versions if number is None else versions.filter(number=number)
-    in_use = Workflow.objects.filter(name=name).values_list("current_id", flat=True).first()
-    version_id = in_use if number is None and in_use else wanted.values_list("pk", flat=True).order_by("-number").first()
+    version_id = wanted.order_by("-number").values_list("pk", flat=True).first()
     if version_id is None:
         which = f"version {number}" if number is not None else "version"
         raise NotFound(f"The workflow '{name}' has no {which}.")
     return _plans.get(version_id)
-
-
-def _read_current_id(name: str) -> int:
-    current_id = Workflow.objects.filter(name=name).values_list("current_id", flat=True).first()
-    if current_id is None:
-        raise NotFound(f"There is no workflow '{name}'.")
-    return current_id
 
 
 def _read_plan(version_id: int) -> PublishedWorkflow:
@@ -64,7 +63,7 @@ def decisions_with_names() -> QuerySet[Decision]:
     )
 
 
-_current_ids: Snapshots[str, int] = Snapshots(_read_current_id, seconds=1.0)
+_timetable = Timetable(WorkflowPublication)
 _plans: Snapshots[int, PublishedWorkflow] = Snapshots(_read_plan, seconds=3600.0)  # a version never changes
 
 

@@ -4,14 +4,16 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from inferhub.decisions.definition import UNDECIDED, PredictionPlan, parse_workflow
 from inferhub.decisions.drafts import Draft, make_draft
 from inferhub.decisions.engine import Answered, Verdict, run_rows, subject_of
 from inferhub.decisions.log import Written, decision_log
-from inferhub.decisions.models import Decision, WebhookEndpoint, WorkflowVersion
+from inferhub.decisions.models import Decision, WebhookEndpoint, WorkflowPublication, WorkflowVersion
 from inferhub.decisions.queries import decisions_with_names, find_workflow
+from inferhub.decisions.testing import run_workflow_tests
 from inferhub.errors import Conflict, FieldError, InvalidDefinition, InvalidInput, NotFound
 from inferhub.inference.routing import Choice, choose_version
 from inferhub.inference.services import predict_by
@@ -20,24 +22,43 @@ from inferhub.lib.describe import describe, listed, pointer
 from inferhub.lib.ids import uuid7
 from inferhub.registry.queries import find_version
 from inferhub.rules.table import DecisionTable, parse_decision_table
-from inferhub.rulesets.authored import check_name, save_definition
+from inferhub.rulesets.authored import check_name
+from inferhub.rulesets.cases import CaseResult
 from inferhub.rulesets.models import RuleSet
+from inferhub.rulesets.publishing import AuthoredKind, save_version
 from inferhub.rulesets.queries import find_rule_set
 
 
 def save_workflow(
-    *, name: str, definition: dict[str, Any], actor: str, description: str | None = None, note: str = ""
+    *,
+    name: str,
+    definition: dict[str, Any],
+    actor: str,
+    description: str | None = None,
+    note: str = "",
+    approval: str = "",
+    is_draft: bool = False,
 ) -> WorkflowVersion:
-    """Make `definition` the next version of the workflow `name` and let it decide from now on.
+    """Keep `definition` as the next version of the workflow `name`; where its policy is direct, publish it.
 
-    The same definition again changes nothing. Raises InvalidDefinition (pointers into the definition) and InvalidInput.
+    The same definition again changes nothing. `approval` is for a new workflow, four-eyes where nothing is said;
+    `is_draft` only saves. Raises InvalidDefinition (pointers into the definition), InvalidInput, TestsFailed (the
+    version is saved then) and Conflict.
     """
     check_name(name)
     parse_workflow(definition)
     _check_references(definition)
-    return save_definition(
-        WorkflowVersion, name=name, definition=definition, actor=actor, description=description, note=note
+    version: WorkflowVersion = save_version(
+        KIND,
+        name=name,
+        definition=definition,
+        actor=actor,
+        description=description,
+        note=note,
+        approval=approval,
+        is_draft=is_draft,
     )
+    return version
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,19 +100,27 @@ def decide(*, workflow: str, facts_in: Mapping[str, Any], request_id: str = "", 
 
 
 def decide_all(
-    *, workflow: str, requests: Sequence[Request], actor: str, is_dry_run: bool = False
+    *,
+    workflow: str,
+    requests: Sequence[Request],
+    actor: str,
+    is_dry_run: bool = False,
+    as_of: datetime | None = None,
 ) -> list[Decided | Exception]:
     """Decide about each request, in their order, in one commit; one that fails gets its error and spoils no other.
 
     The errors are those that `decide` raises. A dry run writes nothing and looks at no request id.
+    `as_of` takes the versions of workflow and rules that were, or will be, in force at another time; the trace says so.
     Raises NotFound for the workflow.
     """
-    published = find_workflow(workflow)
-    rules = find_rule_set(published.plan.rule_set)
+    published = find_workflow(workflow, as_of)
+    rules = find_rule_set(published.plan.rule_set, as_of)
     requests = [replace(request, request_id=request.request_id or str(uuid7())) for request in requests]
     facts = [request.facts for request in requests]
     keys = [subject_of(published.plan, request.facts) or request.request_id for request in requests]
     verdicts = run_rows(published.plan, rules.engine, facts, _Predictor(keys))
+    if as_of is not None:
+        verdicts = [_dated(verdict, as_of) for verdict in verdicts]
     started = time.perf_counter()
     drafts = [
         make_draft(published, rules, verdict, request.facts, request_id=request.request_id, actor=actor)
@@ -142,6 +171,12 @@ class _Predictor:
         return Choice(plan=choice.route.pick(key), route=choice.route, key=key)
 
 
+def _dated(verdict: Verdict | InvalidInput, as_of: datetime) -> Verdict | InvalidInput:
+    if isinstance(verdict, InvalidInput):
+        return verdict
+    return replace(verdict, trace=verdict.trace | {"as_of": as_of.astimezone(UTC).isoformat()})
+
+
 def _outcome(draft: Draft, standing: Written, facts_in: Mapping[str, Any], commit_ms: float) -> Decided | Exception:
     if isinstance(standing, Exception):
         return standing
@@ -155,17 +190,22 @@ def _outcome(draft: Draft, standing: Written, facts_in: Mapping[str, Any], commi
         return Conflict(
             f"The request id {draft.request_id!r} was used before with another input (decision {standing})."
         )
+    if earlier.trace.get("as_of") != draft.verdict.trace.get("as_of"):
+        return Conflict(
+            f"The request id {draft.request_id!r} was used before as of another time (decision {standing})."
+        )
     return Decided(record=earlier, timings=earlier.timings)
 
 
 def _check_references(definition: dict[str, Any]) -> None:
     """What a definition names must be there when it is saved."""
     errors = []
-    rule_set = RuleSet.objects.select_related("current").filter(name=definition["rule_set"]).first()
-    if rule_set is None or rule_set.current is None:
+    rule_set = RuleSet.objects.filter(name=definition["rule_set"]).first()
+    rules = rule_set and (rule_set.current or rule_set.versions.first())
+    if not rules:
         errors.append(FieldError(pointer="/rule_set", expected="the name of a rule set", got=definition["rule_set"]))
     else:
-        errors.extend(_check_outcomes(parse_decision_table(rule_set.current.definition), definition["actions"]))
+        errors.extend(_check_outcomes(parse_decision_table(rules.definition), definition["actions"]))
     for outcome, actions in definition["actions"].items():
         for position, action in enumerate(actions):
             name = action.get("endpoint")
@@ -213,3 +253,25 @@ def _check_prediction(position: int, entry: dict[str, Any]) -> list[FieldError]:
         if not spec.is_optional and name not in entry["inputs"]
     ]
     return unknown + missing
+
+
+def _check_publishable(version: WorkflowVersion) -> None:
+    """What a version names is still there, and its rules are in force."""
+    _check_references(version.definition)
+    rule_set = RuleSet.objects.get(name=version.definition["rule_set"])
+    if rule_set.current is None:
+        expected = f"a rule set that is in force; publish {rule_set} first"
+        raise InvalidDefinition(errors=[FieldError(pointer="/rule_set", expected=expected, got="drafts only")])
+
+
+def _run_cases(version: WorkflowVersion) -> Sequence[CaseResult]:
+    return run_workflow_tests(workflow=version.workflow.name, version=version.number).results
+
+
+KIND = AuthoredKind(
+    versions=WorkflowVersion,
+    publications=WorkflowPublication,
+    check=_check_publishable,
+    run_cases=_run_cases,
+)
+"""How workflows are published (`inferhub.rulesets.publishing`)."""

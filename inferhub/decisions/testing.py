@@ -6,7 +6,7 @@ from typing import Any
 
 from inferhub.decisions.definition import PredictionPlan
 from inferhub.decisions.engine import Answered, Facts, Verdict, run_rows
-from inferhub.decisions.models import Decision, Workflow, WorkflowTest
+from inferhub.decisions.models import Decision, Workflow, WorkflowTest, WorkflowTestRun
 from inferhub.decisions.queries import PublishedWorkflow, find_workflow_version
 from inferhub.errors import InvalidInput, ModelFailed, NotFound
 from inferhub.inference.services import predict_with
@@ -22,6 +22,7 @@ from inferhub.rulesets.cases import (
     check_cases,
     find_case,
     judge_case,
+    record_run,
     remove_case,
     replace_cases,
     save_case,
@@ -84,22 +85,28 @@ def run_workflow_tests(
     version: int | None = None,
     rule_set_version: int | None = None,
     cases: Sequence[Mapping[str, Any]] | None = None,
+    actor: str = "",
 ) -> CaseReport:
-    """Run the test cases of a workflow, or `cases` instead, against a version: by default the one that decides now.
+    """Run the test cases of a workflow, or `cases` instead, against a version: by default the one in force.
 
-    The rules are those in use, or `rule_set_version`. Raises NotFound, and InvalidInput with pointers into `cases`.
+    The rules are those in force, or `rule_set_version`. Where the workflow's own cases run for an `actor`, it is noted
+    that the version was tested. Raises NotFound, and InvalidInput with pointers into `cases`.
     """
-    if cases is None:
-        cases = [test.document for test in list_workflow_tests(workflow)]
-    else:
+    if cases is not None:
         check_cases(cases, CASE)
+    run = [test.document for test in list_workflow_tests(workflow)] if cases is None else cases
     found = find_workflow_version(workflow, version)
     rules = find_rule_set_version(found.plan.rule_set, rule_set_version)
-    return CaseReport(name=workflow, version=found.number, results=_run(found, rules.engine, cases))
+    report = CaseReport(name=workflow, version=found.number, results=_run(found, rules.engine, run))
+    if cases is None and actor and rule_set_version is None:
+        record_run(WorkflowTestRun, found.version_id, run, report, actor)
+    return report
 
 
 def _run(found: PublishedWorkflow, rules: RuleEngine, cases: Sequence[Mapping[str, Any]]) -> tuple[CaseResult, ...]:
     """All at once, so that each model is asked once for all cases that do not say what it answers."""
+    if not cases:
+        return ()
     given = [case.get("predictions", {}) for case in cases]
     verdicts = run_rows(found.plan, rules, [case["input"] for case in cases], _Given(given))
     known = [step.name for step in found.plan.predictions]
@@ -112,7 +119,9 @@ def _run(found: PublishedWorkflow, rules: RuleEngine, cases: Sequence[Mapping[st
 def _got(verdict: Verdict | InvalidInput, unknown: Sequence[str], known: Sequence[str]) -> Got:
     if unknown:
         expected = listed(known) or "none"
-        return Got(outputs={}, problem=f"a prediction that the workflow does not ask for ({unknown[0]}; it has {expected})")
+        return Got(
+            outputs={}, problem=f"a prediction that the workflow does not ask for ({unknown[0]}; it has {expected})"
+        )
     if isinstance(verdict, InvalidInput):
         return Got(outputs={}, problem=f"an input that is refused: {verdict}")
     return Got(

@@ -12,6 +12,7 @@ from inferhub.decisions.models import ActionState, Decision
 from inferhub.decisions.services import Decided, Request, decide_all
 from inferhub.errors import InferhubError, InvalidInput, Unavailable, error_to_dict
 from inferhub.inference.services import predict
+from inferhub.lib.moments import parse_moment
 from inferhub.recommendations.services import recommend
 from inferhub.runtime.rows import Columns
 
@@ -118,7 +119,8 @@ def _decide(workflow: str, body: dict[str, Any], actor: str) -> Answer:
     entries = body.get("rows", [body])
     requests = [Request(facts=entry["input"], request_id=entry.get("request_id", "")) for entry in entries]
     is_dry_run = body.get("dry_run", False)
-    found = decide_all(workflow=workflow, requests=requests, actor=actor, is_dry_run=is_dry_run)
+    as_of = parse_moment(body["as_of"], at="/as_of") if "as_of" in body else None
+    found = decide_all(workflow=workflow, requests=requests, actor=actor, is_dry_run=is_dry_run, as_of=as_of)
     if "rows" in body:
         return {"results": [_row_result(place, one, body) for place, one in enumerate(found)]}
     if isinstance(found[0], Exception):

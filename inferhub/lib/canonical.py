@@ -40,6 +40,11 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
+def plain_json(value: Any) -> Any:
+    """A JSON value from the database as it was sent: jsonb gives 1e300 back as a number that no JSON writer takes."""
+    return orjson.loads(canonical_json(value))
+
+
 def _has_unusual_number(text: bytes) -> bool:
     """First what is quick and finds too much: the expression reads each character."""
     has_sign = b".0," in text or b".0}" in text or b".0]" in text or b"0" * 16 in text.translate(_DIGITS_ALIKE)

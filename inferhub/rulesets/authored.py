@@ -1,25 +1,61 @@
-"""What rule sets and workflows share: a name, and versions of a definition of which one is in use."""
+"""What rule sets and workflows share: versions of a definition, their test cases, and which version is in force when."""
 
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self
 
-import orjson
-from django.db import models, transaction
+from django.db import models
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from inferhub.audit.services import record_event
+from inferhub.approvals.models import ChangeRequest
 from inferhub.errors import FieldError, InvalidInput
-from inferhub.lib.canonical import canonical_json, digest_of
+from inferhub.lib.canonical import plain_json
 from inferhub.lib.describe import describe
 from inferhub.lib.slug import SLUG_EXPECTED, is_slug
-from inferhub.lib.snapshots import Snapshots
+
+
+class Approval(models.TextChoices):
+    """How a version is published."""
+
+    FOUR_EYES = "four-eyes", "Asked for by one person, approved by another"
+    DIRECT = "direct", "At once, by whoever may write it"
+
+
+class AuthoredQuerySet(models.QuerySet[Any]):
+    def with_current(self) -> Self:
+        """With the versions that are in force now, in one more query however many there are."""
+        publications: Any = self.model._meta.get_field("publications").related_model
+        owner = publications.OWNER
+        in_force = (
+            publications.objects.in_force().order_by(f"{owner}_id", "-effective_from", "-id").distinct(f"{owner}_id")
+        )
+        wanted = in_force.select_related("version", f"version__{owner}")
+        return self.prefetch_related(models.Prefetch("publications", wanted, to_attr="in_force_now"))
+
+    def where_current(self, **conditions: Any) -> Self:
+        """Those of which the version in force meets `conditions` (look-ups of the version)."""
+        publications: Any = self.model._meta.get_field("publications").related_model
+        versions: Any = self.model._meta.get_field("versions").related_model
+        owner = publications.OWNER
+        in_force = publications.objects.in_force().order_by(f"{owner}_id", "-effective_from", "-id")
+        ids = in_force.distinct(f"{owner}_id").values("version_id")
+        return self.filter(pk__in=versions.objects.filter(pk__in=ids, **conditions).values(f"{owner}_id"))
 
 
 class Authored(models.Model):
-    """Something that people write and rewrite. A child adds `current`, the version in use."""
+    """Something that people write and rewrite.
+
+    The database lets `approval` change from four eyes only by an approved change request, and the name never.
+    """
 
     name = models.SlugField(max_length=64, unique=True)
     description = models.TextField(blank=True)
+    approval = models.CharField(max_length=10, choices=Approval.choices, default=Approval.FOUR_EYES)
+    approval_change = models.ForeignKey(
+        ChangeRequest, on_delete=models.PROTECT, null=True, editable=False, related_name="+"
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = AuthoredQuerySet.as_manager()
 
     class Meta:
         abstract = True
@@ -33,9 +69,26 @@ class Authored(models.Model):
         """How the audit log names it, such as rule-set:screening."""
         return f"{str(self._meta.verbose_name).replace(' ', '-')}:{self.name}"
 
+    @property
+    def current(self) -> Any:
+        """The version in force now, None where there is none. A query, unless `with_current` fetched it."""
+        if (fetched := self.__dict__.get("in_force_now")) is not None:
+            return fetched[0].version if fetched else None
+        publications: Any = getattr(self, "publications")  # noqa: B009 - of the child
+        found = publications.in_force().select_related("version").newest_first().first()
+        return found.version if found else None
+
+    @property
+    def current_id(self) -> int | None:
+        """The same by its id."""
+        current = self.current
+        return current.pk if current else None
+
 
 class AuthoredVersion(models.Model):
     """One definition as it was written; the database refuses any change. A child adds the key to what it belongs to."""
+
+    OWNER: ClassVar[str]
 
     number = models.PositiveIntegerField()
     definition = models.JSONField()
@@ -46,6 +99,11 @@ class AuthoredVersion(models.Model):
 
     class Meta:
         abstract = True
+
+    @property
+    def owner(self) -> Any:
+        """The rule set or workflow."""
+        return getattr(self, self.OWNER)
 
 
 class AuthoredTest(models.Model):
@@ -69,50 +127,75 @@ class AuthoredTest(models.Model):
 
     @property
     def document(self) -> dict[str, Any]:
-        """The case as people write it: the database gives 1e300 back as a whole number of 301 digits."""
-        return {"name": self.name, **orjson.loads(canonical_json(self.case))}
+        """The case as people write it."""
+        return {"name": self.name, **plain_json(self.case)}
 
 
-V = TypeVar("V", bound=AuthoredVersion)
+class AuthoredTestRun(models.Model):
+    """All test cases of a version, run once. Append-only. A child adds the key to the version."""
+
+    cases_digest = models.CharField(max_length=64, help_text="sha256 of the cases as they were.")
+    count = models.PositiveIntegerField()
+    failed = models.PositiveIntegerField()
+    results = models.JSONField(help_text="By case: its name, whether it passed, the differences.")
+    ran_at = models.DateTimeField(db_default=Now(), editable=False)
+    ran_by = models.CharField(max_length=200)
+
+    class Meta:
+        abstract = True
+
+
+class PublicationQuerySet(models.QuerySet[Any]):
+    def in_force(self, at: Any = None) -> Self:
+        """Those whose time it is, of which the one that began last decides; `at` another moment than now."""
+        moment = Now() if at is None else at
+        is_unfinished = Q(effective_until=None) | Q(effective_until__gt=moment)
+        return self.filter(is_unfinished, cancelled_at=None, effective_from__lte=moment)
+
+    def newest_first(self) -> Self:
+        return self.order_by("-effective_from", "-id")
+
+
+class AuthoredPublication(models.Model):
+    """A version that is in force from one moment on, until another or until a later publication begins.
+
+    History: the database refuses every change but the cancellation of one that has not begun, a beginning in the past,
+    and a publication without the approval that its owner asks for. A rollback to the version before needs none: that
+    one was approved then. A child adds the keys to owner and version.
+    """
+
+    OWNER: ClassVar[str]
+
+    effective_from = models.DateTimeField(db_default=Now())
+    effective_until = models.DateTimeField(null=True, help_text="Empty: until a later publication begins.")
+    reason = models.TextField(blank=True)
+    is_rollback = models.BooleanField(default=False)
+    change = models.ForeignKey(
+        ChangeRequest, on_delete=models.PROTECT, null=True, related_name="+", help_text="What allowed it."
+    )
+    published_at = models.DateTimeField(db_default=Now(), editable=False)
+    published_by = models.CharField(max_length=200)
+    cancelled_at = models.DateTimeField(null=True)
+    cancelled_by = models.CharField(max_length=200, blank=True)
+    cancel_reason = models.TextField(blank=True)
+
+    objects = PublicationQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+        ordering = ["-effective_from", "-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(effective_until=None) | Q(effective_until__gt=F("effective_from")),
+                name="%(class)s_ends_after_it_begins",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version} from {self.effective_from:%Y-%m-%d %H:%M}"  # type: ignore[attr-defined]
 
 
 def check_name(name: str) -> None:
     """Raises InvalidInput where `name` cannot stand in an address."""
     if not is_slug(name):
         raise InvalidInput(errors=[FieldError(pointer="/name", expected=SLUG_EXPECTED, got=describe(name))])
-
-
-def save_definition(
-    versions: type[V], *, name: str, definition: dict[str, Any], actor: str, description: str | None, note: str
-) -> V:
-    """Make a checked `definition` the next version of the thing called `name`, and put it in use.
-
-    The same definition again makes no version.
-    """
-    owner_field: Any = versions._meta.get_field(versions.OWNER)  # type: ignore[attr-defined]
-    owner_model: Any = owner_field.related_model
-    digest = digest_of(definition)
-    with transaction.atomic():
-        owner_model.objects.get_or_create(name=name)
-        owner = owner_model.objects.select_for_update(of=("self",)).select_related("current").get(name=name)
-        if description is not None:
-            owner.description = description
-        if owner.current is None or owner.current.digest != digest:
-            latest = owner.versions.order_by("-number").first()
-            owner.current = owner.versions.create(
-                number=latest.number + 1 if latest else 1,
-                definition=definition,
-                digest=digest,
-                note=note,
-                created_by=actor,
-            )
-            record_event(
-                f"{versions.OWNER}.published",  # type: ignore[attr-defined]
-                actor=actor,
-                subject=owner.audit_subject,
-                details={"version": owner.current.number, "digest": digest, "note": note},
-            )
-        owner.save(update_fields=["current", "description"])
-    Snapshots.forget_all()
-    version: V = owner.current
-    return version

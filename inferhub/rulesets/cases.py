@@ -10,9 +10,10 @@ from django.utils import timezone
 
 from inferhub.audit.services import record_event
 from inferhub.errors import FieldError, InvalidInput, NotFound
+from inferhub.lib.canonical import digest_of
 from inferhub.lib.describe import describe, listed, pointer
 from inferhub.lib.schema import Schema
-from inferhub.rulesets.authored import Authored, AuthoredTest
+from inferhub.rulesets.authored import Authored, AuthoredTest, AuthoredTestRun
 
 MOST_CASES = 500  # all of them run while somebody waits
 
@@ -167,7 +168,9 @@ def _differences(expect: Mapping[str, Any], got: Got) -> Iterator[FieldError]:
         rows = listed(_row(row) for row in got.matched) or "none"
         yield _difference("/rule", f"the row {describe(expect['rule'])}", rows + undecided)
     if "undecided" in expect and expect["undecided"] != bool(got.undecided):
-        yield _difference("/undecided", "no row that decides" if expect["undecided"] else "a row that decides", why or "one")
+        yield _difference(
+            "/undecided", "no row that decides" if expect["undecided"] else "a row that decides", why or "one"
+        )
 
 
 def _difference(place: str, expected: str, got: str) -> FieldError:
@@ -258,9 +261,21 @@ def check_cases(cases: Sequence[Mapping[str, Any]], schema: Schema) -> None:
         schema.check(case, at=pointer(place))
 
 
+def record_run(
+    runs: type[AuthoredTestRun], version_id: int, cases: Sequence[Mapping[str, Any]], report: CaseReport, by: str
+) -> None:
+    """Note that all test cases of a version were run: it counts as tested while they passed and stay as they are."""
+    counts = {"count": len(report.results), "failed": len(report.failures)}
+    told = ("name", "passed", "differences")
+    results = [{name: value for name, value in one.to_dict().items() if name in told} for one in report.results]
+    runs.objects.create(
+        version_id=version_id, cases_digest=digest_of(list(cases)), ran_by=by, results=results, **counts
+    )  # type: ignore[attr-defined]
+
+
 def _locked(tests: type[AuthoredTest], owner: Authored) -> Any:
     model: Any = type(owner)
-    return model.objects.select_for_update(of=("self",)).get(pk=owner.pk)
+    return model.objects.select_for_update(no_key=True).get(pk=owner.pk)
 
 
 def _without_name(case: Mapping[str, Any]) -> dict[str, Any]:

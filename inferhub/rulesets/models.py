@@ -1,14 +1,12 @@
-"""Rule sets and their immutable versions."""
+"""Rule sets: their immutable versions, test cases and publications."""
 
 from django.db import models
 
-from inferhub.rulesets.authored import Authored, AuthoredTest, AuthoredVersion
+from inferhub.rulesets.authored import Authored, AuthoredPublication, AuthoredTest, AuthoredTestRun, AuthoredVersion
 
 
 class RuleSet(Authored):
-    """A named decision table. `current` is the version that decisions use."""
-
-    current = models.ForeignKey("RuleSetVersion", on_delete=models.PROTECT, null=True, related_name="+")
+    """A named decision table."""
 
 
 class RuleSetVersion(AuthoredVersion):
@@ -39,3 +37,27 @@ class RuleSetTest(AuthoredTest):
 
     def __str__(self) -> str:
         return self.name
+
+
+class RuleSetTestRun(AuthoredTestRun):
+    """The test cases of a rule set, run against one of its versions."""
+
+    version = models.ForeignKey(RuleSetVersion, on_delete=models.PROTECT, related_name="test_runs")
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.version}: {self.count - self.failed} of {self.count} passed"
+
+
+class RuleSetPublication(AuthoredPublication):
+    """A version of a rule set, in force for a time."""
+
+    OWNER = "rule_set"
+
+    rule_set = models.ForeignKey(RuleSet, on_delete=models.PROTECT, related_name="publications")
+    version = models.ForeignKey(RuleSetVersion, on_delete=models.PROTECT, related_name="publications")
+
+    class Meta(AuthoredPublication.Meta):
+        indexes = [models.Index(fields=["rule_set", "-effective_from", "-id"], name="rule_set_schedule")]

@@ -1,12 +1,14 @@
-"""The rule sets in use, compiled once per version."""
+"""The rule sets in force, compiled once per version."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from inferhub.errors import NotFound
 from inferhub.lib.snapshots import Snapshots
 from inferhub.rules.engine import RuleEngine, compile_rules
 from inferhub.rules.table import parse_decision_table
-from inferhub.rulesets.models import RuleSet, RuleSetVersion
+from inferhub.rulesets.models import RuleSetPublication, RuleSetVersion
+from inferhub.rulesets.schedules import Timetable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,28 +21,25 @@ class RuleSetPlan:
     engine: RuleEngine
 
 
-def find_rule_set(name: str) -> RuleSetPlan:
-    """The version of `name` that is in use. Raises NotFound."""
-    return _plans.get(_current_ids.get(name))
+def find_rule_set(name: str, as_of: datetime | None = None) -> RuleSetPlan:
+    """The version of `name` that is in force, now or at another moment. Raises NotFound."""
+    return _plans.get(_timetable.version_id(name, as_of))
 
 
 def find_rule_set_version(name: str, number: int | None = None) -> RuleSetPlan:
-    """A version of `name`: the given one, else the one in use, else the newest. Raises NotFound."""
+    """A version of `name`: the given one, else the one in force, else the newest. Raises NotFound."""
+    if number is None:
+        try:
+            return find_rule_set(name)
+        except NotFound:
+            pass  # it may be a draft
     versions = RuleSetVersion.objects.filter(rule_set__name=name)
     wanted = versions if number is None else versions.filter(number=number)
-    in_use = RuleSet.objects.filter(name=name).values_list("current_id", flat=True).first()
-    version_id = in_use if number is None and in_use else wanted.values_list("pk", flat=True).order_by("-number").first()
+    version_id = wanted.order_by("-number").values_list("pk", flat=True).first()
     if version_id is None:
         which = f"version {number}" if number is not None else "version"
         raise NotFound(f"The rule set '{name}' has no {which}.")
     return _plans.get(version_id)
-
-
-def _read_current_id(name: str) -> int:
-    current_id = RuleSet.objects.filter(name=name).values_list("current_id", flat=True).first()
-    if current_id is None:
-        raise NotFound(f"There is no rule set '{name}'.")
-    return current_id
 
 
 def _read_plan(version_id: int) -> RuleSetPlan:
@@ -53,5 +52,5 @@ def _read_plan(version_id: int) -> RuleSetPlan:
     )
 
 
-_current_ids: Snapshots[str, int] = Snapshots(_read_current_id, seconds=1.0)
+_timetable = Timetable(RuleSetPublication)
 _plans: Snapshots[int, RuleSetPlan] = Snapshots(_read_plan, seconds=3600.0)  # a version never changes

@@ -1,31 +1,109 @@
-"""Save rule sets: each save is a new version, and the one that decisions use from then on."""
+"""Rule sets: save a version, publish it for a time, go back."""
 
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
+from inferhub.approvals.models import ChangeRequest
 from inferhub.errors import FieldError, InvalidDefinition
 from inferhub.lib.describe import pointer
 from inferhub.rules.analysis import analyse_table
 from inferhub.rules.table import DecisionTable, parse_decision_table
-from inferhub.rulesets.authored import check_name, save_definition
-from inferhub.rulesets.models import RuleSetVersion
+from inferhub.rulesets import publishing
+from inferhub.rulesets.authored import check_name
+from inferhub.rulesets.cases import CaseResult
+from inferhub.rulesets.models import RuleSet, RuleSetPublication, RuleSetVersion
+from inferhub.rulesets.publishing import AuthoredKind
+from inferhub.rulesets.testing import run_rule_set_tests
+
+_users: list[Callable[[RuleSetVersion], Sequence[CaseResult]]] = []
+
+
+def also_test(run: Callable[[RuleSetVersion], Sequence[CaseResult]]) -> None:
+    """Say once per process what else must pass before a version is in force: the test cases of those who use it."""
+    if run not in _users:
+        _users.append(run)
+
+
+def _run_cases(version: RuleSetVersion) -> list[CaseResult]:
+    own = run_rule_set_tests(rule_set=version.rule_set.name, version=version.number).results
+    return [*own, *(result for run in _users for result in run(version))]
+
+
+def _check(version: RuleSetVersion) -> None:
+    _refuse_contradictions(parse_decision_table(version.definition))
+
+
+KIND = AuthoredKind(
+    versions=RuleSetVersion,
+    publications=RuleSetPublication,
+    check=_check,
+    run_cases=_run_cases,
+)
 
 
 def save_rule_set(
-    *, name: str, definition: dict[str, Any], actor: str, description: str | None = None, note: str = ""
+    *,
+    name: str,
+    definition: dict[str, Any],
+    actor: str,
+    description: str | None = None,
+    note: str = "",
+    approval: str = "",
+    is_draft: bool = False,
 ) -> RuleSetVersion:
-    """Make `definition` the next version of the rule set `name` and put it in use.
+    """Keep `definition` as the next version of the rule set `name`; where its policy is direct, publish it.
 
-    The same definition again changes nothing. Raises InvalidDefinition (pointers into the definition) and InvalidInput.
+    The same definition again changes nothing. `approval` is for a new rule set, four-eyes where nothing is said.
+    Raises InvalidDefinition (pointers into the definition), InvalidInput, TestsFailed and Conflict.
     """
     check_name(name)
     _refuse_contradictions(parse_decision_table(definition))
-    return save_definition(
-        RuleSetVersion, name=name, definition=definition, actor=actor, description=description, note=note
+    version: RuleSetVersion = publishing.save_version(
+        KIND,
+        name=name,
+        definition=definition,
+        actor=actor,
+        description=description,
+        note=note,
+        approval=approval,
+        is_draft=is_draft,
     )
+    return version
+
+
+def publish_rule_set(
+    *,
+    version: RuleSetVersion,
+    actor: str,
+    reason: str,
+    effective_from: datetime | None = None,
+    effective_until: datetime | None = None,
+) -> RuleSetPublication | ChangeRequest:
+    """See `inferhub.rulesets.publishing.publish_version`; the test cases of workflows that use the rules run as well."""
+    made: RuleSetPublication | ChangeRequest = publishing.publish_version(
+        KIND,
+        version=version,
+        actor=actor,
+        reason=reason,
+        effective_from=effective_from,
+        effective_until=effective_until,
+    )
+    return made
+
+
+def roll_back_rule_set(
+    *, rule_set: RuleSet, actor: str, reason: str, from_version: int | None = None
+) -> RuleSetPublication:
+    """See `inferhub.rulesets.publishing.roll_back`."""
+    made: RuleSetPublication = publishing.roll_back(
+        KIND, owner=rule_set, actor=actor, reason=reason, from_version=from_version
+    )
+    return made
 
 
 def _refuse_contradictions(table: DecisionTable) -> None:
-    """A table that cannot do what it says is not put in use; what is merely odd (dead rows, gaps) the console shows."""
+    """A table that cannot do what it says is not saved; what is merely odd (dead rows, gaps) the console shows."""
     errors = [finding for finding in analyse_table(table) if finding.severity == "error"]
     if errors:
         raise InvalidDefinition(

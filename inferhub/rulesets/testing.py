@@ -15,11 +15,12 @@ from inferhub.rulesets.cases import (
     check_cases,
     find_case,
     judge_case,
+    record_run,
     remove_case,
     replace_cases,
     save_case,
 )
-from inferhub.rulesets.models import RuleSet, RuleSetTest
+from inferhub.rulesets.models import RuleSet, RuleSetTest, RuleSetTestRun
 from inferhub.rulesets.queries import find_rule_set_version
 
 CASE = Schema(RULE_SET_CASE)
@@ -46,18 +47,25 @@ def list_rule_set_tests(rule_set: str) -> list[RuleSetTest]:
 
 
 def run_rule_set_tests(
-    *, rule_set: str, version: int | None = None, cases: Sequence[Mapping[str, Any]] | None = None
+    *,
+    rule_set: str,
+    version: int | None = None,
+    cases: Sequence[Mapping[str, Any]] | None = None,
+    actor: str = "",
 ) -> CaseReport:
-    """Run the test cases of a rule set, or `cases` instead, against a version: by default the one in use.
+    """Run the test cases of a rule set, or `cases` instead, against a version: by default the one in force.
 
-    Raises NotFound, and InvalidInput with pointers into `cases`.
+    Where the rule set's own cases run for an `actor`, it is noted that the version was tested. Raises NotFound, and
+    InvalidInput with pointers into `cases`.
     """
-    if cases is None:
-        cases = [test.document for test in list_rule_set_tests(rule_set)]
-    else:
+    if cases is not None:
         check_cases(cases, CASE)
+    run = [test.document for test in list_rule_set_tests(rule_set)] if cases is None else cases
     plan = find_rule_set_version(rule_set, version)
-    return CaseReport(name=rule_set, version=plan.number, results=tuple(_run(plan.engine, case) for case in cases))
+    report = CaseReport(name=rule_set, version=plan.number, results=tuple(_run(plan.engine, case) for case in run))
+    if cases is None and actor:
+        record_run(RuleSetTestRun, plan.version_id, run, report, actor)
+    return report
 
 
 def _run(engine: RuleEngine, case: Mapping[str, Any]) -> CaseResult:

@@ -98,9 +98,15 @@ def person(db: None) -> Callable[..., Client]:
 
 @pytest.fixture
 def workflow(db: None) -> Workflow:
-    save_rule_set(name="order-rules", definition=rules(), actor=ACTOR, description="Which orders to hold.")
+    save_rule_set(
+        name="order-rules", definition=rules(), actor=ACTOR, description="Which orders to hold.", approval="direct"
+    )
     return save_workflow(
-        name="order-screening", definition=workflow_definition("order-rules"), actor=ACTOR, description="Holds orders."
+        name="order-screening",
+        definition=workflow_definition("order-rules"),
+        actor=ACTOR,
+        description="Holds orders.",
+        approval="direct",
     ).workflow
 
 

@@ -53,12 +53,14 @@ def fill(suffix: str) -> None:
     definition = rules()
     definition["rules"][0]["note"] = HOSTILE
     definition["inputs"][0]["label"] = HOSTILE
-    save_rule_set(name=rule_set, definition=definition, actor=HOSTILE, description=HOSTILE, note=HOSTILE)
+    save_rule_set(
+        name=rule_set, definition=definition, actor=HOSTILE, description=HOSTILE, note=HOSTILE, approval="direct"
+    )
     authored = workflow_definition(rule_set)
     authored["input"]["properties"]["order_id"]["description"] = HOSTILE
     authored["actions"]["review"][0]["title"] = HOSTILE
     version = save_workflow(
-        name=f"flow-{suffix}", definition=authored, actor=HOSTILE, description=HOSTILE, note=HOSTILE
+        name=f"flow-{suffix}", definition=authored, actor=HOSTILE, description=HOSTILE, note=HOSTILE, approval="direct"
     )
     review = make_review(version.workflow, title=HOSTILE, subject=HOSTILE, outcome=HOSTILE, request_id=HOSTILE + suffix)
     make_action(review.decision, state="dead", endpoint=HOSTILE)

@@ -98,6 +98,10 @@ def test_an_input_that_is_refused_fails_the_case(workflow: str) -> None:
     assert (passed, "/input/totl" in difference) == (False, True)
 
 
+def test_a_workflow_without_cases_passes(workflow: str) -> None:
+    assert run_workflow_tests(workflow="orders").passed
+
+
 def test_a_run_stores_nothing_and_causes_nothing(workflow: str) -> None:
     _run(_case(outcome="accept"))
     assert (Decision.objects.count(), Action.objects.count()) == (0, 0)

@@ -221,7 +221,7 @@ def _cell(text: str) -> Any:
 
 
 def _use_table(rule_set: RuleSet) -> Table:
-    workflows = Workflow.objects.filter(current__definition__rule_set=rule_set.name)
+    workflows = Workflow.objects.where_current(definition__rule_set=rule_set.name)
     rows = [(html.link_to(workflow), workflow.description) for workflow in workflows]
     return Table(
         title="Used by", columns=("Workflow", "Description"), rows=rows, empty="No workflow uses these rules yet."

@@ -135,7 +135,7 @@ def _word(endpoint: WebhookEndpoint) -> str:
 def _use_table(endpoint: WebhookEndpoint) -> Table:
     rows = [
         (html.link_to(workflow), ", ".join(outcomes))
-        for workflow in Workflow.objects.exclude(current=None).select_related("current")
+        for workflow in Workflow.objects.with_current()
         if (outcomes := _outcomes(workflow, endpoint.name))
     ]
     return Table(title="Used by", columns=("Workflow", "Outcomes"), rows=rows, empty="No workflow sends anything here.")

@@ -19,7 +19,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         cases = read_cases(options["file"])
         try:
-            report = run_rule_set_tests(rule_set=options["name"], version=options["version"], cases=cases)
+            report = run_rule_set_tests(rule_set=options["name"], version=options["version"], cases=cases, actor="cli")
         except InferhubError as exc:
             raise CommandError(str(exc)) from exc
         for line in report_lines(report):

@@ -1,0 +1,290 @@
+"""The life of workflows and rule sets over REST: versions, publications, comparison, rollback, policy."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.urls import URLPattern, path
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from inferhub.accounts.models import Scope
+from inferhub.api import answers, bodies
+from inferhub.api.approvals import WAITS, waiting
+from inferhub.api.authentication import caller_of
+from inferhub.approvals.models import ChangeRequest
+from inferhub.decisions import services as workflows
+from inferhub.errors import NotFound
+from inferhub.lib.canonical import plain_json
+from inferhub.lib.moments import parse_moment
+from inferhub.rulesets import services as rule_sets
+from inferhub.rulesets.authored import AuthoredPublication, AuthoredVersion
+from inferhub.rulesets.differences import compare_definitions
+from inferhub.rulesets.lifecycle import describe_versions
+from inferhub.rulesets.publishing import AuthoredKind, cancel_publication, publish_version, roll_back, set_approval
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Side:
+    """What is different between the addresses of workflows and those of rule sets."""
+
+    kind: AuthoredKind
+    noun: str
+    address: str
+    save: Callable[..., Any]
+
+    def owner(self, name: str) -> Any:
+        found = self.kind.owners.objects.with_current().filter(name=name).first()
+        if found is None:
+            raise NotFound(f"There is no {self.noun} '{name}'.")
+        return found
+
+    def version(self, name: str, number: int) -> Any:
+        found = self.kind.versions.objects.select_related(self.kind.name)
+        version = found.filter(number=number, **{f"{self.kind.name}__name": name}).first()
+        if version is None:
+            raise NotFound(f"The {self.noun} '{name}' has no version {number}.")
+        return version
+
+    def publications(self, owner: Any) -> Any:
+        return owner.publications.select_related("version", self.kind.name).newest_first()
+
+
+_SIDES = (
+    _Side(kind=workflows.KIND, noun="workflow", address="v1/workflows", save=workflows.save_workflow),
+    _Side(kind=rule_sets.KIND, noun="rule set", address="v1/rule-sets", save=rule_sets.save_rule_set),
+)
+
+
+def _answer(schema: dict[str, Any], status: int = 200) -> dict[int, OpenApiResponse]:
+    return {status: OpenApiResponse(schema, description="The answer.")}
+
+
+def _versions_view(side: _Side) -> type[APIView]:
+    class VersionsView(APIView):
+        scope = Scope.AUTHOR
+        scopes = {"GET": Scope.READ}
+
+        @extend_schema(
+            operation_id=f"list_{side.kind.name}_versions",
+            summary=f"List the versions of a {side.noun}, and where each stands",
+            responses=_answer(answers.AUTHORED_VERSIONS),
+        )
+        def get(self, request: Request, name: str) -> Response:
+            owner = side.owner(name)
+            states = describe_versions(side.kind, owner)
+            shown = [_show_version(version, states[version.pk].name, name) for version in owner.versions.all()]
+            return Response({"versions": shown})
+
+        @extend_schema(
+            operation_id=f"save_{side.kind.name}",
+            summary=f"Save a version of a {side.noun}; where its policy is direct, it is in force at once",
+            request={"application/json": bodies.SAVE_AUTHORED},
+            responses=_answer(answers.AUTHORED_VERSION, 201),
+        )
+        def post(self, request: Request, name: str) -> Response:
+            body: Any = request.data
+            bodies.SAVE_AUTHORED_BODY.check(body)
+            version = side.save(name=name, actor=caller_of(request).actor, **body)
+            return Response(_show_whole(side, version), status=201)
+
+    return VersionsView
+
+
+def _version_view(side: _Side) -> type[APIView]:
+    class VersionView(APIView):
+        scope = Scope.READ
+
+        @extend_schema(
+            operation_id=f"read_{side.kind.name}_version",
+            summary=f"Read a version of a {side.noun}",
+            responses=_answer(answers.AUTHORED_VERSION),
+        )
+        def get(self, request: Request, name: str, number: int) -> Response:
+            return Response(_show_whole(side, side.version(name, number)))
+
+    return VersionView
+
+
+def _comparison_view(side: _Side) -> type[APIView]:
+    class AuthoredComparisonView(APIView):
+        scope = Scope.READ
+
+        @extend_schema(
+            operation_id=f"compare_{side.kind.name}_versions",
+            summary=f"Compare two versions of a {side.noun}, by fields and by rows of tables",
+            responses=_answer(answers.AUTHORED_COMPARISON),
+        )
+        def get(self, request: Request, name: str, number: int, other: int) -> Response:
+            left, right = side.version(name, number), side.version(name, other)
+            found = compare_definitions(plain_json(left.definition), plain_json(right.definition))
+            return Response({"left": number, "right": other} | found.to_dict())
+
+    return AuthoredComparisonView
+
+
+def _publications_view(side: _Side) -> type[APIView]:
+    class PublicationsView(APIView):
+        scope = Scope.AUTHOR
+        scopes = {"GET": Scope.READ}
+
+        @extend_schema(
+            operation_id=f"list_{side.kind.name}_publications",
+            summary=f"List which versions of a {side.noun} were, are and will be in force",
+            responses=_answer(answers.PUBLICATIONS),
+        )
+        def get(self, request: Request, name: str) -> Response:
+            owner = side.owner(name)
+            present = owner.publications.in_force().newest_first().first()
+            shown = [_show_publication(one, name, present) for one in side.publications(owner)]
+            return Response({"publications": shown})
+
+        @extend_schema(
+            operation_id=f"publish_{side.kind.name}",
+            summary=f"Put a version of a {side.noun} in force, from a time and until a time",
+            description="Refused while a test case fails. Where the policy takes four eyes, it waits for approval.",
+            request={"application/json": bodies.PUBLISH},
+            responses={**_answer(answers.PUBLICATION, 201), 202: WAITS},
+        )
+        def post(self, request: Request, name: str) -> Response:
+            body: Any = request.data
+            bodies.PUBLISH_BODY.check(body)
+            made = publish_version(
+                side.kind,
+                version=side.version(name, body["version"]),
+                actor=caller_of(request).actor,
+                reason=body["reason"],
+                effective_from=_moment(body, "effective_from"),
+                effective_until=_moment(body, "effective_until"),
+            )
+            if isinstance(made, ChangeRequest):
+                return waiting(request, made)
+            return Response(
+                _show_publication(made, name, side.owner(name).publications.in_force().newest_first().first()),
+                status=201,
+            )
+
+    return PublicationsView
+
+
+def _cancel_view(side: _Side) -> type[APIView]:
+    class CancelView(APIView):
+        scope = Scope.AUTHOR
+
+        @extend_schema(
+            operation_id=f"cancel_{side.kind.name}_publication",
+            summary=f"Take back a publication of a {side.noun} that has not begun",
+            request={"application/json": bodies.GIVE_REASON},
+            responses=_answer(answers.PUBLICATION),
+        )
+        def post(self, request: Request, name: str, number: int) -> Response:
+            body: Any = request.data
+            bodies.GIVE_REASON_BODY.check(body)
+            found = side.publications(side.owner(name)).filter(pk=number).first()
+            if found is None:
+                raise NotFound(f"The {side.noun} '{name}' has no publication {number}.")
+            actor = caller_of(request).actor
+            gone = cancel_publication(side.kind, publication=found, actor=actor, reason=body["reason"])
+            return Response(_show_publication(gone, name, None))
+
+    return CancelView
+
+
+def _rollback_view(side: _Side) -> type[APIView]:
+    class AuthoredRollbackView(APIView):
+        scope = Scope.AUTHOR
+
+        @extend_schema(
+            operation_id=f"roll_{side.kind.name}_back",
+            summary=f"Put the version of a {side.noun} that was in force before in force again, at once",
+            request={"application/json": bodies.ROLL_BACK},
+            responses=_answer(answers.PUBLICATION, 201),
+        )
+        def post(self, request: Request, name: str) -> Response:
+            body: Any = request.data
+            bodies.ROLL_BACK_BODY.check(body)
+            made = roll_back(side.kind, owner=side.owner(name), actor=caller_of(request).actor, **body)
+            return Response(_show_publication(made, name, made), status=201)
+
+    return AuthoredRollbackView
+
+
+def _policy_view(side: _Side) -> type[APIView]:
+    class AuthoredPolicyView(APIView):
+        scope = Scope.AUTHOR
+
+        @extend_schema(
+            operation_id=f"set_{side.kind.name}_policy",
+            summary=f"Change how versions of a {side.noun} are published: by four eyes or directly",
+            request={"application/json": bodies.SET_APPROVAL},
+            responses={**_answer(answers.AUTHORED_POLICY), 202: WAITS},
+        )
+        def put(self, request: Request, name: str) -> Response:
+            body: Any = request.data
+            bodies.SET_APPROVAL_BODY.check(body)
+            outcome = set_approval(side.kind, owner=side.owner(name), actor=caller_of(request).actor, **body)
+            if isinstance(outcome, ChangeRequest):
+                return waiting(request, outcome)
+            return Response({"name": name, "approval": outcome.approval})
+
+    return AuthoredPolicyView
+
+
+def addresses() -> list[URLPattern]:
+    """Of both sides."""
+    parts = (
+        ("versions", _versions_view),
+        ("versions/<int:number>", _version_view),
+        ("versions/<int:number>/comparison/<int:other>", _comparison_view),
+        ("publications", _publications_view),
+        ("publications/<int:number>/cancel", _cancel_view),
+        ("rollback", _rollback_view),
+        ("policy", _policy_view),
+    )
+    return [path(f"{side.address}/<name:name>/{part}", view(side).as_view()) for side in _SIDES for part, view in parts]
+
+
+def _moment(body: dict[str, Any], name: str) -> datetime | None:
+    """The time in a field, None where there is none. Raises InvalidInput."""
+    text = body.get(name)
+    return None if text is None else parse_moment(text, at=f"/{name}")
+
+
+def _show_whole(side: _Side, version: AuthoredVersion) -> dict[str, Any]:
+    owner = side.owner(version.owner.name)
+    state = describe_versions(side.kind, owner)[version.pk].name
+    return _show_version(version, state, owner.name) | {"definition": plain_json(version.definition)}
+
+
+def _show_version(version: AuthoredVersion, state: str, name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "version": version.number,
+        "state": state,
+        "digest": version.digest,
+        "note": version.note,
+        "created_at": version.created_at,
+        "created_by": version.created_by,
+    }
+
+
+def _show_publication(publication: Any, name: str, present: AuthoredPublication | None) -> dict[str, Any]:
+    return {
+        "id": publication.pk,
+        "name": name,
+        "version": publication.version.number,
+        "effective_from": publication.effective_from,
+        "effective_until": publication.effective_until,
+        "is_in_force": present is not None and present.pk == publication.pk,
+        "is_rollback": publication.is_rollback,
+        "reason": publication.reason,
+        "change": publication.change_id,
+        "published_at": publication.published_at,
+        "published_by": publication.published_by,
+        "cancelled_at": publication.cancelled_at,
+        "cancelled_by": publication.cancelled_by,
+        "cancel_reason": publication.cancel_reason,
+    }

@@ -1,0 +1,28 @@
+"""Points in time as callers write them."""
+
+from datetime import UTC, datetime
+
+from inferhub.errors import FieldError, InvalidInput
+from inferhub.lib.describe import describe
+
+_YEARS = range(2, 9999)  # any zone of them is one that PostgreSQL and Python both hold
+
+
+def parse_moment(text: str, *, at: str) -> datetime:
+    """An ISO 8601 time with its zone, or a day, which means its beginning in UTC. Raises InvalidInput at `at`.
+
+    >>> parse_moment("2026-12-01T00:00:00+01:00", at="/as_of").isoformat()
+    '2026-12-01T00:00:00+01:00'
+    >>> parse_moment("2026-12-01", at="/as_of").isoformat()
+    '2026-12-01T00:00:00+00:00'
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is not None and len(text) == len("2026-12-01"):
+        found = found.replace(tzinfo=UTC)
+    if found is None or found.tzinfo is None or found.year not in _YEARS:
+        expected = "a time with its zone, such as 2026-12-01T00:00:00+01:00, or a day"
+        raise InvalidInput(errors=[FieldError(pointer=at, expected=expected, got=describe(text))])
+    return found
