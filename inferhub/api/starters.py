@@ -36,8 +36,8 @@ class InstallStarterView(APIView):
     @extend_schema(
         operation_id="install_starter",
         summary="Install a starter: a model, rules, a workflow or scenario, and test cases",
-        description="A worker does it. All that it makes gets the same name; the aliases of its model move without a "
-        "second person's approval, so that it works at once. One that failed goes on where it stopped.",
+        description="A worker does it. All that it makes gets the same name, and changes without a second person's "
+        "approval, so that it works at once. One that failed goes on where it stopped.",
         request={"application/json": bodies.INSTALL_STARTER},
         responses={202: OpenApiResponse(answers.INSTALLATION, description="The installation, which has begun.")},
     )

@@ -3,7 +3,7 @@
 from django.urls import path, re_path, register_converter
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
-from inferhub.api import aliases, approvals, calls, erasing, reading, publishing, registering, starters, testing
+from inferhub.api import aliases, approvals, calls, erasing, publishing, reading, registering, starters, testing
 from inferhub.api.converters import SlugConverter
 from inferhub.api.errors import not_found
 

@@ -46,10 +46,11 @@ def candidates(k: int, *, most: int) -> int:
 
 def find_boosts(name: str) -> RuleSet:
     """The rule set `name`, which can serve as boosts. Raises InvalidInput at `/boosts`."""
-    found = RuleSet.objects.select_related("current").filter(name=name).first()
-    if found is None or found.current is None:
-        raise _wrong("the name of a rule set", describe(name))
-    _check_table(parse_decision_table(found.current.definition))
+    found: RuleSet | None = RuleSet.objects.filter(name=name).first()
+    current = found.current if found else None
+    if found is None or current is None:
+        raise _wrong("the name of a rule set that is in force", describe(name))
+    _check_table(parse_decision_table(current.definition))
     return found
 
 

@@ -138,7 +138,7 @@ def _train_and_register(installation: Installation, starter: Starter) -> ModelVe
         golden=upload.golden,
         provenance=upload.provenance,
         description=starter.summary,
-        approval=Approval.DIRECT,  # a newcomer is alone; the page of the starter says so
+        approval=Approval.DIRECT,  # a newcomer is alone; `ALONE` says so
         actor=installation.requested_by,
     )
 
@@ -147,6 +147,7 @@ def _write_rules(installation: Installation, starter: Starter) -> None:
     save_rule_set(
         name=installation.name,
         definition=starter.rules,
+        approval=Approval.DIRECT,
         actor=installation.requested_by,
         description=f"Of the starter {starter.name}: {starter.parts.rules}.",
         note=f"As the starter {starter.name} has it.",
@@ -157,6 +158,7 @@ def _write_workflow(installation: Installation, starter: Starter) -> None:
     save_workflow(
         name=installation.name,
         definition=starter.workflow_named(installation.name),
+        approval=Approval.DIRECT,
         actor=installation.requested_by,
         description=starter.summary,
         note=f"As the starter {starter.name} has it.",

@@ -7,8 +7,8 @@ from typing import Any
 Document = dict[str, Any]
 
 ALONE = (
-    "So that one person can try it at once, the aliases of its model move without a second person's approval. Before "
-    "real use, change that on the model's page."
+    "So that one person can try it at once, its model, rules and workflow change without a second person's approval. "
+    "Before real use, have them take four eyes: each of them has a policy."
 )
 """Said wherever a starter is installed."""
 

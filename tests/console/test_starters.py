@@ -75,8 +75,9 @@ def test_one_that_works_offers_no_second_try(console: Client) -> None:
 
 
 def test_the_page_links_to_what_was_made_and_fills_the_form_with_a_sample(console: Client) -> None:
-    save_rule_set(name="eu-orders", definition=rules(), actor=ACTOR)
-    workflow = save_workflow(name="eu-orders", definition=workflow_definition("eu-orders"), actor=ACTOR).workflow
+    save_rule_set(name="eu-orders", definition=rules(), actor=ACTOR, approval="direct")
+    definition = workflow_definition("eu-orders")
+    workflow = save_workflow(name="eu-orders", definition=definition, actor=ACTOR, approval="direct").workflow
     page = console.get(page_of(installed())).content.decode()
     assert page_of(workflow) in page
     links = [part.split('"')[0].replace("&amp;", "&") for part in page.split('href="') if "/try_it/?" in part[:80]]
@@ -88,8 +89,9 @@ def test_the_page_links_to_what_was_made_and_fills_the_form_with_a_sample(consol
 
 
 def test_an_input_in_a_link_that_is_no_object_is_left_out(console: Client) -> None:
-    save_rule_set(name="eu-orders", definition=rules(), actor=ACTOR)
-    workflow = save_workflow(name="eu-orders", definition=workflow_definition("eu-orders"), actor=ACTOR).workflow
+    save_rule_set(name="eu-orders", definition=rules(), actor=ACTOR, approval="direct")
+    definition = workflow_definition("eu-orders")
+    workflow = save_workflow(name="eu-orders", definition=definition, actor=ACTOR, approval="direct").workflow
     for odd in ("[1]", "{", ""):
         form = console.get(page_of(workflow, "try_it"), {"input": odd}).context["form"]
         assert "order_id" in form.initial["input"]

@@ -42,7 +42,7 @@ def shop(scenario: str) -> str:
 
 
 def recommended(api: Api, shop: str, definition: dict[str, Any], *, k: int = 5) -> list[dict[str, Any]]:
-    save_rule_set(name="campaign", definition=definition, actor=ACTOR)
+    save_rule_set(name="campaign", definition=definition, actor=ACTOR, approval="direct")
     save_scenario(name=shop, model="items", k=3, boosts="campaign", actor=ACTOR)
     items: list[dict[str, Any]] = api.post(f"scenarios/{shop}/recommendations", {"user_id": "ann", "k": k}).json()[
         "items"
@@ -93,7 +93,7 @@ def test_a_bulk_job_stores_what_is_recommended_now(api: Api, shop: str) -> None:
     ],
 )
 def test_rules_that_cannot_serve_as_boosts_are_refused(shop: str, definition: dict[str, Any], expected: str) -> None:
-    save_rule_set(name="other", definition=definition, actor=ACTOR)
+    save_rule_set(name="other", definition=definition, actor=ACTOR, approval="direct")
     with pytest.raises(InvalidInput, match=expected) as refused:
         save_scenario(name=shop, model="items", boosts="other", actor=ACTOR)
     assert [error.pointer for error in refused.value.errors] == ["/boosts"]

@@ -118,7 +118,7 @@ def test_each_field_has_a_title_a_description_and_an_example_that_the_workflow_t
     install: Install, api: Api, name: str
 ) -> None:
     install(name)
-    schema = Workflow.objects.select_related("current").get(name=name).current.definition["input"]
+    schema = Workflow.objects.get(name=name).current.definition["input"]
     for field in schema["properties"].values():
         assert field["title"]
         assert field["description"].endswith(".")
