@@ -53,6 +53,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     ),
     "rule author": (
         *_SEE_WORK,
+        "approvals.add_changerequest",
         "rulesets.add_ruleset",
         "rulesets.change_ruleset",
         "decisions.add_workflow",

@@ -69,7 +69,10 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 
 class HasScope(BasePermission):
-    """The caller's key has the view's scope: `scopes` by method, or `scope`, which may be several of which one does. A view without one is closed."""
+    """The caller's key has the view's scope: `scopes` by method, or `scope`, which may be several of which one does.
+
+    A view without one is closed.
+    """
 
     def has_permission(self, request: Request, view: Any) -> bool:
         scope = getattr(view, "scopes", {}).get(request.method) or getattr(view, "scope", None)

@@ -51,9 +51,19 @@ def alarm(text: str) -> SafeString:
     return format_html('<span class="ih-alarm">{}</span>', text)
 
 
+def link(url: str, text: str) -> SafeString:
+    """A link to an address of the console."""
+    return format_html('<a class="text-link" href="{}">{}</a>', url, text)
+
+
+def hint(inner: SafeString, text: str) -> SafeString:
+    """Something with a sentence that shows where the pointer rests."""
+    return format_html('<span title="{}">{}</span>', text, inner)
+
+
 def link_to(found: Model, text: str = "") -> SafeString:
     """A link to the page of `found`, with its own name by default."""
-    return format_html('<a class="text-link" href="{}">{}</a>', url_of(found), text or str(found))
+    return link(url_of(found), text or str(found))
 
 
 def url_of(found: Model) -> str:

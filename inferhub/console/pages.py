@@ -108,6 +108,21 @@ def show_form(request: HttpRequest, admin: "ModelAdmin[Any]", form: ServiceForm,
     return TemplateResponse(request, "console/form.html", context)
 
 
+def show_sections(
+    request: HttpRequest, admin: "ModelAdmin[Any]", found: Model, title: str, sections: Sequence[Section]
+) -> HttpResponse:
+    """A page about `found` that only shows."""
+    context = {
+        **admin.admin_site.each_context(request),
+        "opts": admin.opts,
+        "original": found,
+        "title": title,
+        "sections": sections,
+        "back": url_of(found),
+    }
+    return TemplateResponse(request, "console/shown.html", context)
+
+
 def sent(request: HttpRequest) -> QueryDict | None:
     """What a form was filled in with; None where its page was only opened."""
     return request.POST if request.method == "POST" else None

@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 
 class DecisionsConfig(AppConfig):
-    """Tells the approvals what publications of workflows are, and the rule sets whose test cases they must not break."""
+    """Tells the approvals what publications of workflows are, and rule sets whose test cases they must not break."""
 
     name = "inferhub.decisions"
 

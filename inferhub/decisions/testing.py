@@ -160,7 +160,7 @@ def _answer(step: PredictionPlan, output: Mapping[str, Any] | None) -> Answered:
 
 
 def _find(name: str) -> Workflow:
-    found = Workflow.objects.filter(name=name).first()
+    found: Workflow | None = Workflow.objects.filter(name=name).first()
     if found is None:
         raise NotFound(f"There is no workflow '{name}'.")
     return found

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from django.db import transaction
@@ -80,7 +81,7 @@ def seed_shop(data: Dataset, report: Report) -> None:
 def seed_workflows(data: Dataset, *, webhook_url: str) -> str:
     """Endpoint, rule sets and workflows. Returns the secret that signs the webhooks."""
     _, secret = save_endpoint(name=workflows.ENDPOINT, url=webhook_url, actor=ACTOR)
-    alone: dict[str, str] = {"approval": Approval.DIRECT, "actor": ACTOR}  # there is one person in a demo
+    alone: Any = {"approval": Approval.DIRECT, "actor": ACTOR}  # there is one person in a demo
     for name, rules, workflow, description in (
         (workflows.SCREENING, workflows.screening_rules(data), workflows.screening_workflow(), "Which orders to hold."),
         (workflows.MESSAGES, workflows.message_rules(), workflows.message_workflow(), "Which messages to block."),

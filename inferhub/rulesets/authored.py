@@ -1,4 +1,4 @@
-"""What rule sets and workflows share: versions of a definition, their test cases, and which version is in force when."""
+"""What rule sets and workflows share: versions of a definition, their test cases, and which is in force when."""
 
 from typing import Any, ClassVar, Self
 

@@ -95,17 +95,23 @@ def _by_name(value: Any) -> Mapping[str, Any] | None:
     if not isinstance(value, list) or not value:
         return {} if value == [] else None
     for naming in _NAMING:
-        names = [entry.get(naming) for entry in value if isinstance(entry, Mapping)]
-        if len(names) == len(value) == len({name for name in names if isinstance(name, str)}):
-            return dict(zip(names, value, strict=True))
+        named = {name: entry for entry in value if (name := _name_of(entry, naming)) is not None}
+        if len(named) == len(value):
+            return named
     return None
+
+
+def _name_of(entry: Any, naming: str) -> str | None:
+    name = entry.get(naming) if isinstance(entry, Mapping) else None
+    return name if isinstance(name, str) else None
 
 
 def _row_changes(left: Mapping[str, Any], right: Mapping[str, Any], at: str) -> Iterator[RowChange]:
     old, new = ([_cells(table, rule) for rule in table["rules"]] for table in (left, right))
     shared = set(_columns(left)) & set(_columns(right)) | {"note"}
     keys = [[tuple(sorted((c, v) for c, v in row.items() if c in shared)) for row in side] for side in (old, new)]
-    gone, come = [], []
+    gone: list[int] = []
+    come: list[int] = []
     for tag, i1, i2, j1, j2 in SequenceMatcher(a=keys[0], b=keys[1], autojunk=False).get_opcodes():
         pairs = min(i2 - i1, j2 - j1) if tag in ("replace", "equal") else 0
         for place in range(pairs):

@@ -8,6 +8,7 @@ another person's approval. Nothing is published while a test case fails.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -354,41 +355,45 @@ def _check_approval(approval: str) -> None:
 
 def register_changes(kind: AuthoredKind) -> None:
     """Tell the approvals what publications and policies of a kind are; once per process."""
+    register_kind(kind.publish, check=partial(_check_publication, kind), apply=partial(_apply_publication, kind))
+    register_kind(kind.policy, check=partial(_check_policy, kind), apply=partial(_apply_policy, kind))
 
-    def version_of(change: ChangeRequest) -> Any:
-        return kind.versions.objects.select_related(kind.name).get(pk=change.payload["version_id"])
 
-    def times_of(change: ChangeRequest) -> dict[str, str | None]:
-        return {name: change.payload[name] for name in ("effective_from", "effective_until")}
+def _check_publication(kind: AuthoredKind, change: ChangeRequest) -> Evidence:
+    version, times = _version_of(kind, change), _times_of(change)
+    owner, until = _locked(kind, version), times["effective_until"]
+    if until is not None and datetime.fromisoformat(until) <= timezone.now():
+        raise Conflict(f"The time for which {version} was to be in force is over.")
+    if not any(times.values()):
+        _refuse_same(kind, owner, version)
+    try:
+        evidence = _checked(kind, version)
+    except InvalidInput as exc:
+        raise Conflict(f"{version} cannot be in force now: {exc}") from exc
+    current = owner.current
+    return evidence | {"now": current.number if current else None}
 
-    def check_publication(change: ChangeRequest) -> Evidence:
-        version, times = version_of(change), times_of(change)
-        owner = _locked(kind, version)
-        until = times["effective_until"]
-        if until is not None and datetime.fromisoformat(until) <= timezone.now():
-            raise Conflict(f"The time for which {version} was to be in force is over.")
-        if times == {"effective_from": None, "effective_until": None}:
-            _refuse_same(kind, owner, version)
-        try:
-            evidence = _checked(kind, version)
-        except InvalidInput as exc:
-            raise Conflict(f"{version} cannot be in force now: {exc}") from exc
-        current = owner.current
-        return evidence | {"now": current.number if current else None}
 
-    def apply_publication(change: ChangeRequest, actor: str) -> None:
-        version = version_of(change)
-        _publish(kind, version, actor=actor, reason=change.reason, times=times_of(change), change=change)
+def _apply_publication(kind: AuthoredKind, change: ChangeRequest, actor: str) -> None:
+    version, times = _version_of(kind, change), _times_of(change)
+    _publish(kind, version, actor=actor, reason=change.reason, times=times, change=change)
 
-    def check_policy(change: ChangeRequest) -> Evidence:
-        owner = kind.owners.objects.select_for_update(no_key=True).get(name=change.payload["name"])
-        if owner.approval == change.payload["approval"]:
-            raise Conflict(f"{owner} is published by {owner.approval} already.")
-        return {"now": {"approval": owner.approval}}
 
-    def apply_policy(change: ChangeRequest, actor: str) -> None:
-        owner = kind.owners.objects.get(name=change.payload["name"])
-        _save_approval(kind, owner, change.payload["approval"], actor, change.reason, change.pk)
+def _check_policy(kind: AuthoredKind, change: ChangeRequest) -> Evidence:
+    owner = kind.owners.objects.select_for_update(no_key=True).get(name=change.payload["name"])
+    if owner.approval == change.payload["approval"]:
+        raise Conflict(f"{owner} is published by {owner.approval} already.")
+    return {"now": {"approval": owner.approval}}
 
-    register_kind(kind.publish, check=check_publication, apply=apply_publication)
-    register_kind(kind.policy, check=check_policy, apply=apply_policy)
+
+def _apply_policy(kind: AuthoredKind, change: ChangeRequest, actor: str) -> None:
+    owner = kind.owners.objects.get(name=change.payload["name"])
+    _save_approval(kind, owner, change.payload["approval"], actor, change.reason, change.pk)
+
+
+def _version_of(kind: AuthoredKind, change: ChangeRequest) -> Any:
+    return kind.versions.objects.select_related(kind.name).get(pk=change.payload["version_id"])
+
+
+def _times_of(change: ChangeRequest) -> dict[str, str | None]:
+    return {name: change.payload[name] for name in ("effective_from", "effective_until")}

@@ -80,7 +80,7 @@ def publish_rule_set(
     effective_from: datetime | None = None,
     effective_until: datetime | None = None,
 ) -> RuleSetPublication | ChangeRequest:
-    """See `inferhub.rulesets.publishing.publish_version`; the test cases of workflows that use the rules run as well."""
+    """Publish or ask (`publishing.publish_version`); the test cases of workflows that use the rules run as well."""
     made: RuleSetPublication | ChangeRequest = publishing.publish_version(
         KIND,
         version=version,

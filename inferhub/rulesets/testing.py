@@ -83,7 +83,7 @@ def _got(result: RuleResult) -> Got:
 
 
 def _find(name: str) -> RuleSet:
-    found = RuleSet.objects.filter(name=name).first()
+    found: RuleSet | None = RuleSet.objects.filter(name=name).first()
     if found is None:
         raise NotFound(f"There is no rule set '{name}'.")
     return found

@@ -16,12 +16,12 @@ pytestmark = pytest.mark.django_db
 
 def save_rules(console: Client, definition: Any, name: str = "order-rules") -> str:
     text = definition if isinstance(definition, str) else json.dumps(definition)
-    return text_of(post(console, add_to(RuleSet), name=name, definition=text, description="", note=""))
+    return text_of(post(console, add_to(RuleSet), name=name, definition=text, approval="direct"))
 
 
 def test_a_rule_set_is_shown_as_a_table(console: Client) -> None:
     text = save_rules(console, rules())
-    assert "order-rules version 1 is saved and in use." in text
+    assert "order-rules version 1 is saved and in force." in text
     assert '# If: Order total (input.total) Then: Outcome (outcome) Note 1 > 100 "review" a large order' in text
 
 
@@ -57,7 +57,7 @@ def test_an_edit_makes_a_new_version_and_keeps_the_old(console: Client) -> None:
     rule_set = RuleSet.objects.get()
     definition = json.dumps(rules(200))
     response = post(console, page_of(rule_set, "edit"), definition=definition, description="", note="fewer reviews")
-    assert "order-rules version 2 is saved and in use." in text_of(response)
+    assert "order-rules version 2 is saved and in force." in text_of(response)
     assert [version.note for version in rule_set.versions.order_by("number")] == ["", "fewer reviews"]
     assert rule_set.versions.latest("number").created_by == "user:alice"
 
@@ -66,7 +66,7 @@ def test_saving_what_is_in_use_says_that_nothing_changed(console: Client) -> Non
     save_rules(console, rules())
     edit = page_of(RuleSet.objects.get(), "edit")
     text = text_of(post(console, edit, definition=json.dumps(rules()), description="", note=""))
-    assert "Nothing changed: order-rules version 1 stays in use." in text
+    assert "Nothing changed: order-rules version 1 stays in force." in text
 
 
 def test_an_old_version_can_be_taken_up_again(console: Client) -> None:
@@ -79,14 +79,14 @@ def test_an_old_version_can_be_taken_up_again(console: Client) -> None:
 
 def test_a_workflow_is_saved_and_shown_in_tables(console: Client, workflow: Workflow) -> None:
     definition = json.dumps(workflow_definition("order-rules"))
-    text = text_of(post(console, add_to(Workflow), name="other", definition=definition, description="", note=""))
-    assert "other version 1 is saved and in use." in text
+    text = text_of(post(console, add_to(Workflow), name="other", definition=definition, approval="direct"))
+    assert "other version 1 is saved and in force." in text
     assert "The field 'order_id' tells whom or what a decision is about." in text
 
 
 def test_a_workflow_that_names_what_is_not_there_is_refused_at_the_definition(console: Client, db: None) -> None:
     definition = json.dumps(workflow_definition("missing"))
-    response = post(console, add_to(Workflow), name="other", definition=definition, description="", note="")
+    response = post(console, add_to(Workflow), name="other", definition=definition, approval="direct")
     assert response.context["form"].errors["definition"] == ["/rule_set: expected the name of a rule set, got missing"]
 
 

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from copy import deepcopy
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -35,6 +34,10 @@ from tests.hub_fixtures import ACTOR, RULES, WORKFLOW
 pytestmark = pytest.mark.django_db
 
 ORDER = {"customer_id": "ann", "total": 20, "price": 10}
+_INSERT = (
+    "INSERT INTO decisions_workflowpublication "
+    "(workflow_id, version_id, reason, is_rollback, published_by, cancelled_by, cancel_reason)"
+)
 HELD = {"name": "large orders are held", "input": ORDER | {"total": 1001}, "expect": {"outcome": "hold"}}
 
 
@@ -182,10 +185,19 @@ def test_a_publication_comes_into_force_and_ends_by_itself(workflow: str, monkey
     numbers = [find_workflow("orders").number, find_workflow_version("orders", 2).number]
     with connection.execute_wrapper(_no_query):  # what the process remembers tells it all
         for minutes in (59, 61, 119, 121):
-            clock = SimpleNamespace(monotonic=lambda moment=time.monotonic() + minutes * 60: moment)
-            monkeypatch.setattr(schedules, "time", clock)
+            monkeypatch.setattr(schedules, "time", _Clock(time.monotonic() + minutes * 60))
             numbers.append(find_workflow("orders").number)
     assert numbers == [1, 2, 1, 2, 2, 1]
+
+
+class _Clock:
+    """Stands still."""
+
+    def __init__(self, moment: float) -> None:
+        self._moment = moment
+
+    def monotonic(self) -> float:
+        return self._moment
 
 
 def _no_query(*_: Any) -> Any:
@@ -253,8 +265,8 @@ def test_a_weaker_policy_takes_four_eyes(guarded: str, approver: str) -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "INSERT INTO decisions_workflowpublication (workflow_id, version_id, reason, is_rollback, published_by, cancelled_by, cancel_reason) VALUES ({workflow}, {draft}, '', false, '', '', '')",
-        "INSERT INTO decisions_workflowpublication (workflow_id, version_id, reason, is_rollback, published_by, cancelled_by, cancel_reason) VALUES ({workflow}, {draft}, '', true, '', '', '')",
+        f"{_INSERT} VALUES ({{workflow}}, {{draft}}, '', false, '', '', '')",
+        f"{_INSERT} VALUES ({{workflow}}, {{draft}}, '', true, '', '', '')",
         "UPDATE decisions_workflowpublication SET version_id = {draft}",
         "UPDATE decisions_workflowpublication SET effective_until = now() + interval '1 day'",
         "UPDATE decisions_workflowpublication SET cancelled_at = now()",

@@ -1,6 +1,7 @@
 """Change requests: what one person asks for and another person decides."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -12,11 +13,15 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from inferhub.approvals.models import ChangeRequest, ChangeState
 from inferhub.approvals.services import APPROVE, approve_change, reject_change, review_change, withdraw_change
 from inferhub.console import fields, html
+from inferhub.console.authored import difference_tables
 from inferhub.console.base import RecordAdmin, deed, time_column
 from inferhub.console.model_sections import comparison_sections, gates_in_words
 from inferhub.console.pages import Done, FormPage, ServiceForm, sent
 from inferhub.console.sections import Facts, Section, Table
+from inferhub.decisions.services import KIND as WORKFLOWS
 from inferhub.registry.models import Alias, ModelVersion
+from inferhub.rulesets.publishing import AuthoredKind
+from inferhub.rulesets.services import KIND as RULE_SETS
 
 _ASK = "approvals.add_changerequest"
 
@@ -41,7 +46,7 @@ class DecideForm(ServiceForm):
 @admin.register(ChangeRequest)
 class ChangeRequestAdmin(RecordAdmin):
     audit_subject = "{0.subject}"
-    empty_sentence = "What takes two people appears here: moves of aliases, and changes of how they move."
+    empty_sentence = "What takes two people appears here: moves of aliases, publications, and changes of either policy."
     list_display = (
         "what",
         "current_state",
@@ -129,10 +134,44 @@ def _what(change: ChangeRequest) -> str:
             return f"{payload['percent']} % of {payload['model']}@{payload['alias']} to version {payload['version']}"
         case "model.policy":
             return f"the policy of {payload['model']}"
+        case "workflow.publish" | "rule_set.publish":
+            return f"{payload['name']} version {payload['version']} in force{_times(payload)}"
+        case "workflow.policy" | "rule_set.policy":
+            return f"how {payload['name']} is published"
     return f"{change.kind} of {change.subject}"
 
 
+def _times(payload: Mapping[str, Any]) -> str:
+    """From when and until when, in words."""
+    times = (("from", payload["effective_from"]), ("until", payload["effective_until"]))
+    return "".join(f" {word} {html.moment_text(datetime.fromisoformat(at))}" for word, at in times if at)
+
+
+def _publication(kind: AuthoredKind, change: ChangeRequest, now: Mapping[str, Any]) -> tuple[Section, ...]:
+    """The version, its test cases, and what is different from what is in force, or was when it was decided."""
+    version = kind.versions.objects.select_related(kind.name).get(pk=change.payload["version_id"])
+    before = version.owner.versions.filter(number=now.get("now") or change.payload["from"]).first()
+    pairs: list[tuple[str, Any]] = [("Version", html.link_to(version)), ("What changed, and why", version.note)]
+    pairs.append(("In force before", html.link_to(before) if before else "nothing"))
+    if "refused" in now:
+        pairs.append(("Cannot be carried out now", html.alarm(now["refused"])))
+    beside = difference_tables(before, version) if before and before != version else ()
+    return (Facts(title="What is published", pairs=pairs), *_gate_table(change, now), *beside)
+
+
+def _approval_table(change: ChangeRequest) -> Table:
+    row = ("Versions are published", change.payload["from"], change.payload["approval"])
+    return Table(title="What changes", columns=("", "Before", "After"), rows=[row])
+
+
+_AUTHORED = {kind.publish: kind for kind in (WORKFLOWS, RULE_SETS)}
+
+
 def _details(change: ChangeRequest, now: Mapping[str, Any]) -> tuple[Section, ...]:
+    if change.kind in _AUTHORED:
+        return _publication(_AUTHORED[change.kind], change, now)
+    if change.kind in (WORKFLOWS.policy, RULE_SETS.policy):
+        return (_approval_table(change),)
     if change.kind == "model.policy":
         return (_policy_table(change, now),)
     version = ModelVersion.objects.select_related("model").filter(pk=change.payload.get("version_id")).first()
@@ -176,7 +215,7 @@ def _gate_table(change: ChangeRequest, now: Mapping[str, Any]) -> tuple[Section,
         for name in dict.fromkeys([*asked, *today])
     ]
     columns = ("Gate", "When asked for", "Now", "Why")
-    return (Table(title="Gates", columns=columns, rows=rows, empty="The model's policy asks for no gates."),)
+    return (Table(title="Gates", columns=columns, rows=rows, empty="Nothing had to be shown."),)
 
 
 def _verdict(gate: Mapping[str, Any] | None) -> SafeString | None:

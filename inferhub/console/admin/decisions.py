@@ -10,12 +10,14 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 
 from inferhub.console import fields, html
+from inferhub.console.authored_forms import CaseForm
 from inferhub.console.base import RecordAdmin, as_uuid, deed, link_column, time_column
 from inferhub.console.filters import DayFilter, OutcomeFilter
 from inferhub.console.pages import Done, FormPage, ServiceForm, sent
 from inferhub.console.sections import Section
 from inferhub.console.trace import decision_facts, decision_sections
-from inferhub.decisions.models import Decision, DecisionKey, Workflow
+from inferhub.decisions.models import Decision, DecisionKey, Workflow, WorkflowTest
+from inferhub.decisions.testing import case_of, save_workflow_test
 from inferhub.jobs.erasure import erase_person
 
 _DECIDED = time_column("created_at", "Decided")
@@ -60,8 +62,8 @@ class DecisionAdmin(RecordAdmin):
     search_help_text = "Request id, subject or decision id, exactly as sent"
     ordering = ("-id",)
     sortable_by = ()
-    actions_detail = ("erase",)
-    deeds = {"erase": lambda found: bool(found.subject)}
+    actions_detail = ("make_case", "erase")
+    deeds = {"erase": lambda found: bool(found.subject), "make_case": lambda found: found.erased_at is None}
 
     @admin.display(description="Outcome")
     def result(self, decision: Decision) -> SafeString:
@@ -87,6 +89,23 @@ class DecisionAdmin(RecordAdmin):
 
     def sections(self, request: HttpRequest, found: Decision) -> Sequence[Section]:
         return decision_sections(found)
+
+    @deed("Make a test case of it", icon="add_task", permission="decisions.change_workflow")
+    def make_case(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        decision = self.find(request, object_id)
+
+        def keep(case: dict[str, Any], actor: str) -> WorkflowTest:
+            return save_workflow_test(workflow=decision.workflow.name, case=case, actor=actor, decision_id=decision.pk)
+
+        form = CaseForm(sent(request), initial={"case": case_of(decision)}, owner=decision.workflow, keep=keep)
+        page = FormPage(
+            title=f"A test case for {decision.workflow}",
+            submit="Check and save",
+            found=decision,
+            back=html.url_of(decision),
+            intro="This input has to come out so from now on. It is removed when the decision is erased.",
+        )
+        return self.show_deed(request, form, page)
 
     @deed("Erase the subject's data", icon="person_off", permission=_ERASE)
     def erase(self, request: HttpRequest, object_id: str) -> HttpResponse:

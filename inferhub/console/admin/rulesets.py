@@ -1,23 +1,34 @@
 """Rule sets: the decision table in use, its versions, and a new one as JSON."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 
 from inferhub.console import fields, html
-from inferhub.console.authored import authored_facts, saved_message, version_facts, version_table
-from inferhub.console.base import RecordAdmin, code_column, deed, link_column, time_column
+from inferhub.console.authored import (
+    authored_facts,
+    case_table,
+    publication_table,
+    saved_message,
+    version_facts,
+    version_table,
+)
+from inferhub.console.authored_admin import OWNER_DEEDS, AuthoredAdmin, AuthoredVersionAdmin
+from inferhub.console.authored_forms import approval_field, empty_case
+from inferhub.console.base import code_column, deed, link_column, time_column
 from inferhub.console.pages import Done, FormPage, ServiceForm, sent
 from inferhub.console.sections import Section, Table, Text
 from inferhub.decisions.models import Workflow
 from inferhub.rules.analysis import analyse_table
 from inferhub.rules.table import parse_decision_table
+from inferhub.rulesets.authored import AuthoredQuerySet
 from inferhub.rulesets.models import RuleSet, RuleSetVersion
-from inferhub.rulesets.services import save_rule_set
+from inferhub.rulesets.services import KIND, save_rule_set
+from inferhub.rulesets.testing import remove_rule_set_test, run_rule_set_tests, save_rule_set_test
 
 _EXAMPLE: dict[str, Any] = {
     "hit_policy": "first",
@@ -41,6 +52,7 @@ class SaveRuleSetForm(ServiceForm):
     description = fields.prose("Description", required=False, help_text="What the rules decide, and who owns them.")
     definition = fields.JsonField(label="Definition", help_text="JSON. Every cell is checked when you save.")
     note = fields.prose("What changed, and why", required=False, help_text="Kept with the version.")
+    is_draft = fields.switch("Only save a draft", help_text="Where versions are published directly: not yet.")
 
     def __init__(self, *args: Any, rule_set: RuleSet | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -54,35 +66,42 @@ class SaveRuleSetForm(ServiceForm):
             definition=words["definition"],
             description=words["description"],
             note=words["note"],
+            approval=words.get("approval", ""),
+            is_draft=words["is_draft"],
             actor=actor,
         )
-        return Done(message=saved_message(version, before), url=html.url_of(version.rule_set))
+        return Done(message=saved_message(KIND, version, before), url=html.url_of(version.rule_set))
 
 
 class AddRuleSetForm(SaveRuleSetForm):
     name = fields.slug("Name", help_text="For example order-screening.")
-    field_order = ("name", "description", "definition", "note")
+    approval = approval_field()
+    field_order = ("name", "description", "definition", "note", "approval")
 
 
 @admin.register(RuleSet)
-class RuleSetAdmin(RecordAdmin):
+class RuleSetAdmin(AuthoredAdmin):
+    kind = KIND
+    author_permission = "rulesets.change_ruleset"
+    keep_case = save_rule_set_test
+    delete_case = remove_rule_set_test
+    run_all = run_rule_set_tests
     audit_subject = "rule-set:{0.name}"
     empty_sentence = "A rule set is a decision table that workflows apply."
     list_display = (
         "name",
         "about",
-        link_column("current", "In use"),
+        link_column("current", "In force"),
         "rule_count",
         "changed",
     )
-    list_select_related = ("current__rule_set",)
     search_fields = ("name", "description")
     add_form = AddRuleSetForm
     add_page = FormPage(title="Add a rule set", submit="Check and save", intro=_INTRO)
-    actions_detail = ("edit",)
+    actions_detail = OWNER_DEEDS
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RuleSet]:
-        return super().get_queryset(request).select_related("current__rule_set")
+        return cast("AuthoredQuerySet", super().get_queryset(request)).with_current()
 
     @admin.display(description="Description")
     def about(self, rule_set: RuleSet) -> str:
@@ -100,15 +119,26 @@ class RuleSetAdmin(RecordAdmin):
         return {"definition": _EXAMPLE} | super().add_initial(request)
 
     def sections(self, request: HttpRequest, found: RuleSet) -> Sequence[Section]:
-        rules = rule_sections(found.current.definition) if found.current else ()
-        return (authored_facts("Rule set", found), *rules, _use_table(found), version_table(found))
+        shown = found.current or found.versions.first()
+        return (
+            authored_facts("Rule set", found),
+            *(rule_sections(shown.definition) if shown else ()),
+            _use_table(found),
+            case_table(found),
+            version_table(KIND, found),
+            publication_table(found),
+        )
+
+    def new_case(self, found: RuleSet) -> dict[str, Any]:
+        shown = found.current or found.versions.first()
+        return empty_case({"facts": _example_facts(shown.definition) if shown else {}})
 
     @deed("Edit", icon="edit", permission="rulesets.change_ruleset")
     def edit(self, request: HttpRequest, object_id: str) -> HttpResponse:
         rule_set = self.find(request, object_id)
         start = request.GET.get("version", "")
         version = rule_set.versions.filter(number=start).first() if start.isdecimal() else None
-        shown = version or rule_set.current
+        shown = version or rule_set.versions.first()
         initial = {"description": rule_set.description, "definition": shown.definition if shown else _EXAMPLE}
         if version:
             initial["note"] = f"As in version {version.number}."
@@ -124,7 +154,9 @@ class RuleSetAdmin(RecordAdmin):
 
 
 @admin.register(RuleSetVersion)
-class RuleSetVersionAdmin(RecordAdmin):
+class RuleSetVersionAdmin(AuthoredVersionAdmin):
+    kind = KIND
+    author_permission = "rulesets.change_ruleset"
     empty_sentence = "Each save of a rule set makes one."
     list_display = (
         "__str__",
@@ -138,7 +170,6 @@ class RuleSetVersionAdmin(RecordAdmin):
     list_select_related = ("rule_set",)
     search_fields = ("rule_set__name", "digest__startswith", "note")
     ordering = ("-id",)
-    actions_detail = ("use_again",)
 
     @admin.display(description="Note")
     def remark(self, version: RuleSetVersion) -> str:
@@ -148,12 +179,22 @@ class RuleSetVersionAdmin(RecordAdmin):
         return super().get_queryset(request).select_related("rule_set")
 
     def sections(self, request: HttpRequest, found: RuleSetVersion) -> Sequence[Section]:
-        return (version_facts("Rule set", found, found.rule_set), *rule_sections(found.definition))
+        return (version_facts(KIND, "Rule set", found), *rule_sections(found.definition))
 
-    @deed("Edit from this version", icon="restore", permission="rulesets.change_ruleset")
-    def use_again(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        version = self.find(request, object_id)
-        return HttpResponseRedirect(f"{html.deed_url(version.rule_set, 'edit')}?version={version.number}")
+
+def _example_facts(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts to start from: every field that the first table asks, with the simplest value of its type."""
+    facts: dict[str, Any] = {}
+    for column in definition.get("inputs", ()):
+        *path, last = column["field"].split(".")
+        place = facts
+        for part in path:
+            place = place.setdefault(part, {})
+        place[last] = _SIMPLEST.get(column["type"])
+    return facts
+
+
+_SIMPLEST: Mapping[str, Any] = {"number": 0, "string": "", "boolean": False, "date": "2026-01-31"}
 
 
 def rule_sections(definition: Mapping[str, Any]) -> tuple[Section, ...]:

@@ -2,22 +2,33 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 
 from inferhub.console import fields, html
-from inferhub.console.authored import authored_facts, saved_message, version_facts, version_table
-from inferhub.console.base import RecordAdmin, code_column, deed, link_column, time_column
+from inferhub.console.authored import (
+    authored_facts,
+    case_table,
+    publication_table,
+    saved_message,
+    version_facts,
+    version_table,
+)
+from inferhub.console.authored_admin import OWNER_DEEDS, AuthoredAdmin, AuthoredVersionAdmin
+from inferhub.console.authored_forms import approval_field, empty_case
+from inferhub.console.base import code_column, deed, link_column, time_column
 from inferhub.console.pages import Done, FormPage, ServiceForm, sent
 from inferhub.console.sections import Section, Table, Text
 from inferhub.decisions.models import Workflow, WorkflowVersion
-from inferhub.decisions.services import decide, save_workflow
+from inferhub.decisions.services import KIND, decide, save_workflow
+from inferhub.decisions.testing import remove_workflow_test, run_workflow_tests, save_workflow_test
 from inferhub.errors import FieldError
 from inferhub.registry.models import RegisteredModel
+from inferhub.rulesets.authored import AuthoredQuerySet
 from inferhub.rulesets.models import RuleSet
 
 _EXAMPLE: dict[str, Any] = {
@@ -44,6 +55,7 @@ class SaveWorkflowForm(ServiceForm):
     description = fields.prose("Description", required=False, help_text="What it decides, and who owns it.")
     definition = fields.JsonField(label="Definition", help_text="JSON. Everything is checked when you save.")
     note = fields.prose("What changed, and why", required=False, help_text="Kept with the version.")
+    is_draft = fields.switch("Only save a draft", help_text="Where versions are published directly: not yet.")
 
     def __init__(self, *args: Any, workflow: Workflow | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -57,14 +69,17 @@ class SaveWorkflowForm(ServiceForm):
             definition=words["definition"],
             description=words["description"],
             note=words["note"],
+            approval=words.get("approval", ""),
+            is_draft=words["is_draft"],
             actor=actor,
         )
-        return Done(message=saved_message(version, before), url=html.url_of(version.workflow))
+        return Done(message=saved_message(KIND, version, before), url=html.url_of(version.workflow))
 
 
 class AddWorkflowForm(SaveWorkflowForm):
     name = fields.slug("Name", help_text="For example order-screening.")
-    field_order = ("name", "description", "definition", "note")
+    approval = approval_field()
+    field_order = ("name", "description", "definition", "note", "approval")
 
 
 class TryForm(ServiceForm):
@@ -91,18 +106,22 @@ class TryForm(ServiceForm):
 
 
 @admin.register(Workflow)
-class WorkflowAdmin(RecordAdmin):
+class WorkflowAdmin(AuthoredAdmin):
+    kind = KIND
+    author_permission = "decisions.change_workflow"
+    keep_case = save_workflow_test
+    delete_case = remove_workflow_test
+    run_all = run_workflow_tests
     audit_subject = "workflow:{0.name}"
     empty_sentence = "A workflow joins models and a rule set, and says what each outcome causes."
-    list_display = ("name", "about", link_column("current", "In use"), "rule_set", time_column("created_at", "Made"))
-    list_select_related = ("current__workflow",)
+    list_display = ("name", "about", link_column("current", "In force"), "rule_set", time_column("created_at", "Made"))
     search_fields = ("name", "description")
     add_form = AddWorkflowForm
     add_page = FormPage(title="Add a workflow", submit="Check and save", intro=_INTRO)
-    actions_detail = ("try_it", "edit")
+    actions_detail = ("try_it", *OWNER_DEEDS)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Workflow]:
-        return super().get_queryset(request).select_related("current__workflow")
+        return cast("AuthoredQuerySet", super().get_queryset(request)).with_current()
 
     @admin.display(description="Description")
     def about(self, workflow: Workflow) -> str:
@@ -116,8 +135,18 @@ class WorkflowAdmin(RecordAdmin):
         return {"definition": _EXAMPLE} | super().add_initial(request)
 
     def sections(self, request: HttpRequest, found: Workflow) -> Sequence[Section]:
-        shown = workflow_sections(found.current.definition) if found.current else ()
-        return (authored_facts("Workflow", found), *shown, version_table(found))
+        shown = found.current or found.versions.first()
+        return (
+            authored_facts("Workflow", found),
+            *(workflow_sections(shown.definition) if shown else ()),
+            case_table(found),
+            version_table(KIND, found),
+            publication_table(found),
+        )
+
+    def new_case(self, found: Workflow) -> dict[str, Any]:
+        shown = found.current or found.versions.first()
+        return empty_case({"input": example_of(shown.definition["input"]) if shown else {}})
 
     @deed("Try it", icon="play_arrow", permission="decisions.add_decision")
     def try_it(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -138,7 +167,7 @@ class WorkflowAdmin(RecordAdmin):
         workflow = self.find(request, object_id)
         start = request.GET.get("version", "")
         version = workflow.versions.filter(number=start).first() if start.isdecimal() else None
-        shown = version or workflow.current
+        shown = version or workflow.versions.first()
         initial = {"description": workflow.description, "definition": shown.definition if shown else _EXAMPLE}
         if version:
             initial["note"] = f"As in version {version.number}."
@@ -153,7 +182,9 @@ class WorkflowAdmin(RecordAdmin):
 
 
 @admin.register(WorkflowVersion)
-class WorkflowVersionAdmin(RecordAdmin):
+class WorkflowVersionAdmin(AuthoredVersionAdmin):
+    kind = KIND
+    author_permission = "decisions.change_workflow"
     empty_sentence = "Each save of a workflow makes one."
     list_display = (
         "__str__",
@@ -167,7 +198,6 @@ class WorkflowVersionAdmin(RecordAdmin):
     list_select_related = ("workflow",)
     search_fields = ("workflow__name", "digest__startswith", "note")
     ordering = ("-id",)
-    actions_detail = ("use_again",)
 
     @admin.display(description="Note")
     def remark(self, version: WorkflowVersion) -> str:
@@ -177,12 +207,7 @@ class WorkflowVersionAdmin(RecordAdmin):
         return super().get_queryset(request).select_related("workflow")
 
     def sections(self, request: HttpRequest, found: WorkflowVersion) -> Sequence[Section]:
-        return (version_facts("Workflow", found, found.workflow), *workflow_sections(found.definition))
-
-    @deed("Edit from this version", icon="restore", permission="decisions.change_workflow")
-    def use_again(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        version = self.find(request, object_id)
-        return HttpResponseRedirect(f"{html.deed_url(version.workflow, 'edit')}?version={version.number}")
+        return (version_facts(KIND, "Workflow", found), *workflow_sections(found.definition))
 
 
 def workflow_sections(definition: Mapping[str, Any]) -> tuple[Section, ...]:
