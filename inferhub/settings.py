@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "inferhub.decisions",
     "inferhub.recommendations",
     "inferhub.jobs",
+    "inferhub.starters",
     "inferhub.console",
     "inferhub.demo",
 ]
@@ -208,6 +209,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "inferhub.registry.tasks.sweep_validations",
         "schedule": 30.0,
         "options": {"expires": 60.0},
+    },
+    "sweep-installations": {
+        "task": "inferhub.starters.tasks.sweep_installations",
+        "schedule": 15.0,
+        "options": {"expires": 30.0},
     },
     "forget-old-work": {"task": "inferhub.jobs.tasks.forget_old_work", "schedule": 3600.0},
 }

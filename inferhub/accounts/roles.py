@@ -36,7 +36,16 @@ _SEE_SCHEDULES = (
     "django_celery_beat.view_intervalschedule",
 )
 _SEE_CHANGES = ("approvals.view_changerequest",)
-_SEE_WORK = (*_SEE_CHANGES, *_SEE_MODELS, *_SEE_RULES, *_SEE_WORKFLOWS, *_SEE_DECISIONS, *_SEE_RECOMMENDATIONS)
+_SEE_STARTERS = ("starters.view_installation",)
+_SEE_WORK = (
+    *_SEE_STARTERS,
+    *_SEE_CHANGES,
+    *_SEE_MODELS,
+    *_SEE_RULES,
+    *_SEE_WORKFLOWS,
+    *_SEE_DECISIONS,
+    *_SEE_RECOMMENDATIONS,
+)
 
 ROLES: Mapping[str, tuple[str, ...]] = {
     "data scientist": (
@@ -50,6 +59,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "recommendations.add_scenario",
         "recommendations.change_scenario",
         "jobs.run_job",
+        "starters.add_installation",
     ),
     "rule author": (
         *_SEE_WORK,
@@ -61,6 +71,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "decisions.add_workflow",
         "decisions.change_workflow",
         "decisions.add_decision",
+        "starters.add_installation",
     ),
     "approver": (
         *_SEE_WORK,

@@ -46,6 +46,9 @@ PREDICTION = _object(
 )
 PREDICTION["properties"]["explanations"] = {"type": "array", "items": _EXPLANATION, "description": "Where asked for."}
 _RECOMMENDED = _object(item_id=_STRING, score={"type": "number"}, reason=_STRING)
+_BOOST = _object(factor={"type": "number", "minimum": 0}, rule=_STRING)
+_BOOST["properties"]["problem"] = _STRING | {"description": "Why the rules could not judge the item."}
+_RECOMMENDED["properties"]["boost"] = _BOOST | {"description": "Where a rule of the scenario moved the item."}
 RECOMMENDATION = _object(
     scenario=_STRING, user_id=_STRING_OR_NULL, items={"type": "array", "items": _RECOMMENDED}, **_MODEL_USED
 )
@@ -277,6 +280,28 @@ TEST_RUN = _object(
     count=_COUNT,
     failed=_COUNT,
     results={"type": "array", "items": _CASE_RESULT},
+)
+_STARTER = _object(
+    name=_STRING,
+    title=_STRING,
+    audience=_STRING,
+    summary=_STRING,
+    caution=_STRING,
+    samples={"type": "array", "items": _object(title=_STRING, body=_OBJECT)},
+    installed_as={"type": "array", "items": _STRING},
+)
+STARTERS = _object(starters={"type": "array", "items": _STARTER})
+INSTALLATION = _object(
+    name=_STRING,
+    starter=_STRING,
+    state=_STRING,
+    done=_COUNT,
+    steps={"type": "array", "items": _STRING},
+    problem=_STRING,
+    requested_by=_STRING,
+    created_at=_TIME,
+    finished_at=_TIME_OR_NULL,
+    **{"try": _STRING | {"description": "Where requests to it go, once it is installed."}},
 )
 JOB = _object(
     job_id=_STRING,

@@ -285,6 +285,12 @@ START_JOB: dict[str, Any] = {
     "additionalProperties": False,
 }
 
+INSTALL_STARTER: dict[str, Any] = {
+    "type": "object",
+    "properties": {"as": _SLUG | {"description": "What all that it makes is called; by default as the starter is."}},
+    "additionalProperties": False,
+}
+
 
 def _cases(case: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {
@@ -341,6 +347,7 @@ REDRIVE_BODY = Schema(REDRIVE)
 SAVE_ENDPOINT_BODY = Schema(SAVE_ENDPOINT)
 SWITCH_ENDPOINT_BODY = Schema(SWITCH_ENDPOINT)
 CHANGE_FLAG_BODY = Schema(CHANGE_FLAG)
+INSTALL_STARTER_BODY = Schema(INSTALL_STARTER)
 WORKFLOW_TESTS_BODY = Schema(WORKFLOW_TESTS)
 RULE_SET_TESTS_BODY = Schema(RULE_SET_TESTS)
 RUN_WORKFLOW_TESTS_BODY = Schema(RUN_WORKFLOW_TESTS)

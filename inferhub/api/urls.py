@@ -15,6 +15,7 @@ from inferhub.api import (
     reading,
     registering,
     rule_files,
+    starters,
     testing,
 )
 from inferhub.api.converters import SlugConverter
@@ -78,6 +79,9 @@ urlpatterns = [
     path("v1/subjects/<path:subject>/flags", holding.FlagsView.as_view()),
     path("v1/subjects/<path:subject>/flags/<name:name>", holding.FlagView.as_view()),
     path("v1/erasures", erasing.ErasuresView.as_view()),
+    path("v1/starters", starters.StartersView.as_view()),
+    path("v1/starters/<name:name>/install", starters.InstallStarterView.as_view()),
+    path("v1/installations/<name:name>", starters.InstallationView.as_view()),
     path("v1/jobs", reading.JobsView.as_view()),
     path("v1/jobs/<uuid:job_id>", reading.JobView.as_view()),
     path("v1/calls/<uuid:call_id>", calls.DeferredCallView.as_view()),

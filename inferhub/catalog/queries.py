@@ -1,6 +1,7 @@
 """Histories of users, and what cannot be sold now."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import connection
 
@@ -43,6 +44,12 @@ def unavailable_item_ids() -> Sequence[str]:
 
 def names_of_items(item_ids: Sequence[str]) -> dict[str, str]:
     return dict(Item.objects.filter(item_id__in=item_ids).values_list("item_id", "name"))
+
+
+def describe_items(item_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What the catalogue knows of these items, by id: item_id, name, category and price, which may be None."""
+    found = Item.objects.filter(item_id__in=item_ids).values("item_id", "name", "category", "price")
+    return {row["item_id"]: row | {"price": None if row["price"] is None else float(row["price"])} for row in found}
 
 
 def _read_unavailable(_: None) -> tuple[str, ...]:

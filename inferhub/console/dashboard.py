@@ -15,6 +15,7 @@ from inferhub.jobs.models import Job, State
 from inferhub.recommendations.models import Scenario
 from inferhub.registry.models import RegisteredModel
 from inferhub.rulesets.models import RuleSet
+from inferhub.starters.models import Installation
 
 _LATEST = 10
 _MOST = 1000
@@ -78,6 +79,12 @@ def _number(title: str, queryset: Any, url: str, calm: str) -> Number:
 def _steps(request: HttpRequest) -> list[Step]:
     """Shown until each is done once, to people who can do it."""
     possible: tuple[tuple[str, str, type[Any], Callable[[], bool]], ...] = (
+        (
+            "Install a starter, and see it decide",
+            "starters.add_installation",
+            Installation,
+            Installation.objects.exists,
+        ),
         ("Register a model", "registry.add_registeredmodel", RegisteredModel, RegisteredModel.objects.exists),
         ("Write a rule set", "rulesets.add_ruleset", RuleSet, RuleSet.objects.exists),
         ("Join them in a workflow", "decisions.add_workflow", Workflow, Workflow.objects.exists),
@@ -85,11 +92,16 @@ def _steps(request: HttpRequest) -> list[Step]:
         ("Describe a recommendation scenario", "recommendations.add_scenario", Scenario, Scenario.objects.exists),
     )
     steps = [
-        Step(title=title, is_done=exists(), url=html.add_url(model))
+        Step(title=title, is_done=exists(), url=_beginning_of(model))
         for title, permission, model, exists in possible
         if request.user.has_perm(permission)
     ]
     return steps if any(not step.is_done for step in steps) else []
+
+
+def _beginning_of(model: type[Any]) -> str:
+    """Where one is made; starters are chosen from a list."""
+    return html.list_url(model) if model is Installation else html.add_url(model)
 
 
 def _sections(request: HttpRequest) -> list[Section]:

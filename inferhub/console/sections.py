@@ -39,6 +39,7 @@ class Text:
     text: str
     is_code: bool = False
     is_folded: bool = False
+    is_warning: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,4 +87,23 @@ class Bars:
         ]
 
 
-Section = Facts | Table | Text | Prose | Bars
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flow:
+    """A picture of a road: boxes from left to right, each a heading and a few words."""
+
+    template: ClassVar[str] = "console/sections/flow.html"
+    title: str
+    boxes: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Requests:
+    """Requests to try: a title, the body, a line for the shell, and a page that is filled in with it (or none)."""
+
+    template: ClassVar[str] = "console/sections/requests.html"
+    title: str
+    note: str
+    requests: Sequence[tuple[str, str, str, str]]
+
+
+Section = Facts | Table | Text | Prose | Bars | Flow | Requests

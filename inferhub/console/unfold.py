@@ -66,7 +66,7 @@ UNFOLD: dict[str, Any] = {
         "show_search": False,
         "show_all_applications": False,
         "navigation": [
-            {"title": "", "items": [_HOME]},
+            {"title": "", "items": [_HOME, _page("Starters", "rocket_launch", "starters.installation")]},
             {
                 "title": "Work",
                 "separator": True,

@@ -8,12 +8,12 @@ from typing import Any
 import httpx
 
 from inferhub.demo.client import HubClient
-from inferhub.demo.dataset import ORDER_CATEGORIES, ORDER_NUMBERS, Dataset
-from inferhub.demo.paste import SPAM
 from inferhub.demo.receiver import WebhookReceiver
 from inferhub.demo.seed import SCENARIO
 from inferhub.demo.workflows import MESSAGES, SCREENING, order_input
 from inferhub.registry.models import ModelVersion
+from inferhub.starters.catalogue.spam import SPAM_TEXT
+from inferhub.starters.samples.dataset import ORDER_CATEGORIES, ORDER_NUMBERS, Dataset
 
 _DELIVERY_SECONDS = 30
 _K = 10
@@ -122,7 +122,7 @@ def _check_regression(check: _Check) -> dict[str, Any]:
 def _check_spam(check: _Check) -> dict[str, Any]:
     messages = check.data.messages.tail(300)
     rows = [{"text": text} for text in messages["text"]]
-    answer = check.answer(check.client.post("models/spam/predictions", {"rows": [{"text": SPAM}, *rows]}))
+    answer = check.answer(check.client.post("models/spam/predictions", {"rows": [{"text": SPAM_TEXT}, *rows]}))
     first, *others = answer["predictions"]
     right = sum(row["label"] == label for row, label in zip(others, messages["label"], strict=True))
     check.expect(first["label"] == "spam", "a prize to be claimed is spam")
@@ -142,7 +142,7 @@ def _check_decision(check: _Check) -> dict[str, Any]:
     held = check.answer(check.client.post(path, {"input": large}), status=201)
     check.expect(held["outcome"] == "review", "a huge first order goes to a person")
     blocked = check.answer(
-        check.client.post(f"workflows/{MESSAGES}/decisions", {"input": {"message_id": "check", "text": SPAM}}),
+        check.client.post(f"workflows/{MESSAGES}/decisions", {"input": {"message_id": "check", "text": SPAM_TEXT}}),
         status=201,
     )
     check.expect(blocked["outcome"] in ("block", "review"), "a spam message is not delivered")

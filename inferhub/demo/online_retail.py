@@ -9,10 +9,10 @@ from pathlib import Path
 
 import polars as pl
 
-from inferhub.demo.dataset import ITEM_SCHEMA, PURCHASE_SCHEMA, Dataset, conform, describe_orders
-from inferhub.demo.messages import generate_messages
 from inferhub.demo.online_retail_file import read_lines
 from inferhub.errors import InvalidInput
+from inferhub.starters.samples.dataset import ITEM_SCHEMA, PURCHASE_SCHEMA, Dataset, conform, describe_orders
+from inferhub.starters.samples.messages import generate_messages
 
 SMALLEST_PRICE = 0.01
 NOT_PRODUCTS = ("POST", "DOT", "C2", "M", "D", "S", "B", "CRUK", "BANK CHARGES", "AMAZONFEE")

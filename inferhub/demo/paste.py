@@ -1,26 +1,23 @@
 """Lines to paste into a shell, one for each thing that a shop asks of a hub."""
 
-import shlex
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
-from inferhub.demo.dataset import ORDER_CATEGORIES, ORDER_NUMBERS, Dataset
 from inferhub.demo.seed import SCENARIO
 from inferhub.demo.workflows import MESSAGES, SCREENING, order_input
-
-SPAM = "Congratulations! You were chosen for a free prize of 1000. Click http://prize.example now to claim it"
+from inferhub.starters.catalogue.spam import SPAM_TEXT
+from inferhub.starters.paste import curl_line
+from inferhub.starters.samples.dataset import ORDER_CATEGORIES, ORDER_NUMBERS, Dataset
 
 
 def curl_lines(address: str, api_key: str, data: Dataset) -> Iterator[tuple[str, str]]:
     """Pairs of a title and a command."""
     for title, path, body in requests(data):
-        yield title, _curl(address, api_key, path, body)
+        yield title, curl_line(address, api_key, path, body)
     user = data.sample_customer()
     yield (
         "what the nightly job stored for this customer",
-        f"curl -s {address}/api/v1/scenarios/{SCENARIO}/recommendations/{user} -H 'Authorization: Bearer {api_key}'",
+        curl_line(address, api_key, f"scenarios/{SCENARIO}/recommendations/{user}"),
     )
 
 
@@ -38,14 +35,7 @@ def requests(data: Dataset) -> Iterator[tuple[str, str, dict[str, Any]]]:
         "models/order-value/predictions",
         {"rows": [features]},
     )
-    yield "a spam check", "models/spam/predictions", {"rows": [{"text": SPAM}]}
+    message = {"message_id": "m-1", "text": SPAM_TEXT}
+    yield "a spam check", "models/spam/predictions", {"rows": [{"text": SPAM_TEXT}]}
     yield "a decision on an order", f"workflows/{SCREENING}/decisions", {"input": order}
-    yield "a decision on a message", f"workflows/{MESSAGES}/decisions", {"input": {"message_id": "m-1", "text": SPAM}}
-
-
-def _curl(address: str, api_key: str, path: str, body: dict[str, Any]) -> str:
-    text = shlex.quote(orjson.dumps(body).decode())
-    return (
-        f"curl -s {address}/api/v1/{path} -H 'Authorization: Bearer {api_key}' "
-        f"-H 'Content-Type: application/json' -d {text}"
-    )
+    yield "a decision on a message", f"workflows/{MESSAGES}/decisions", {"input": message}

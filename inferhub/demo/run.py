@@ -14,11 +14,9 @@ from django.core.management import call_command
 from inferhub.demo import seed
 from inferhub.demo.check import check_hub
 from inferhub.demo.client import HubClient
-from inferhub.demo.dataset import Dataset
 from inferhub.demo.online_retail import read_online_retail
 from inferhub.demo.paste import curl_lines
 from inferhub.demo.receiver import WebhookReceiver
-from inferhub.demo.shop import generate_shop
 from inferhub.embedded.output import PrefixedOutput
 from inferhub.embedded.up import address, hub_services, supervised_hub
 from inferhub.errors import Conflict, NotFound, Unavailable
@@ -27,6 +25,8 @@ from inferhub.jobs.models import Job, State
 from inferhub.lib.allowed_hosts import AllowedHosts
 from inferhub.lib.config import Config
 from inferhub.recommendations.queries import find_stored
+from inferhub.starters.samples.dataset import Dataset
+from inferhub.starters.samples.shop import generate_shop
 
 Report = Callable[[str], None]
 

@@ -19,7 +19,6 @@ from inferhub.decisions.endpoints import save_endpoint
 from inferhub.decisions.models import Workflow
 from inferhub.decisions.services import save_workflow
 from inferhub.demo import workflows
-from inferhub.demo.dataset import Dataset
 from inferhub.demo.training import TrainedModel, train_models
 from inferhub.errors import Conflict
 from inferhub.lib.allowed_hosts import AllowedHosts
@@ -28,6 +27,7 @@ from inferhub.registry.aliases import move_alias
 from inferhub.registry.models import CHAMPION, Approval, ModelVersion, RegisteredModel, VersionState
 from inferhub.registry.services import Provenance, register_version
 from inferhub.rulesets.services import save_rule_set
+from inferhub.starters.samples.dataset import Dataset
 
 Report = Callable[[str], None]
 ACTOR = "system:demo"

@@ -2,28 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from inferhub.demo.dataset import ORDER_CATEGORIES, ORDER_NUMBERS, ORDER_TARGET, Dataset
-from recommender import (
-    Ease,
-    Export,
-    Interactions,
-    export,
-    fit_regression,
-    fit_text_classifier,
-    metrics,
-    split_by_time,
-)
+from inferhub.starters.samples.dataset import ORDER_CATEGORIES, ORDER_NUMBERS, ORDER_TARGET, Dataset
+from inferhub.starters.training.trainers import Trained, train_recommender, train_text_filter
+from recommender import Export, export, fit_regression
 
-_K = 10
-_TESTED_DAYS = 30
 _HELD_OUT = 0.2
-_COLUMNS = "user=user_id,item=item_id,time=occurred_at"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,20 +42,25 @@ def train_models(data: Dataset, report: Callable[[str], None]) -> list[TrainedMo
 
 
 def _train_recommender(data: Dataset) -> TrainedModel:
-    purchases = Interactions.from_frame(data.purchases, _COLUMNS)
-    last: Any = data.purchases["occurred_at"].dt.replace_time_zone(None).max()
-    split = split_by_time(purchases, last - timedelta(days=_TESTED_DAYS))
-    known, later = split.train.histories(), split.test.histories()
-    users = [user for user in later if user in known]
-    found = Ease().fit(split.train).recommend([known[user] for user in users], k=_K)
-    hits, relevant = metrics.find_hits(found.items, [set(later[user]) for user in users])
-    return TrainedModel(
+    return _named(
+        train_recommender(data),
         name="recommendations",
         task="recommendation",
         description="What a customer may want next, from what was bought before (EASE, sparse neighbours).",
-        export=export(Ease().fit(purchases), purchases),
-        metrics={f"ndcg@{_K}": float(metrics.ndcg(hits, relevant).mean())},
     )
+
+
+def _train_spam(data: Dataset) -> TrainedModel:
+    return _named(
+        train_text_filter(data.messages),
+        name="spam",
+        task="classification",
+        description="Whether a message to the shop is spam (n-grams, logistic regression).",
+    )
+
+
+def _named(trained: Trained, *, name: str, task: str, description: str) -> TrainedModel:
+    return TrainedModel(name=name, task=task, description=description, export=trained.export, metrics=trained.metrics)
 
 
 def _train_regression(data: Dataset) -> TrainedModel:
@@ -85,19 +78,6 @@ def _train_regression(data: Dataset) -> TrainedModel:
             "mean_absolute_error": float(error),
             "mean_absolute_error_of_median": float(np.abs(np.median(early[ORDER_TARGET].to_numpy()) - truth).mean()),
         },
-    )
-
-
-def _train_spam(data: Dataset) -> TrainedModel:
-    early, late = _cut(data.messages)
-    model = fit_text_classifier(early["text"].to_list(), early["label"].to_list(), positive="spam")
-    said, truth = model.predict(late["text"].to_list()) == "spam", late["label"].to_numpy() == "spam"
-    return TrainedModel(
-        name="spam",
-        task="classification",
-        description="Whether a message to the shop is spam (character n-grams, logistic regression).",
-        export=export(model, late["text"].to_list()),
-        metrics={"f1": float(2 * (said & truth).sum() / max((said.sum() + truth.sum()), 1))},
     )
 
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import polars as pl
 
-from inferhub.demo.dataset import ORDER_CATEGORIES, ORDER_NUMBERS, Dataset
+from inferhub.starters.catalogue import spam
+from inferhub.starters.samples.dataset import ORDER_CATEGORIES, ORDER_NUMBERS, Dataset
 
 SCREENING, MESSAGES = "order-screening", "message-filter"
 ENDPOINT = "shop"
@@ -67,36 +68,13 @@ def screening_workflow() -> dict[str, Any]:
 
 
 def message_rules() -> dict[str, Any]:
-    return {
-        "hit_policy": "first",
-        "inputs": [{"field": "prediction.spam.probability", "type": "number", "label": "Probability of spam"}],
-        "outputs": [{"field": "outcome", "type": "string", "label": "Outcome"}],
-        "rules": [
-            {"when": [">= 0.9"], "then": ['"block"'], "note": "surely spam"},
-            {"when": [">= 0.5"], "then": ['"review"'], "note": "a person looks"},
-            {"when": [""], "then": ['"deliver"'], "note": "all others"},
-        ],
-    }
+    return spam.STARTER.rules
 
 
 def message_workflow() -> dict[str, Any]:
-    return {
-        "input": {
-            "type": "object",
-            "properties": {
-                "message_id": {"type": "string", "minLength": 1, "maxLength": 100},
-                "text": {"type": "string", "maxLength": 20_000},
-            },
-            "required": ["message_id", "text"],
-        },
-        "subject": "message_id",
-        "predictions": [{"name": "spam", "model": "spam", "inputs": {"text": "text"}}],
-        "rule_set": MESSAGES,
-        "actions": {
-            "block": [{"kind": "webhook", "endpoint": ENDPOINT}],
-            "review": [{"kind": "review", "title": "Is this message spam?"}],
-        },
-    }
+    """The spam filter of the starter, and the shop is told what was blocked."""
+    definition = spam.STARTER.workflow_named(MESSAGES, model="spam")
+    return definition | {"actions": definition["actions"] | {"block": [{"kind": "webhook", "endpoint": ENDPOINT}]}}
 
 
 def order_input(data: Dataset, *, total: float, is_first: bool) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def start_bulk_job(*, scenario: str, actor: str, action_id: uuid.UUID | None = N
     """
     if action_id is not None and (started := Job.objects.filter(action_id=action_id).first()) is not None:
         return started
-    found = Scenario.objects.filter(name=scenario).first()
+    found = Scenario.objects.select_related("boosts").filter(name=scenario).first()
     if found is None:
         raise NotFound(f"There is no scenario '{scenario}'.")
     alias = Alias.objects.filter(model_id=found.model_id, name=found.alias).first()
@@ -60,7 +60,11 @@ def start_bulk_job(*, scenario: str, actor: str, action_id: uuid.UUID | None = N
             job = Job.objects.create(
                 scenario=found,
                 generation=generation,
-                options={"k": found.k, "exclude_purchased": found.exclude_purchased},
+                options={
+                    "k": found.k,
+                    "exclude_purchased": found.exclude_purchased,
+                    "boosts": found.boosts.name if found.boosts else "",
+                },
                 total=len(user_ids),
                 requested_by=actor,
                 action_id=action_id,

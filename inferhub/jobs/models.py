@@ -22,7 +22,7 @@ class Job(models.Model):
     scenario = models.ForeignKey(Scenario, on_delete=models.CASCADE, related_name="jobs")
     generation = models.ForeignKey(Generation, on_delete=models.SET_NULL, null=True, related_name="+")
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
-    options = models.JSONField(default=dict, help_text="k and exclude_purchased as they were at the start.")
+    options = models.JSONField(default=dict, help_text="k, exclude_purchased and boosts as they were at the start.")
     total = models.PositiveIntegerField(default=0, help_text="Users.")
     done = models.PositiveIntegerField(default=0, help_text="Users whose chunk is stored.")
     problem = models.TextField(blank=True)

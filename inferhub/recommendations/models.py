@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from inferhub.registry.models import ModelVersion, RegisteredModel
+from inferhub.rulesets.models import RuleSet
 
 
 class Scenario(models.Model):
@@ -17,6 +18,13 @@ class Scenario(models.Model):
     k = models.PositiveIntegerField(default=10, help_text="How many items, where a request does not say.")
     exclude_purchased = models.BooleanField(
         default=False, help_text="Leave out what the user bought before. People often buy again, so this is off."
+    )
+    boosts = models.ForeignKey(
+        RuleSet,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="Rules that move items up or down the list, or take them off.",
     )
     current = models.ForeignKey("Generation", on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(db_default=Now(), editable=False)

@@ -11,7 +11,7 @@ from inferhub.recommendations.models import Recommendation, Scenario
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScenarioPlan:
-    """One scenario, as it was at most a second ago."""
+    """One scenario, as it was at most a second ago. `boosts` is the name of a rule set, empty for none."""
 
     scenario_id: int
     name: str
@@ -19,6 +19,7 @@ class ScenarioPlan:
     alias: str
     k: int
     exclude_purchased: bool
+    boosts: str
 
 
 def find_scenario(name: str) -> ScenarioPlan:
@@ -46,7 +47,7 @@ def find_stored(scenario: str, user_id: str) -> Recommendation:
 
 
 def _read_scenario(name: str) -> ScenarioPlan:
-    scenario = Scenario.objects.select_related("model").filter(name=name).first()
+    scenario = Scenario.objects.select_related("model", "boosts").filter(name=name).first()
     if scenario is None:
         raise NotFound(f"There is no scenario '{name}'.")
     return ScenarioPlan(
@@ -56,6 +57,7 @@ def _read_scenario(name: str) -> ScenarioPlan:
         alias=scenario.alias,
         k=scenario.k,
         exclude_purchased=scenario.exclude_purchased,
+        boosts=scenario.boosts.name if scenario.boosts else "",
     )
 
 

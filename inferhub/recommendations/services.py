@@ -18,6 +18,7 @@ from inferhub.lib.describe import describe
 from inferhub.lib.slug import SLUG_EXPECTED, is_slug
 from inferhub.lib.snapshots import Snapshots
 from inferhub.lib.stopwatch import Stopwatch
+from inferhub.recommendations.boosts import apply_boosts, candidates, find_boosts
 from inferhub.recommendations.models import Generation, Scenario
 from inferhub.recommendations.queries import ScenarioPlan, find_scenario
 from inferhub.registry.models import RegisteredModel, Task
@@ -51,13 +52,18 @@ def save_scenario(
     exclude_purchased: bool = False,
     alias: str = "champion",
     description: str = "",
+    boosts: str = "",
 ) -> Scenario:
-    """Make or change a scenario. Raises InvalidInput and, where the model is no recommender, Conflict."""
+    """Make or change a scenario; `boosts` is the name of a rule set (`inferhub.recommendations.boosts`), or empty.
+
+    Raises InvalidInput.
+    """
     _check_words(name=name, alias=alias, k=k)
     found = RegisteredModel.objects.filter(name=model).first()
     if found is None or found.task != Task.RECOMMENDATION:
         expected = "a registered model with the task recommendation"
         raise InvalidInput(errors=[FieldError(pointer="/model", expected=expected, got=describe(model))])
+    rule_set = find_boosts(boosts) if boosts else None
     with transaction.atomic():
         scenario, _ = Scenario.objects.update_or_create(
             name=name,
@@ -67,9 +73,10 @@ def save_scenario(
                 "k": k,
                 "exclude_purchased": exclude_purchased,
                 "description": description,
+                "boosts": rule_set,
             },
         )
-        details = {"model": model, "alias": alias, "k": k, "exclude_purchased": exclude_purchased}
+        details = {"model": model, "alias": alias, "k": k, "exclude_purchased": exclude_purchased, "boosts": boosts}
         record_event("scenario.saved", actor=actor, subject=f"scenario:{name}", details=details)
     Snapshots.forget_all()
     return scenario
@@ -131,10 +138,13 @@ def recommend_many(
 ) -> dict[str, list[dict[str, Any]]]:
     """Recommend for several users in one run of the model; `{user_id: [{item_id, score, reason}, ...]}`.
 
+    Of a scenario with boosts an item that a rule moved has `boost` as well: the factor, and the row that gave it.
     `is_beside`: for nobody, only to be compared (`predict_with`).
     """
     _check_recommender(version)
-    parameters = {"k": [k or plan.k], "unavailable": list(unavailable_item_ids()) or [""]}
+    wanted = k or plan.k
+    asked = candidates(wanted, most=MOST_ITEMS) if plan.boosts else wanted
+    parameters = {"k": [asked], "unavailable": list(unavailable_item_ids()) or [""]}
     lists: dict[str, list[dict[str, Any]]] = {}
     size = (best_batch(version) or _BATCH_USERS) if len(histories) > 1 else 1
     for user_ids in _batches(histories, size):
@@ -147,7 +157,7 @@ def recommend_many(
         ]
         answer = predict_with(version, rows=rows, parameters=parameters, is_beside=is_beside)
         lists |= {user_id: _items(row) for user_id, row in zip(user_ids, answer.rows, strict=True)}
-    return lists
+    return apply_boosts(plan.boosts, lists, k=wanted) if plan.boosts else lists
 
 
 def _check_recommender(version: VersionPlan) -> None:

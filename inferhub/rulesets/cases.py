@@ -268,8 +268,8 @@ def record_run(
     counts = {"count": len(report.results), "failed": len(report.failures)}
     told = ("name", "passed", "differences")
     results = [{name: value for name, value in one.to_dict().items() if name in told} for one in report.results]
-    made = runs(version_id=version_id, cases_digest=digest_of(list(cases)), ran_by=by, results=results, **counts)
-    made.save(force_insert=True)
+    values: dict[str, Any] = {"version_id": version_id, "cases_digest": digest_of(list(cases)), "ran_by": by}
+    runs(**values, **counts, results=results).save(force_insert=True)
 
 
 def _locked(tests: type[AuthoredTest], owner: Authored) -> Any:

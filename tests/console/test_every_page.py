@@ -40,6 +40,7 @@ from inferhub.registry.models import Alias, ModelVersion, RegisteredModel
 from inferhub.registry.policies import set_policy
 from inferhub.rulesets.models import RuleSet, RuleSetVersion
 from inferhub.rulesets.services import save_rule_set
+from inferhub.starters.models import Installation
 from tests.console.conftest import (
     ACTOR,
     HOSTILE,
@@ -92,6 +93,9 @@ def fill(suffix: str) -> None:
     waiting = make_version(f"model-{suffix}", digest=f"{suffix}w", **hostile)
     move_alias(version=waiting, alias="champion", actor=HOSTILE, reason=HOSTILE)
     Job.objects.create(scenario=scenario, state=State.FAILED, problem=HOSTILE, requested_by=HOSTILE)
+    Installation.objects.create(
+        starter="spam-filter", name=f"starter-{suffix}", state=State.FAILED, problem=HOSTILE, requested_by=HOSTILE
+    )
     DeferredCall.objects.create(kind="predict", target=HOSTILE, body={HOSTILE: HOSTILE}, actor=HOSTILE)
     Item.objects.create(item_id=HOSTILE + suffix, name=HOSTILE, category=HOSTILE)
     Event.objects.create(user_id=HOSTILE, item_id=HOSTILE)
@@ -119,6 +123,7 @@ RECORDS: tuple[type[Model], ...] = (
     Event,
     Flag,
     Group,
+    Installation,
     IntervalSchedule,
     Item,
     Job,

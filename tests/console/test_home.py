@@ -22,7 +22,8 @@ def test_the_home_page_shows_what_waits(console: Client, workflow: Workflow) -> 
 
 def test_a_new_hub_shows_the_first_steps_and_drops_them_when_all_are_done(console: Client, workflow: Workflow) -> None:
     text = text_of(console.get("/"))
-    assert "1 Register a model" in text
+    assert "1 Install a starter, and see it decide" in text
+    assert "2 Register a model" in text
     assert "done Write a rule set" in text
     assert "done Join them in a workflow" in text
 

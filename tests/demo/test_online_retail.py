@@ -7,9 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from inferhub.demo.dataset import Dataset
 from inferhub.demo.online_retail import CATEGORIES, OTHER, read_online_retail
 from inferhub.errors import InvalidInput, NotFound
+from inferhub.starters.samples.dataset import Dataset
 
 Writer = Callable[..., Path]
 

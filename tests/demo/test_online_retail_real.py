@@ -6,8 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from inferhub.demo.dataset import Dataset
 from inferhub.demo.online_retail import OTHER, read_online_retail
+from inferhub.starters.samples.dataset import Dataset
 
 pytestmark = pytest.mark.data
 

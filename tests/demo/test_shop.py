@@ -10,11 +10,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from inferhub.demo.dataset import ITEM_SCHEMA, MESSAGE_SCHEMA, ORDER_SCHEMA, PURCHASE_SCHEMA, Dataset
-from inferhub.demo.shop import generate_shop
-from inferhub.demo.shop_catalogue import MAX_ITEMS
-from inferhub.demo.shop_orders import END
 from inferhub.errors import InvalidInput
+from inferhub.starters.samples.dataset import ITEM_SCHEMA, MESSAGE_SCHEMA, ORDER_SCHEMA, PURCHASE_SCHEMA, Dataset
+from inferhub.starters.samples.shop import generate_shop
+from inferhub.starters.samples.shop_catalogue import MAX_ITEMS
+from inferhub.starters.samples.shop_orders import END
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_one_seed_gives_one_shop_and_another_seed_another() -> None:
 
 def test_another_process_generates_the_same_shop() -> None:
     code = (
-        "from inferhub.demo.shop import generate_shop;"
+        "from inferhub.starters.samples.shop import generate_shop;"
         "print(generate_shop(seed=1, customers=40, items=60, days=60).digest)"
     )
     environ = os.environ | {"PYTHONHASHSEED": "1", "POLARS_MAX_THREADS": "1"}

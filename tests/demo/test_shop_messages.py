@@ -8,9 +8,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
-from inferhub.demo.message_words import CLOSINGS, EITHER, GREETINGS, HAM, HAM_BARE, SLOTS, SPAM, SPAM_BARE
-from inferhub.demo.messages import generate_messages
 from inferhub.errors import InvalidInput
+from inferhub.starters.samples.message_words import CLOSINGS, EITHER, GREETINGS, HAM, HAM_BARE, SLOTS, SPAM, SPAM_BARE
+from inferhub.starters.samples.messages import generate_messages
 
 TEMPLATES = (*HAM, *HAM_BARE, *SPAM, *SPAM_BARE, *EITHER, *GREETINGS, *CLOSINGS)
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from inferhub.demo.dataset import ORDER_SCHEMA, ORDER_TARGET, describe_orders
+from inferhub.starters.samples.dataset import ORDER_SCHEMA, ORDER_TARGET, describe_orders
 
 START = datetime(2025, 3, 7, 17, 30, tzinfo=UTC)  # a Friday
 HISTORY = ["previous_orders", "days_since_last", "average_value", "last_value"]

@@ -14,9 +14,9 @@ import httpx
 import psycopg
 import pytest
 
-from inferhub.demo.dataset import ORDER_CATEGORIES, ORDER_NUMBERS
 from inferhub.lib.addresses import database_url
 from inferhub.lib.config import read_config
+from inferhub.starters.samples.dataset import ORDER_CATEGORIES, ORDER_NUMBERS
 from tests.distributed.rabbitmq import RabbitMQ, free_port
 
 pytestmark = pytest.mark.distributed

@@ -203,11 +203,15 @@ def test_texts_are_normalised_tokenised_and_padded() -> None:
             {"step": "tokenise", "column": "text", "into": "ids", "mask": "mask", "length": 6}
             | {"vocabulary": ["[PAD]", "[UNK]", "hello", "prize"]},
         ],
-        "postprocess": [{"step": "top-k", "of": "logits", "k": 2, "into": "best", "scores_into": "score"}],
+        "postprocess": [
+            {"step": "top-k", "of": "logits", "k": 2, "into": "best", "scores_into": "score"},
+            {"step": "element", "of": "logits", "place": 1, "into": "prize"},
+        ],
     }
     texts = ["Héllo, HELLO you", "a prize", "", "prize " * 9]
     rows = answer(word_counter(), document, [{"text": text} for text in texts])
     assert [row["logits"] for row in rows] == [[2, 0], [0, 3], [0, 0], [0, 18]]
+    assert [row["prize"] for row in rows] == [0, 3, 0, 18]
     assert rows[1]["best"] == [1, 0]
     assert rows[1]["score"] == [3, 0]
 
@@ -339,6 +343,7 @@ def test_what_is_no_picture_is_refused(picture: str, message: str) -> None:
         ({"preprocess": [{"step": "text-normalise", "columns": ["input"]}]}, "'input', which is FP32"),
         ({"postprocess": [{"step": "argmax", "of": "value", "into": "x"}]}, "/postprocess/0/of: expected one of the"),
         ({"postprocess": [{"step": "top-k", "of": "total", "k": 2, "into": "x"}]}, "/postprocess/0/k: expected at mos"),
+        ({"postprocess": [{"step": "element", "of": "total", "place": 1, "into": "x"}]}, "/postprocess/0/place: expec"),
         ({"postprocess": [{"step": "clip", "of": "total"}]}, "/postprocess/0"),
         ({"postprocess": [{"step": "clip", "of": "total", "low": 2, "high": 1}]}, "/postprocess/0/high"),
         ({"postprocess": [{"step": "labels", "of": "total", "labels": ["a"]}]}, "/postprocess/0/of"),

@@ -20,7 +20,7 @@ from .test_pipeline import base64_of
 
 OWN_STEPS = {
     Stage.PREPROCESS: "cast image impute one-hot pad-history rename scale stack text-normalise tokenise",
-    Stage.POSTPROCESS: "argmax boxes clip drop inverse labels nms round softmax threshold top-k",
+    Stage.POSTPROCESS: "argmax boxes clip drop element inverse labels nms round softmax threshold top-k",
 }
 NUMBERS = st.floats(-50, 50, width=32)
 

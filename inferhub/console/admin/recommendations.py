@@ -22,6 +22,7 @@ from inferhub.recommendations.models import Generation, Scenario
 from inferhub.recommendations.queries import find_stored
 from inferhub.recommendations.services import recommend, save_scenario
 from inferhub.registry.models import RegisteredModel, Task
+from inferhub.rulesets.models import RuleSet
 
 _LATEST = 10
 _RUN = "jobs.run_job"
@@ -36,6 +37,15 @@ class ScenarioForm(ServiceForm):
     exclude_purchased = fields.switch(
         "Leave out what the user bought before", help_text="People often buy again, so this is off by default."
     )
+    boosts = fields.model_choice(
+        "Boosts",
+        RuleSet.objects.all(),
+        to_field_name="name",
+        required=False,
+        empty_label="None",
+        help_text="A rule set that looks at item.category, item.price, item.name or item.item_id and gives a number "
+        "named factor: 2 moves an item up to half its place, 0.5 back to twice its place, 0 takes it off the list.",
+    )
     description = fields.prose("Description", required=False, help_text="Where the shop shows it.")
 
     def __init__(self, *args: Any, scenario: Scenario | None = None, **options: Any) -> None:
@@ -45,13 +55,14 @@ class ScenarioForm(ServiceForm):
     def save(self, *, actor: str) -> Done:
         words = dict(self.cleaned_data)
         name = self._scenario.name if self._scenario else words.pop("name")
-        scenario = save_scenario(name=name, model=words.pop("model").name, actor=actor, **words)
+        model, boosts = words.pop("model").name, words.pop("boosts")
+        scenario = save_scenario(name=name, model=model, boosts=boosts.name if boosts else "", actor=actor, **words)
         return Done(message=f"The scenario {scenario} is saved.", url=html.url_of(scenario))
 
 
 class AddScenarioForm(ScenarioForm):
     name = fields.slug("Name", help_text="For example home-page.")
-    field_order = ("name", "model", "alias", "k", "exclude_purchased", "description")
+    field_order = ("name", "model", "alias", "k", "exclude_purchased", "boosts", "description")
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
@@ -101,7 +112,7 @@ class ScenarioAdmin(RecordAdmin):
         return html.moment(scenario.current.published_at) if scenario.current else html.NOTHING
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Scenario]:
-        return super().get_queryset(request).select_related("model", "current")
+        return super().get_queryset(request).select_related("model", "current", "boosts")
 
     def sections(self, request: HttpRequest, found: Scenario) -> Sequence[Section]:
         return (
@@ -113,6 +124,7 @@ class ScenarioAdmin(RecordAdmin):
                     ("Alias", found.alias),
                     ("Items, where a request does not say", found.k),
                     ("Leaves out what the user bought before", "yes" if found.exclude_purchased else "no"),
+                    ("Boosts", html.link_to(found.boosts) if found.boosts else None),
                     ("Lists published", self.published(found)),
                     ("Description", found.description),
                 ),
@@ -124,7 +136,8 @@ class ScenarioAdmin(RecordAdmin):
     @deed("Look up a user", icon="person_search", permission="recommendations.view_scenario")
     def recommend_now(self, request: HttpRequest, object_id: str) -> HttpResponse:
         scenario = self.find(request, object_id)
-        user_id = request.GET.get("user_id", "").strip()
+        user_id, item_ids = (request.GET.get(name, "").strip() for name in ("user_id", "items"))
+        history = [item.strip() for item in item_ids.split(",") if item.strip()]
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -132,7 +145,8 @@ class ScenarioAdmin(RecordAdmin):
             "title": "What a user gets",
             "scenario": scenario,
             "user_id": user_id,
-            "sections": _lists_of(scenario, user_id) if user_id else (),
+            "item_ids": item_ids,
+            "sections": _lists_of(scenario, user_id, history) if request.GET else (),
             "back": html.url_of(scenario),
         }
         return TemplateResponse(request, "console/lookup.html", context)
@@ -153,7 +167,8 @@ class ScenarioAdmin(RecordAdmin):
     def edit(self, request: HttpRequest, object_id: str) -> HttpResponse:
         scenario = self.find(request, object_id)
         names = ("alias", "k", "exclude_purchased", "description")
-        initial = {"model": scenario.model.name} | {name: getattr(scenario, name) for name in names}
+        boosts = scenario.boosts.name if scenario.boosts else None
+        initial = {"model": scenario.model.name, "boosts": boosts} | {name: getattr(scenario, name) for name in names}
         page = FormPage(title=f"Edit {scenario}", submit="Save", found=scenario)
         form = ScenarioForm(sent(request), initial=initial, scenario=scenario)
         return self.show_deed(request, form, page)
@@ -190,9 +205,11 @@ def _generation_table(scenario: Scenario) -> Table:
     return Table(title="Published lists", columns=columns, rows=rows, empty="Nothing is published yet.")
 
 
-def _lists_of(scenario: Scenario, user_id: str) -> tuple[Section, ...]:
-    """What the user gets from the last bulk job, and what the model says now."""
-    return (_stored_table(scenario, user_id), _live_table(scenario, user_id))
+def _lists_of(scenario: Scenario, user_id: str, history: Sequence[str]) -> tuple[Section, ...]:
+    """What a user gets from the last bulk job and what the model says now; or what it says of a history of items."""
+    if not user_id:
+        return (_live_table(scenario, history=history),)
+    return (_stored_table(scenario, user_id), _live_table(scenario, user_id=user_id))
 
 
 def _stored_table(scenario: Scenario, user_id: str) -> Table:
@@ -200,27 +217,41 @@ def _stored_table(scenario: Scenario, user_id: str) -> Table:
         stored = find_stored(scenario.name, user_id)
     except InferhubError as exc:
         return _item_table("Stored by the last bulk job", (), empty=str(exc))
-    entries = list(zip(stored.items, stored.scores, stored.reasons, strict=True))
+    entries = [
+        {"item_id": item, "score": score, "reason": reason}
+        for item, score, reason in zip(stored.items, stored.scores, stored.reasons, strict=True)
+    ]
     return _item_table("Stored by the last bulk job", entries, note=f"By {stored.generation.version}.")
 
 
-def _live_table(scenario: Scenario, user_id: str) -> Table:
+def _live_table(scenario: Scenario, **whom: Any) -> Table:
     try:
-        answer = recommend(scenario=scenario.name, user_id=user_id)
+        answer = recommend(scenario=scenario.name, **whom)
     except InferhubError as exc:
         return _item_table("Computed now", (), empty=str(exc))
-    entries = [(entry["item_id"], entry["score"], entry["reason"]) for entry in answer.items]
-    return _item_table("Computed now", entries, note=f"By {answer.model} version {answer.version}.")
+    return _item_table("Computed now", answer.items, note=f"By {answer.model} version {answer.version}.")
 
 
-def _item_table(title: str, entries: Sequence[tuple[str, float, str]], *, note: str = "", empty: str = "") -> Table:
-    names = names_of_items([item for item, _, reason in entries] + [reason for _, _, reason in entries if reason])
+def _item_table(title: str, entries: Sequence[Mapping[str, Any]], *, note: str = "", empty: str = "") -> Table:
+    names = names_of_items([entry[name] for entry in entries for name in ("item_id", "reason") if entry[name]])
     rows = [
-        (place, html.code(item), names.get(item, ""), f"{score:.4g}", _reason(reason, names))
-        for place, (item, score, reason) in enumerate(entries, start=1)
+        (
+            place,
+            html.code(entry["item_id"]),
+            names.get(entry["item_id"], ""),
+            f"{entry['score']:.4g}",
+            _reason(entry["reason"], names),
+            _boost(entry.get("boost")),
+        )
+        for place, entry in enumerate(entries, start=1)
     ]
-    columns = ("#", "Item", "Name", "Score", "Because of")
+    columns = ("#", "Item", "Name", "Score", "Because of", "Boost")
     return Table(title=title, columns=columns, rows=rows, note=note, empty=empty or "No items.")
+
+
+def _boost(boost: Mapping[str, Any] | None) -> str | None:
+    """What moved an item, in the lists that are computed now."""
+    return f"{boost['factor']:g}: {boost.get('problem') or boost['rule']}" if boost else None
 
 
 def _reason(item: str, names: Mapping[str, str]) -> str | None:

@@ -1,5 +1,6 @@
 """Workflows: what they take, predict, apply and do; their versions; and a form to try one."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -157,7 +158,8 @@ class WorkflowAdmin(AuthoredAdmin):
             found=workflow,
             intro="This makes a decision as any system would: it is recorded for good, and its actions are done.",
         )
-        form = TryForm(sent(request), initial={"input": example_of(schema)}, workflow=workflow)
+        given = _given_input(request.GET.get("input", ""))
+        form = TryForm(sent(request), initial={"input": given or example_of(schema)}, workflow=workflow)
         return self.show_deed(request, form, page)
 
     @deed("Edit", icon="edit", permission="decisions.change_workflow")
@@ -217,6 +219,15 @@ def workflow_sections(definition: Mapping[str, Any]) -> tuple[Section, ...]:
         _action_table(definition["actions"]),
         Text(title="As JSON", text=html.json_text(definition), is_code=True, is_folded=True),
     )
+
+
+def _given_input(text: str) -> dict[str, Any] | None:
+    """The input that a link fills the form with; None where it is none."""
+    try:
+        given = json.loads(text)
+    except ValueError:
+        return None
+    return given if isinstance(given, dict) else None
 
 
 def example_of(schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""Postprocess steps for scores and numbers: softmax, argmax, labels, threshold, top-k, inverse, clip, round, drop."""
+"""Postprocess steps for scores and numbers: softmax, argmax, element, labels, threshold, top-k, inverse, clip, round,
+drop.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -69,6 +71,34 @@ class Argmax:
 
         def run(columns: Columns) -> None:
             columns[self.into] = columns[self.of].argmax(axis=-1)
+
+        return Planned(specs={**specs, self.into: made}, run=run)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Element:
+    """One of the numbers of each row: of a classifier's probabilities that of the label which rules ask about."""
+
+    name: ClassVar[str] = "element"
+    stage: ClassVar[Stage] = Stage.POSTPROCESS
+    schema: ClassVar[dict[str, Any]] = parameters({**_OF, "place": {"type": "integer", "minimum": 0}, "into": NAME})
+
+    of: str
+    place: int
+    into: str
+
+    def plan(self, specs: Specs) -> Planned:
+        spec = _vectors(specs, self.of)
+        width = spec.shape[-1]
+        if width is not None and self.place >= width:
+            refuse("/place", f"a whole number below {width}", describe(self.place))
+        made = replace(spec, name=self.into, shape=spec.shape[:-1])
+
+        def run(columns: Columns) -> None:
+            numbers = columns[self.of]
+            if self.place >= numbers.shape[-1]:
+                raise ModelFailed(f"Output '{self.of}' has {numbers.shape[-1]} numbers a row, none at {self.place}.")
+            columns[self.into] = numbers[..., self.place]
 
         return Planned(specs={**specs, self.into: made}, run=run)
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inferhub.demo.shop_catalogue import Catalogue, Indices, Numbers
-from inferhub.demo.shop_words import RANGES, REGIONS, STYLES
+from inferhub.starters.samples.shop_catalogue import Catalogue, Indices, Numbers
+from inferhub.starters.samples.shop_words import RANGES, REGIONS, STYLES
 
 SEGMENTS = 8
 STAPLES = 5

@@ -5,7 +5,7 @@ as many digits and each `~` a letter. Links end in .example (RFC 2606) and telep
 for fiction.
 """
 
-from inferhub.demo.shop_catalogue import ITEM_NAMES
+from inferhub.starters.samples.shop_catalogue import ITEM_NAMES
 
 HAM = (
     # Where is my order?

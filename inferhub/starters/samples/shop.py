@@ -10,13 +10,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from inferhub.demo.dataset import PURCHASE_SCHEMA, Dataset, conform, describe_orders
-from inferhub.demo.messages import generate_messages
-from inferhub.demo.shop_catalogue import MAX_ITEMS, Catalogue, Indices, make_catalogue
-from inferhub.demo.shop_customers import STAPLES, Customers, draw_columns, make_customers
-from inferhub.demo.shop_orders import END, Orders, make_orders
-from inferhub.demo.shop_words import REGIONS
 from inferhub.errors import FieldError, InvalidInput
+from inferhub.starters.samples.dataset import PURCHASE_SCHEMA, Dataset, conform, describe_orders
+from inferhub.starters.samples.messages import generate_messages
+from inferhub.starters.samples.shop_catalogue import MAX_ITEMS, Catalogue, Indices, make_catalogue
+from inferhub.starters.samples.shop_customers import STAPLES, Customers, draw_columns, make_customers
+from inferhub.starters.samples.shop_orders import END, Orders, make_orders
+from inferhub.starters.samples.shop_words import REGIONS
 
 COMPANION_SHARE = 0.35
 SALE_MONTHS = (0, 6)  # January and July

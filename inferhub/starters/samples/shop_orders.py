@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from inferhub.demo.shop_catalogue import Indices, Numbers
-from inferhub.demo.shop_customers import Customers
-from inferhub.demo.shop_words import REGIONS
+from inferhub.starters.samples.shop_catalogue import Indices, Numbers
+from inferhub.starters.samples.shop_customers import Customers
+from inferhub.starters.samples.shop_words import REGIONS
 
 END = datetime(2026, 1, 1, tzinfo=UTC)
 WEEKDAYS = np.array([1.0, 0.9, 0.9, 1.0, 1.15, 1.35, 1.25])  # Monday first

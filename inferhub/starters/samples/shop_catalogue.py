@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from inferhub.demo.dataset import ITEM_SCHEMA
-from inferhub.demo.shop_words import COMPANIONS, RANGES, STYLES
+from inferhub.starters.samples.dataset import ITEM_SCHEMA
+from inferhub.starters.samples.shop_words import COMPANIONS, RANGES, STYLES
 
 Numbers = NDArray[np.float64]
 Indices = NDArray[np.intp]

@@ -9,8 +9,9 @@ import re
 import numpy as np
 import polars as pl
 
-from inferhub.demo.dataset import MESSAGE_SCHEMA
-from inferhub.demo.message_words import (
+from inferhub.errors import FieldError, InvalidInput
+from inferhub.starters.samples.dataset import MESSAGE_SCHEMA
+from inferhub.starters.samples.message_words import (
     CLOSINGS,
     EITHER,
     EMOJI,
@@ -21,7 +22,6 @@ from inferhub.demo.message_words import (
     SPAM,
     SPAM_BARE,
 )
-from inferhub.errors import FieldError, InvalidInput
 
 SPAM_SHARE = 0.17
 EITHER_SHARE = 0.03
