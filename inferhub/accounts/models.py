@@ -21,6 +21,7 @@ class Scope(models.TextChoices):
     REGISTER = "register", "Register model versions and move aliases"
     RUN_JOBS = "run-jobs", "Start jobs"
     APPROVE = "approve", "Approve for the key's owner what others ask for"
+    REVIEW = "review", "See, take and settle reviews"
     ERASE = "erase", "Erase a person's data"
 
 

@@ -27,6 +27,7 @@ _SEE_SCHEDULES = (
 )
 _SEE_CHANGES = ("approvals.view_changerequest",)
 _SEE_WORK = (*_SEE_CHANGES, *_SEE_MODELS, *_SEE_RULES, *_SEE_WORKFLOWS, *_SEE_DECISIONS, *_SEE_RECOMMENDATIONS)
+_SEE_TO_REVIEW = (*_SEE_WORKFLOWS, *_SEE_RULES, *_SEE_DECISIONS)
 
 ROLES: Mapping[str, tuple[str, ...]] = {
     "data scientist": (
@@ -40,6 +41,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "recommendations.add_scenario",
         "recommendations.change_scenario",
         "jobs.run_job",
+        "decisions.export_review",
     ),
     "rule author": (
         *_SEE_WORK,
@@ -56,7 +58,8 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "approvals.approve_changerequest",
         "audit.view_auditevent",
     ),
-    "reviewer": (*_SEE_WORKFLOWS, *_SEE_RULES, *_SEE_DECISIONS, "decisions.settle_review"),
+    "reviewer": (*_SEE_TO_REVIEW, "decisions.settle_review"),
+    "review lead": (*_SEE_TO_REVIEW, "decisions.settle_review", "decisions.assign_review", "decisions.export_review"),
     "operator": (
         *_SEE_WORK,
         *_SEE_SCHEDULES,

@@ -11,6 +11,8 @@ from inferhub.lib.slug import SLUG_PATTERN
 UNDECIDED = "review"  # the outcome where a fact is missing, null or of the wrong type, or a prediction failed
 
 LONGEST_OUTCOME = 100
+APPROVED, REJECTED = "approved", "rejected"  # where a verdict leads to if the review says nothing else
+_OUTCOME = {"type": "string", "minLength": 1, "maxLength": LONGEST_OUTCOME}
 _NAME = {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$"}
 _SLUG = {"type": "string", "pattern": SLUG_PATTERN}
 _WEBHOOK = {
@@ -21,7 +23,19 @@ _WEBHOOK = {
 }
 _REVIEW = {
     "type": "object",
-    "properties": {"kind": {"const": "review"}, "title": {"type": "string", "minLength": 1, "maxLength": 200}},
+    "properties": {
+        "kind": {"const": "review"},
+        "title": {"type": "string", "minLength": 1, "maxLength": 200},
+        "approve": _OUTCOME | {"description": f"The outcome when a person approves; '{APPROVED}' by default."},
+        "reject": _OUTCOME | {"description": f"The outcome when a person rejects; '{REJECTED}' by default."},
+        "priority": {"enum": ["low", "normal", "high"]},
+        "due_in_hours": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "maximum": 8760,
+            "description": "How long after the decision a person must have settled it.",
+        },
+    },
     "required": ["kind", "title"],
     "additionalProperties": False,
 }

@@ -1,7 +1,8 @@
 """Take a person's data out of the decisions, so that their digests can still be checked.
 
-What goes: input, subject, predictions, outputs and trace, and the salt with which they could be guessed. What stays:
-that there was a decision, when, by which versions, with which outcome, its request id, and its digest.
+What goes: input, subject, predictions, outputs and trace, the salt with which they could be guessed, and what people
+wrote in reviews. What stays: that there was a decision, when, by which versions, with which outcome, its request id and
+its digest; that there was a review, who settled it, and how.
 """
 
 import uuid
@@ -11,7 +12,7 @@ from django.utils import timezone
 
 from inferhub.audit.services import record_event
 from inferhub.decisions.digests import ERASED
-from inferhub.decisions.models import Decision
+from inferhub.decisions.models import Decision, Review, ReviewComment
 from inferhub.errors import FieldError, InvalidInput
 
 
@@ -35,6 +36,9 @@ def erase_subject(*, subject: str, reason: str, actor: str, workflow: str = "") 
     with transaction.atomic():
         ids = list(decisions.order_by("id").select_for_update(of=("self",)).values_list("pk", flat=True))
         Decision.objects.filter(pk__in=ids).update(erased_at=timezone.now(), **ERASED)
+        # What people wrote about the case; the decision that a review made is one of those above.
+        Review.objects.filter(decision_id__in=ids).update(reason="")
+        ReviewComment.objects.filter(review__decision_id__in=ids).update(text="")
         for decision_id in ids:
             record_event(
                 "decision.erased", actor=actor, subject=f"decision:{decision_id}", details={"reason": reason.strip()}

@@ -18,7 +18,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from inferhub.audit.services import record_event
-from inferhub.decisions.models import Action, ActionState, Review, WebhookEndpoint
+from inferhub.decisions.models import Action, ActionState, WebhookEndpoint
+from inferhub.decisions.review_queue import open_review
 from inferhub.errors import Conflict, FieldError, InvalidInput, NotFound
 from inferhub.lib.describe import describe
 from inferhub.lib.secretbox import decrypt, encrypt
@@ -107,6 +108,7 @@ def webhook_body(action: Action) -> bytes:
                 "outcome": decision.outcome,
                 "outputs": decision.outputs,
                 "input": decision.input,
+                **({"review": decision.trace.get("review", {})} if decision.reviewed_decision_id else {}),
             },
         }
     )
@@ -169,9 +171,7 @@ def _read_answer(code: int) -> DeliveryResult:
 
 
 def _deliver_review(action: Action) -> DeliveryResult:
-    Review.objects.get_or_create(
-        action=action, defaults={"decision": action.decision, "title": action.settings["title"]}
-    )
+    open_review(action)
     return DeliveryResult(is_success=True)
 
 
