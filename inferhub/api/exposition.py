@@ -18,6 +18,7 @@ from inferhub.api.metrics import BOUNDS, FAILED, read_snapshots
 from inferhub.api.problems import FORESEEN, problem_answer
 from inferhub.api.serving import Incoming, Reply, bare
 from inferhub.decisions.models import Action, ActionState
+from inferhub.decisions.review_queue import count_open
 from inferhub.jobs.models import Chunk, DeferredCall, State
 
 _LABELS = ("call", "name", "version")
@@ -63,6 +64,14 @@ class _Collector:
         for queue, waiting in _queues().items():
             depth.add_metric([queue], waiting)
         yield depth
+        counts = count_open()
+        late = GaugeMetricFamily("inferhub_reviews_overdue", "Open reviews that should have been settled by now.")
+        late.add_metric([], counts.pop("overdue"))
+        yield late
+        reviews = GaugeMetricFamily("inferhub_reviews", "Open reviews.", labels=["state"])
+        for state, waiting in counts.items():
+            reviews.add_metric([state], waiting)
+        yield reviews
 
 
 class _Sums:

@@ -4,7 +4,6 @@ A review belongs to one person at a time. Every step is a compare-and-set, so th
 second is told who has it.
 """
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -64,7 +63,7 @@ def overdue_at(now: datetime) -> Q:
     return Q(verdict="", due_at__lt=now)
 
 
-QUEUE_ORDER: Sequence[Any] = ("-is_overdue", "-priority", F("due_at").asc(nulls_last=True), "pk")
+QUEUE_ORDER: tuple[Any, ...] = ("-is_overdue", "-priority", F("due_at").asc(nulls_last=True), "pk")
 """Of open reviews: what is overdue first, then by priority, then what is due first, then what waits longest."""
 
 
