@@ -69,9 +69,12 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 
 class HasScope(BasePermission):
-    """The caller's key has the view's scope: `scopes` by method, or `scope`. A view without one is closed."""
+    """The caller's key has the view's scope: `scopes` by method, or `scope`; of several one is enough.
+
+    A view without one is closed.
+    """
 
     def has_permission(self, request: Request, view: Any) -> bool:
         scope = getattr(view, "scopes", {}).get(request.method) or getattr(view, "scope", None)
-        check_scope(caller_of(request), [scope] if scope else [])
+        check_scope(caller_of(request), scope if isinstance(scope, tuple) else [scope] if scope else [])
         return True

@@ -1,6 +1,6 @@
 """What lists can be narrowed by: one declaration checks the parameter, documents it and finds the rows."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,20 +10,21 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 from inferhub.errors import FieldError, InvalidInput
-from inferhub.lib.describe import describe, listed
+from inferhub.lib.describe import describe, listed, pointer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Filter:
     """A parameter of a list; `lookup` is the field that it is held against, which may be a list.
 
-    Without `choices` any text may come.
+    Without `choices` any text may come; `values` says what each choice is looked up as, where it is not itself.
     """
 
     name: str
     lookup: str
     meaning: str
     choices: Sequence[str] = ()
+    values: Mapping[str, Any] | None = None
     is_time: bool = False
     is_list: bool = False
 
@@ -47,6 +48,8 @@ class Filter:
             raise self._wrong(f"one of {listed(self.choices)}", text)
         if self.is_time:
             return self._time(text)
+        if self.values is not None:
+            return self.values[text]
         clean = text.replace("\x00", "")
         return [clean] if self.is_list else clean
 
@@ -69,6 +72,19 @@ def time_filters(column: str, what: str) -> tuple[Filter, Filter]:
         Filter(name="from", lookup=f"{column}__gte", meaning=f"Only those {what} at this time or later.", is_time=True),
         Filter(name="until", lookup=f"{column}__lt", meaning=f"Only those {what} before this time.", is_time=True),
     )
+
+
+def chosen(name: str, lookup: str, meaning: str, values: Mapping[str, Any]) -> Filter:
+    """A filter by words that stand for values."""
+    return Filter(name=name, lookup=lookup, meaning=meaning, choices=tuple(values), values=values)
+
+
+def check_parameters(request: Request, known: Collection[str]) -> None:
+    """Raise InvalidInput where a request has other parameters than the `known` ones."""
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown:
+        expected = f"one of {listed(known)}"
+        raise InvalidInput(errors=[FieldError(pointer=pointer(n), expected=expected, got=describe(n)) for n in unknown])
 
 
 def narrowed(request: Request, rows: QuerySet[Any], filters: Iterable[Filter]) -> QuerySet[Any]:

@@ -3,7 +3,7 @@
 from django.urls import path, re_path, register_converter
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
-from inferhub.api import aliases, approvals, calls, erasing, reading, registering
+from inferhub.api import aliases, approvals, calls, erasing, reading, registering, reviewing
 from inferhub.api.converters import SlugConverter
 from inferhub.api.errors import not_found
 
@@ -38,6 +38,14 @@ urlpatterns = [
     path("v1/workflows/<name:name>/decisions", calls.DecideView.as_view()),
     path("v1/decisions", reading.DecisionsView.as_view()),
     path("v1/decisions/<uuid:decision_id>", reading.DecisionView.as_view()),
+    path("v1/reviews", reviewing.ReviewsView.as_view()),
+    path("v1/reviews/next", reviewing.NextReviewView.as_view()),
+    path("v1/reviews/labels", reviewing.LabelsView.as_view()),
+    path("v1/reviews/<int:review_id>", reviewing.ReviewView.as_view()),
+    path("v1/reviews/<int:review_id>/claim", reviewing.ClaimView.as_view()),
+    path("v1/reviews/<int:review_id>/release", reviewing.ReleaseView.as_view()),
+    path("v1/reviews/<int:review_id>/comments", reviewing.CommentsView.as_view()),
+    path("v1/reviews/<int:review_id>/settle", reviewing.SettleView.as_view()),
     path("v1/erasures", erasing.ErasuresView.as_view()),
     path("v1/jobs", reading.JobsView.as_view()),
     path("v1/jobs/<uuid:job_id>", reading.JobView.as_view()),
