@@ -61,7 +61,17 @@ def screening_workflow() -> dict[str, Any]:
         "rule_set": SCREENING,
         "actions": {
             "accept": [{"kind": "webhook", "endpoint": ENDPOINT}],
-            "review": [{"kind": "review", "title": "Look at this order before it ships"}],
+            "decline": [{"kind": "webhook", "endpoint": ENDPOINT}],
+            "review": [
+                {
+                    "kind": "review",
+                    "title": "Look at this order before it ships",
+                    "approve": "accept",
+                    "reject": "decline",
+                    "due_in_hours": 4,
+                    "priority": "high",
+                }
+            ],
         },
     }
 
@@ -94,7 +104,15 @@ def message_workflow() -> dict[str, Any]:
         "rule_set": MESSAGES,
         "actions": {
             "block": [{"kind": "webhook", "endpoint": ENDPOINT}],
-            "review": [{"kind": "review", "title": "Is this message spam?"}],
+            "review": [
+                {
+                    "kind": "review",
+                    "title": "May this message be delivered?",
+                    "approve": "deliver",
+                    "reject": "block",
+                    "due_in_hours": 24,
+                }
+            ],
         },
     }
 

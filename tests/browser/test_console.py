@@ -93,7 +93,7 @@ def test_a_decision_is_found_and_its_review_settled(console: Page, workflow: str
 
     go(console, "Reviews")
     console.get_by_role("link", name="Look at this order").click()
-    expect(console.get_by_role("row", name="total 5000")).to_be_visible()
+    expect(console.get_by_role("row", name="total 5000 –")).to_be_visible()
     console.keyboard.press("t")
     expect(console.get_by_text("The case is yours.")).to_be_visible()
     console.keyboard.press("a")

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from inferhub.accounts.models import User
 from inferhub.audit.models import AuditEvent
+from inferhub.console import case
 from inferhub.decisions.erasure import erase_subject
 from inferhub.decisions.models import Decision, Review, Workflow
 from inferhub.decisions.review_queue import claim_review, comment_on_review
@@ -134,6 +135,21 @@ def test_a_reviewer_sees_what_there_is_to_know(console: Client, workflow: Workfl
     assert "user:bob," in text
     assert "I called twice." in text
     assert "Approve A → approved , no action" in text
+
+
+def test_what_speaks_for_a_prediction_is_shown_the_largest_share_first(
+    console: Client, workflow: Workflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares = {f"feature {number}": number / 10 for number in range(10)} | {HOSTILE: -5.0}
+    found = {"risk": {"of": "fraud", "base_value": 0.25, "value": 1.5, "contributions": shares}}
+    monkeypatch.setattr(case, "explain_predictions", lambda _: found)
+    response = console.get(page_of(mine(workflow)))
+    text = text_of(response)
+    assert "What speaks for prediction.risk" in text
+    assert "From the average 0.25 to 1.5 of fraud: what each input added." in text
+    assert f"{HOSTILE} -5 feature 9 +0.9" in text
+    assert "3 others together +0.3" in text
+    assert "<script>alert" not in response.content.decode()
 
 
 def test_what_the_rules_missed_is_said_in_words(console: Client, workflow: Workflow) -> None:

@@ -19,6 +19,7 @@ from inferhub.audit.models import AuditEvent
 from inferhub.decisions.delivery import deliver_action
 from inferhub.decisions.digests import digest_of_decision
 from inferhub.decisions.erasure import erase_subject
+from inferhub.decisions.explaining import explain_predictions
 from inferhub.decisions.kinds import webhook_body
 from inferhub.decisions.models import Action, Decision, Review, ReviewComment
 from inferhub.decisions.review_queue import (
@@ -34,7 +35,9 @@ from inferhub.decisions.reviews import answers_of, settle_review
 from inferhub.decisions.services import decide, save_workflow
 from inferhub.demo.receiver import WebhookReceiver
 from inferhub.errors import Conflict, InvalidDefinition, InvalidInput
+from tests.hub.test_predicting import keep
 from tests.hub_fixtures import ACTOR, WORKFLOW
+from tests.runtime import graphs
 
 pytestmark = pytest.mark.django_db
 ANN, BEN = "user:ann", "user:ben"
@@ -324,6 +327,24 @@ def test_actions_of_what_a_verdict_leads_to_are_allowed_and_of_other_outcomes_no
     save(approved=[], rejected=[])
     with pytest.raises(InvalidDefinition, match="/actions/declined"):
         save(declined=[])
+
+
+# Why a model said what it said
+
+
+def test_what_a_model_of_trees_said_is_explained_by_the_version_that_said_it(review: Review) -> None:
+    keep("trees", graphs.tree(nodes_hitrates=[4.0, 3.0, 1.0]))
+    definition = deepcopy(WORKFLOW)
+    definition["input"]["properties"]["x"] = {"type": "array"}
+    definition["predictions"].append({"name": "trees", "model": "trees", "version": 1, "inputs": {"x": "x"}})
+    save_workflow(name="orders", definition=definition, actor=ACTOR)
+    decision, _ = decide(workflow="orders", facts_in=HELD | {"x": [1, 0]}, actor=ACTOR)
+    stored = Decision.objects.get(pk=decision.pk)
+    found = explain_predictions(stored)
+    assert list(found) == ["trees"]  # the other model has nothing to tell
+    assert found["trees"]["contributions"]["x[0]"] == 0.75
+    stored.predictions["trees"]["version"] = 7
+    assert explain_predictions(stored) == {}
 
 
 # Erasure
