@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter
@@ -26,12 +27,13 @@ class Filter:
     choices: Sequence[str] = ()
     values: Mapping[str, Any] | None = None
     is_time: bool = False
+    is_id: bool = False
     is_list: bool = False
 
     @property
     def is_strict(self) -> bool:
         """Whether an empty text is a mistake; elsewhere it narrows nothing."""
-        return self.is_time or bool(self.choices)
+        return self.is_time or self.is_id or bool(self.choices)
 
     @property
     def parameter(self) -> OpenApiParameter:
@@ -40,6 +42,8 @@ class Filter:
             schema["enum"] = list(self.choices)
         if self.is_time:
             schema["format"] = "date-time"
+        if self.is_id:
+            schema["format"] = "uuid"
         return OpenApiParameter(self.name, schema, description=self.meaning)
 
     def read(self, text: str) -> Any:
@@ -48,10 +52,18 @@ class Filter:
             raise self._wrong(f"one of {listed(self.choices)}", text)
         if self.is_time:
             return self._time(text)
+        if self.is_id:
+            return self._id(text)
         if self.values is not None:
             return self.values[text]
         clean = text.replace("\x00", "")
         return [clean] if self.is_list else clean
+
+    def _id(self, text: str) -> UUID:
+        try:
+            return UUID(text)
+        except ValueError as exc:
+            raise self._wrong("an id, as an answer had it", text) from exc
 
     def _time(self, text: str) -> datetime:
         expected = "a time with its zone, such as 2026-01-31T12:00:00Z"

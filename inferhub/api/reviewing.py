@@ -44,6 +44,7 @@ def _filters(me: str) -> tuple[Filter, ...]:
         chosen("assigned", "assigned_to", "Only those that the caller has, or nobody.", {"me": me, "nobody": ""}),
         Filter(name="assigned_to", lookup="assigned_to", meaning="Only those of this actor, such as user:alice."),
         Filter(name="verdict", lookup="verdict", meaning="Only those with this verdict.", choices=Verdict.values),
+        Filter(name="decision", lookup="decision_id", meaning="Only those of this decision.", is_id=True),
         Filter(name="workflow", lookup="decision__workflow__name", meaning="Only those of this workflow."),
         Filter(name="outcome", lookup="decision__outcome", meaning="Only those of which the rules said this."),
         Filter(name="final_outcome", lookup="outcome", meaning="Only those whose verdict led to this."),

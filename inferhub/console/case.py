@@ -11,6 +11,8 @@ from inferhub.console.sections import Facts, Section, Table
 from inferhub.console.trace import prediction_table, trace_tables
 from inferhub.decisions.explaining import explain_predictions
 from inferhub.decisions.models import Decision, Priority, Review
+from inferhub.decisions.outcomes import deciding_table
+from inferhub.rules.table import DecisionTable
 
 _MOST_FEATURES, _MOST_EARLIER = 8, 10
 
@@ -39,8 +41,8 @@ def why_in_words(decision: Decision) -> SafeString | str:
             "The rules could not decide: {}.",
             format_html_join("; ", "<code>{}</code> was expected to be {}, and is {}", problems),
         )
-    definition = decision.rule_set_version.definition
-    sentences = (_rule_in_words(definition, entry["index"]) for entry in trace.get("matched", ()))
+    table = deciding_table(decision)
+    sentences = (_rule_in_words(table, entry["index"]) for entry in trace.get("matched", ()))
     return format_html_join("", "<div>{}</div>", ((sentence,) for sentence in sentences))
 
 
@@ -75,12 +77,12 @@ def _case_facts(review: Review, why: Any) -> Facts:
     )
 
 
-def _rule_in_words(definition: Mapping[str, Any], index: int) -> SafeString:
-    rule = definition["rules"][index]
-    pairs = zip(definition["inputs"], rule["when"], strict=True)
-    conditions = [(column.get("label") or column["field"], cell) for column, cell in pairs if cell]
+def _rule_in_words(table: DecisionTable, index: int) -> SafeString:
+    rule = table.rules[index]
+    pairs = zip(table.inputs, rule.when, strict=True)
+    conditions = [(column.label or column.field, cell) for column, cell in pairs if cell]
     words = format_html_join(" and ", "{} <code>{}</code>", conditions) or "no other rule matched"
-    note = format_html(" ({})", rule["note"]) if rule.get("note") else ""
+    note = format_html(" ({})", rule.note) if rule.note else ""
     return format_html("Rule {}: {}{}", index + 1, words, note)
 
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from inferhub.decisions.definition import APPROVED, REJECTED, UNDECIDED
+from inferhub.decisions.models import Decision
 from inferhub.errors import FieldError
 from inferhub.lib.describe import describe, listed, pointer
-from inferhub.rules.table import DecisionTable
+from inferhub.rules.table import DecisionTable, parse_decision_table
 
 Actions = Mapping[str, Sequence[Mapping[str, Any]]]
 """As a workflow definition has them, by outcome."""
@@ -20,6 +21,11 @@ class Answers:
     approve: str
     reject: str
     outcomes: tuple[str, ...]
+
+
+def deciding_table(decision: Decision) -> DecisionTable:
+    """The table whose row gave the outcome, or could not give one."""
+    return parse_decision_table(decision.rule_set_version.definition)
 
 
 def rule_outcomes(table: DecisionTable) -> frozenset[str] | None:

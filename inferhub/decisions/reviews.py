@@ -16,21 +16,19 @@ from inferhub.audit.services import record_event
 from inferhub.decisions.delivery import ring_bell
 from inferhub.decisions.digests import commitment_of, content_of, digest_of_decision, new_salt
 from inferhub.decisions.models import Action, Decision, DecisionKey, Review, Verdict
-from inferhub.decisions.outcomes import Answers, answers_to
+from inferhub.decisions.outcomes import Answers, answers_to, deciding_table
 from inferhub.decisions.partitions import make_partitions
 from inferhub.decisions.review_queue import LONGEST_TEXT, refusal
 from inferhub.errors import FieldError, InvalidInput
 from inferhub.lib.canonical import canonical_json
 from inferhub.lib.describe import describe, listed
 from inferhub.lib.ids import uuid7
-from inferhub.rules.table import parse_decision_table
 
 
 def answers_of(review: Review) -> Answers:
     """What a person may answer to this review."""
     decision = review.decision
-    actions = decision.version.definition["actions"]
-    return answers_to(review.action.settings, actions, parse_decision_table(decision.rule_set_version.definition))
+    return answers_to(review.action.settings, decision.version.definition["actions"], deciding_table(decision))
 
 
 def actions_of_outcome(decision: Decision, outcome: str) -> list[dict[str, Any]]:

@@ -116,6 +116,7 @@ def test_reviews_are_listed_by_what_one_looks_for(api: Api, orders: str) -> None
         ("?final_outcome=rejected", [done]),
         ("?workflow=orders&outcome=hold&subject=c1", [free]),
         ("?workflow=others", []),
+        (f"?decision={Review.objects.get(pk=late).decision_id}", [late]),
         ("?from=2999-01-01T00:00:00Z", []),
     ):
         assert ids(api.get(f"reviews{query}")) == expected, query
@@ -130,6 +131,7 @@ def test_reviews_are_listed_by_what_one_looks_for(api: Api, orders: str) -> None
         ("reviews?overdue=1", "/overdue"),
         ("reviews?assigned=bob", "/assigned"),
         ("reviews?colour=red", "/colour"),
+        ("reviews?decision=first", "/decision"),
         ("reviews/labels", "/workflow"),
         ("reviews/labels?workflow=orders&format=xlsx", "/format"),
         ("reviews/labels?workflow=orders&from=yesterday", "/from"),
