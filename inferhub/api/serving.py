@@ -15,7 +15,6 @@ from django.conf import settings
 from django.core.handlers.exception import response_for_exception
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.http.response import HttpResponseBase
 from django.template.response import SimpleTemplateResponse
 from django.urls import Resolver404, ResolverMatch, resolve
 
@@ -57,7 +56,7 @@ class Reply:
         self.stages = stages or {}
 
     @classmethod
-    def of(cls, response: HttpResponseBase, stages: dict[str, float] | None = None) -> "Reply":
+    def of(cls, response: HttpResponse | StreamingHttpResponse, stages: dict[str, float] | None = None) -> "Reply":
         """What Django would send."""
         if isinstance(response, StreamingHttpResponse):
             return StreamedReply(response, stages)

@@ -199,6 +199,7 @@ def test_labels_hold_what_a_model_can_learn_from(api: Api, orders: str) -> None:
     hold()
     answer = api.get("reviews/labels?workflow=orders", Accept="application/x-ndjson")
     assert (answer.status_code, answer["Content-Type"]) == (200, "application/x-ndjson")
+    assert ("Content-Length" in answer, "ETag" in answer, "X-Request-Id" in answer) == (False, False, True)
     (row,) = [orjson.loads(line) for line in b"".join(answer.streaming_content).splitlines()]
     assert row["input"] == HELD
     assert row["predictions"]["value"]["output"] == {"value": -19.0}
