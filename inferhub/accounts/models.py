@@ -22,6 +22,7 @@ class Scope(models.TextChoices):
     AUTHOR = "author", "Write workflows, rule sets and their test cases"
     RUN_JOBS = "run-jobs", "Start jobs"
     APPROVE = "approve", "Approve for the key's owner what others ask for"
+    REVIEW = "review", "See, take and settle reviews"
     ERASE = "erase", "Erase a person's data"
     OPERATE = "operate", "Manage webhook endpoints, drive actions again"
     HOLD = "hold", "Hold and release subjects"

@@ -46,6 +46,8 @@ _SEE_WORK = (
     *_SEE_DECISIONS,
     *_SEE_RECOMMENDATIONS,
 )
+_SEE_TO_REVIEW = (*_SEE_WORKFLOWS, *_SEE_RULES, *_SEE_DECISIONS)
+_REVIEW = (*_SEE_TO_REVIEW, "decisions.settle_review", "decisions.add_flag", "decisions.change_flag")
 
 ROLES: Mapping[str, tuple[str, ...]] = {
     "data scientist": (
@@ -60,6 +62,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "recommendations.change_scenario",
         "jobs.run_job",
         "starters.add_installation",
+        "decisions.export_review",
     ),
     "rule author": (
         *_SEE_WORK,
@@ -80,14 +83,8 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "approvals.approve_changerequest",
         "audit.view_auditevent",
     ),
-    "reviewer": (
-        *_SEE_WORKFLOWS,
-        *_SEE_RULES,
-        *_SEE_DECISIONS,
-        "decisions.settle_review",
-        "decisions.add_flag",
-        "decisions.change_flag",
-    ),
+    "reviewer": _REVIEW,
+    "review lead": (*_REVIEW, "decisions.assign_review", "decisions.export_review"),
     "operator": (
         *_SEE_WORK,
         *_SEE_SCHEDULES,

@@ -91,6 +91,10 @@ DECISION = _object(
     decided_at=_TIME,
     is_repeat={"type": "boolean"},
 )
+DECISION["properties"]["reviewed_decision_id"] = _STRING | {
+    "format": "uuid",
+    "description": "Only of a decision that a person made: the one that was reviewed.",
+}
 DECISIONS = {
     "description": "One decision, or the results of the rows in their order.",
     "oneOf": [
@@ -389,5 +393,37 @@ _FLAG_CHANGE = _object(
 )
 FLAGS = _object(subject=_STRING, is_held={"type": "boolean"}, flags={"type": "array", "items": _object(**_FLAG)})
 FLAG_WITH_HISTORY = _object(**_FLAG, history={"type": "array", "items": _FLAG_CHANGE})
+_ID_OR_NULL = {"type": ["string", "null"], "format": "uuid"}
+_REVIEW = {
+    "review_id": _COUNT,
+    "title": _STRING,
+    "state": {"enum": ["open", "settled"]},
+    "priority": {"enum": ["low", "normal", "high"]},
+    "due_at": _TIME_OR_NULL,
+    "is_overdue": {"type": "boolean"},
+    "decision_id": _STRING,
+    "workflow": _STRING,
+    "request_id": _STRING,
+    "subject": _STRING,
+    "outcome": _STRING | {"description": "What the rules said."},
+    "created_at": _TIME,
+    "assigned_to": _STRING | {"description": "The actor who works on it; empty: nobody."},
+    "assigned_at": _TIME_OR_NULL,
+    "verdict": {"enum": ["", "approved", "rejected", "changed"]},
+    "final_outcome": _STRING | {"description": "What the verdict led to; empty while it is open."},
+    "new_decision_id": _ID_OR_NULL | {"description": "The decision that the verdict made."},
+    "reason": _STRING,
+    "settled_at": _TIME_OR_NULL,
+    "settled_by": _STRING,
+}
+REVIEW = _object(**_REVIEW)
+_ANSWERS = _object(approve=_STRING, reject=_STRING, outcomes=_STRINGS) | {
+    "description": "The outcomes that approving and rejecting lead to, and all that the verdict changed may name."
+}
+_COMMENT = _object(actor=_STRING, text=_STRING, created_at=_TIME)
+CASE = _object(
+    **_REVIEW, answers=_ANSWERS, input=_OBJECT, decision=DECISION, comments={"type": "array", "items": _COMMENT}
+)
+NEXT_CASE = _object(review={"oneOf": [CASE, {"type": "null"}], "description": "null: nothing waits for the caller."})
 ERASED = _object(decisions=_COUNT, calls=_COUNT)
 HEALTH = _object(status=_STRING)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from inferhub.decisions.models import Verdict
+from inferhub.decisions.review_queue import LONGEST_TEXT
 from inferhub.lib.schema import Schema
 from inferhub.lib.slug import SLUG_PATTERN
 from inferhub.lists.models import LONGEST_VALUE
@@ -284,6 +286,29 @@ START_JOB: dict[str, Any] = {
     "required": ["kind", "scenario"],
     "additionalProperties": False,
 }
+_WORKFLOW = _SLUG | {"description": "Only cases of this workflow."}
+NOTHING: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
+NEXT_REVIEW = NOTHING | {"properties": {"workflow": _WORKFLOW}}
+COMMENT: dict[str, Any] = {
+    "type": "object",
+    "properties": {"text": {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT, "pattern": r"\S"}},
+    "required": ["text"],
+    "additionalProperties": False,
+}
+SETTLE: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "verdict": {"enum": Verdict.values},
+        "outcome": {
+            "type": "string",
+            "maxLength": 100,
+            "description": "Of the verdict changed: one of the outcomes that the review's answers list.",
+        },
+        "reason": {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT, "pattern": r"\S"},
+    },
+    "required": ["verdict", "reason"],
+    "additionalProperties": False,
+}
 
 INSTALL_STARTER: dict[str, Any] = {
     "type": "object",
@@ -355,3 +380,7 @@ RUN_RULE_SET_TESTS_BODY = Schema(RUN_RULE_SET_TESTS)
 PUBLISH_BODY = Schema(PUBLISH)
 SET_APPROVAL_BODY = Schema(SET_APPROVAL)
 SAVE_AUTHORED_BODY = Schema(SAVE_AUTHORED)
+NOTHING_BODY = Schema(NOTHING)
+NEXT_REVIEW_BODY = Schema(NEXT_REVIEW)
+COMMENT_BODY = Schema(COMMENT)
+SETTLE_BODY = Schema(SETTLE)

@@ -9,7 +9,7 @@ from django.http import HttpResponse
 
 def with_etag(meta: Mapping[str, Any], response: HttpResponse) -> HttpResponse:
     """The answer to a GET with the tag of its content, or 304 where the caller has just that."""
-    if meta["REQUEST_METHOD"] != "GET" or response.status_code != 200:
+    if meta["REQUEST_METHOD"] != "GET" or response.status_code != 200 or response.streaming:
         return response
     tag = response.headers.get("ETag") or tag_of(response.content)
     response.headers["ETag"] = tag

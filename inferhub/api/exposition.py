@@ -20,6 +20,7 @@ from inferhub.api.problems import FORESEEN, problem_answer
 from inferhub.api.serving import Incoming, Reply, bare
 from inferhub.decisions.breakers import state_of
 from inferhub.decisions.models import Action, ActionState
+from inferhub.decisions.review_queue import count_open
 from inferhub.decisions.targets import targets_with_counts
 from inferhub.jobs.models import Chunk, DeferredCall, State
 
@@ -68,6 +69,14 @@ class _Collector:
             depth.add_metric([queue], waiting)
         yield depth
         yield from _targets()
+        counts = count_open()
+        late = GaugeMetricFamily("inferhub_reviews_overdue", "Open reviews that should have been settled by now.")
+        late.add_metric([], counts.pop("overdue"))
+        yield late
+        reviews = GaugeMetricFamily("inferhub_reviews", "Open reviews.", labels=["state"])
+        for state, waiting in counts.items():
+            reviews.add_metric([state], waiting)
+        yield reviews
 
 
 class _Sums:

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from inferhub.api import answers
 from inferhub.api.filtering import Filter, narrowed
 from inferhub.api.pagination import NewestFirst
 from inferhub.errors import FieldError, InvalidInput
@@ -39,6 +40,10 @@ def check_parameters(request: Request, known: Sequence[str]) -> None:
     if unknown:
         expected = f"one of {listed(known)}"
         raise InvalidInput(errors=[FieldError(pointer=pointer(n), expected=expected, got=describe(n)) for n in unknown])
+
+
+def page_answers(entry: dict[str, Any]) -> dict[int, OpenApiResponse]:
+    return {200: OpenApiResponse(answers.page_of(entry), description="The answer.")}
 
 
 def parameters(filters: Iterable[Filter] = ()) -> list[OpenApiParameter]:

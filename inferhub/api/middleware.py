@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 
 from inferhub.api.health import healthz, readyz
-from inferhub.api.serving import bind_request_id, is_for_machines, serve
+from inferhub.api.serving import StreamedReply, bind_request_id, is_for_machines, serve
 
-GetResponse = Callable[[HttpRequest], HttpResponse]
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 _PROBES = {"/healthz": healthz, "/readyz": readyz}
 
@@ -15,7 +16,7 @@ _PROBES = {"/healthz": healthz, "/readyz": readyz}
 def health_first(get_response: GetResponse) -> GetResponse:
     """Answer probes before anything looks at the name they came by: a container is asked by its address."""
 
-    def middleware(request: HttpRequest) -> HttpResponse:
+    def middleware(request: HttpRequest) -> HttpResponseBase:
         probe = _PROBES.get(request.path)
         return probe(request) if probe else get_response(request)
 
@@ -29,12 +30,16 @@ def machines_first(get_response: GetResponse) -> GetResponse:
     middlewares, are nothing to them but time.
     """
 
-    def middleware(request: HttpRequest) -> HttpResponse:
+    def middleware(request: HttpRequest) -> HttpResponseBase:
         path = request.path_info
         if not is_for_machines(path):
             return get_response(request)
         reply = serve(request, path, lambda: request)
-        return HttpResponse(reply.body, status=reply.status, headers=dict(reply.headers))
+        headers = dict(reply.headers)
+        if isinstance(reply, StreamedReply):
+            del headers["Content-Length"]
+            return StreamingHttpResponse(reply.pieces, status=reply.status, headers=headers)
+        return HttpResponse(reply.body, status=reply.status, headers=headers)
 
     return middleware
 
@@ -42,7 +47,7 @@ def machines_first(get_response: GetResponse) -> GetResponse:
 def request_context(get_response: GetResponse) -> GetResponse:
     """What `serve` does for machines: a request id in the answer, in each log line and in the audit log."""
 
-    def middleware(request: HttpRequest) -> HttpResponse:
+    def middleware(request: HttpRequest) -> HttpResponseBase:
         request_id = bind_request_id(request.META)
         response = get_response(request)
         response["X-Request-Id"] = request_id

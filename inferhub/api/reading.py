@@ -14,6 +14,7 @@ from inferhub.api.authentication import caller_of
 from inferhub.api.filtering import Filter, time_filters
 from inferhub.api.listing import CURSOR as _CURSOR
 from inferhub.api.listing import page as _page
+from inferhub.api.listing import page_answers as _page_answers
 from inferhub.api.listing import parameters as _parameters
 from inferhub.approvals.models import ChangeRequest, ChangeState
 from inferhub.approvals.services import find_change, review_change
@@ -33,10 +34,6 @@ from inferhub.rulesets.models import RuleSet
 
 def _answers(schema: dict[str, Any], status: int = 200) -> dict[int, OpenApiResponse]:
     return {status: OpenApiResponse(schema, description="The answer.")}
-
-
-def _page_answers(entry: dict[str, Any]) -> dict[int, OpenApiResponse]:
-    return _answers(answers.page_of(entry))
 
 
 _MODEL_FILTERS = (

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.core.handlers.exception import response_for_exception
 from django.db import connection
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.template.response import SimpleTemplateResponse
 from django.urls import Resolver404, ResolverMatch, resolve
 
@@ -56,9 +56,21 @@ class Reply:
         self.stages = stages or {}
 
     @classmethod
-    def of(cls, response: HttpResponse, stages: dict[str, float] | None = None) -> "Reply":
+    def of(cls, response: HttpResponse | StreamingHttpResponse, stages: dict[str, float] | None = None) -> "Reply":
         """What Django would send."""
+        if isinstance(response, StreamingHttpResponse):
+            return StreamedReply(response, stages)
         return cls(response.status_code, response.content, list(response.items()), stages)
+
+
+class StreamedReply(Reply):
+    """The answer of a view of Django that comes in pieces, of no known length."""
+
+    __slots__ = ("pieces",)
+
+    def __init__(self, response: StreamingHttpResponse, stages: dict[str, float] | None = None) -> None:
+        super().__init__(response.status_code, b"", list(response.items()), stages)
+        self.pieces = response.streaming_content
 
 
 class Incoming(Protocol):

@@ -70,6 +70,7 @@ class ConsoleAdmin(_ModelAdmin):
     # The theme's own checks look permissions up in the database, which at the first `migrate` has no tables yet.
     checks_class = ModelAdminChecks
     audit_name: ClassVar[str] = ""
+    empty_title: ClassVar[str] = ""
     empty_sentence: ClassVar[str] = ""
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[Any]:

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils import timezone
 
 from inferhub.accounts.models import ApiKey
 from inferhub.approvals.models import ChangeRequest, ChangeState
 from inferhub.console import html
+from inferhub.console.case import due_text
 from inferhub.console.sections import Section, Table
 from inferhub.decisions.models import Action, ActionState, Decision, Review, Workflow
+from inferhub.decisions.review_queue import QUEUE_ORDER, overdue_at, with_overdue
 from inferhub.jobs.models import Job, State
 from inferhub.recommendations.models import Scenario
 from inferhub.registry.models import RegisteredModel
@@ -60,6 +63,8 @@ def _numbers(request: HttpRequest) -> list[Number]:
     if may("decisions.view_review"):
         waiting = Review.objects.filter(verdict="")
         found.append(_number("Open reviews", waiting, html.list_url(Review) + "?state=open", "Nothing waits."))
+        overdue = waiting.filter(overdue_at(timezone.now()))
+        found.append(_number("Overdue reviews", overdue, html.list_url(Review) + "?state=overdue", "All in time."))
     if may("decisions.view_action"):
         dead = Action.objects.filter(state=ActionState.DEAD)
         url = html.list_url(Action) + "?state__exact=dead"
@@ -115,18 +120,21 @@ def _sections(request: HttpRequest) -> list[Section]:
 
 
 def _review_table() -> Table:
-    reviews = Review.objects.filter(verdict="").select_related("decision__workflow").order_by("id")[:5]
+    waiting = with_overdue(Review.objects.filter(verdict="").select_related("decision__workflow"))
+    reviews = waiting.order_by(*QUEUE_ORDER)[:5]
     rows = [
         (
             html.link_to(review),
             html.link_to(review.decision.workflow),
             review.decision.subject,
             html.moment(review.created_at),
+            due_text(review),
+            review.assigned_to.removeprefix("user:"),
         )
         for review in reviews
     ]
-    columns = ("Review", "Workflow", "Subject", "Waiting since")
-    return Table(title="Waiting longest for a person", columns=columns, rows=rows, empty="No review is open.")
+    columns = ("Review", "Workflow", "Subject", "Waiting since", "Due", "Reviewer")
+    return Table(title="Next for a person", columns=columns, rows=rows, empty="No review is open.")
 
 
 def _decision_table() -> Table:

@@ -3,14 +3,16 @@
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.contrib.filters.admin import DropdownFilter, RangeDateFilter
 
 from inferhub.audit.queries import list_actions
-from inferhub.decisions.models import Decision
+from inferhub.console.pages import actor_of
+from inferhub.decisions.models import Decision, Verdict
 from inferhub.decisions.queries import list_outcomes
+from inferhub.decisions.review_queue import overdue_at
 
 
 class OutcomeFilter(DropdownFilter):  # type: ignore[misc]
@@ -60,15 +62,51 @@ def _day(written: Any) -> datetime | None:
     return timezone.make_aware(datetime.combine(day, time.min))
 
 
-class OpenFilter(DropdownFilter):  # type: ignore[misc]
-    """Reviews that wait, or that are settled."""
+class ReviewOutcomeFilter(OutcomeFilter):
+    """By what the rules said."""
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
+        return queryset.filter(decision__outcome=self.value()) if self.value() else queryset
+
+
+class ReviewStateFilter(DropdownFilter):  # type: ignore[misc]
+    """Reviews that wait, where nothing else is said; or all, or those that are settled, by verdict."""
 
     title = "state"
     parameter_name = "state"
+    all_option = None
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("open", "open"), ("approved", "approved"), ("rejected", "rejected")]
+        return [(word, word) for word in ("open", "overdue", "settled", *Verdict.values, "all")]
+
+    def value(self) -> str:
+        return super().value() or "open"
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
         state = self.value()
-        return queryset.filter(verdict="" if state == "open" else state) if state else queryset
+        conditions = {
+            "open": Q(verdict=""),
+            "overdue": overdue_at(timezone.now()),
+            "settled": ~Q(verdict=""),
+            "all": Q(),
+        }
+        return queryset.filter(conditions.get(state, Q(verdict=state)))
+
+
+class AssignedFilter(DropdownFilter):  # type: ignore[misc]
+    """By who works on a review."""
+
+    title = "reviewer"
+    parameter_name = "with"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("me", "me"), ("nobody", "nobody"), ("others", "others")]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
+        me = actor_of(request)
+        conditions = {
+            "me": Q(assigned_to=me),
+            "nobody": Q(assigned_to=""),
+            "others": ~Q(assigned_to__in=["", me]),
+        }
+        return queryset.filter(conditions.get(self.value() or "", Q()))

@@ -95,15 +95,11 @@ class FormPage:
 def show_form(request: HttpRequest, admin: "ModelAdmin[Any]", form: ServiceForm, page: FormPage) -> HttpResponse:
     """Show `form`; where it was sent and holds, save it and go on."""
     form.restrict_to(request.user)
-    if request.method == "POST" and form.is_valid():
-        try:
-            outcome = form.save(actor=actor_of(request))
-        except InferhubError as exc:
-            form.add_service_error(exc)
-        else:
-            if not isinstance(outcome, Answer):
-                return _finish(request, admin, outcome)
-            page = replace(page, sections=outcome.sections)
+    outcome = saved(request, form)
+    if isinstance(outcome, Answer):
+        page = replace(page, sections=outcome.sections)
+    elif outcome is not None:
+        return finish(request, admin, outcome)
     context = {
         **admin.admin_site.each_context(request),
         "opts": admin.opts,
@@ -132,6 +128,18 @@ def show_sections(
     return TemplateResponse(request, "console/shown.html", context)
 
 
+@sensitive_variables("outcome")
+def saved(request: HttpRequest, form: ServiceForm) -> Done | Secret | Answer | None:
+    """What came of `form`; None where it was not sent, or something is wrong with it, which it says then."""
+    if request.method != "POST" or not form.is_valid():
+        return None
+    try:
+        return form.save(actor=actor_of(request))
+    except InferhubError as exc:
+        form.add_service_error(exc)
+        return None
+
+
 def sent(request: HttpRequest) -> QueryDict | None:
     """What a form was filled in with; None where its page was only opened."""
     return request.POST if request.method == "POST" else None
@@ -147,7 +155,8 @@ def actor_of(request: HttpRequest) -> str:
     return f"user:{request.user.get_username()}"
 
 
-def _finish(request: HttpRequest, admin: "ModelAdmin[Any]", outcome: Done | Secret) -> HttpResponse:
+def finish(request: HttpRequest, admin: "ModelAdmin[Any]", outcome: Done | Secret) -> HttpResponse:
+    """Say that it worked, and go on."""
     if isinstance(outcome, Done):
         messages.success(request, outcome.message)
         return HttpResponseRedirect(outcome.url)

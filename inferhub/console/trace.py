@@ -1,5 +1,6 @@
 """A decision in tables: what came in, what was predicted, what the rules said and why, what was done."""
 
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,9 +30,9 @@ def evidence_sections(decision: Decision) -> tuple[Section, ...]:
     """What a person needs to see to judge: input, predictions, outcome and trace."""
     return (
         values_table("Input", decision.input, "The input was empty."),
-        _prediction_table(decision),
+        prediction_table(decision),
         values_table("What the rules said", decision.outputs, "The rules said nothing."),
-        *_trace_tables(decision),
+        *trace_tables(decision),
     )
 
 
@@ -92,7 +93,7 @@ def attempt_table(action: Action) -> Table:
     return Table(title="Attempts", columns=columns, rows=rows, empty="No attempt yet.")
 
 
-def _prediction_table(decision: Decision) -> Table:
+def prediction_table(decision: Decision) -> Table:
     digests = [entry.get("digest") for entry in decision.predictions.values()]
     versions = ModelVersion.objects.select_related("model").filter(digest__in=[digest for digest in digests if digest])
     known = {(version.model.name, version.number): version for version in versions}
@@ -113,8 +114,11 @@ def _version(found: ModelVersion | None, entry: Mapping[str, Any]) -> Any:
     return html.link_to(found) if found else entry["model"]
 
 
-def _trace_tables(decision: Decision) -> tuple[Section, ...]:
+def trace_tables(decision: Decision) -> tuple[Section, ...]:
+    """Why: each rule with its fate, what kept the rules from deciding, or the person who decided."""
     trace = decision.trace
+    if "review" in trace:
+        return (_verdict_facts(decision, trace["review"]),)
     if "undecided" in trace:
         problems = [(html.code(entry["pointer"]), entry["expected"], entry["got"]) for entry in trace["undecided"]]
         note = "The rules could not decide; a missing or wrong fact never falls into another rule."
@@ -185,6 +189,27 @@ def _looked_up(trace: Mapping[str, Any]) -> tuple[Section, ...]:
     note = f"As of {seen['at']}."
     columns = ("What was found", "Value", "List")
     return (Table(title="Looked up", columns=columns, rows=rows, note=note, empty="Only the time was asked for."),)
+
+
+def find_linked(decision_id: uuid.UUID | None) -> Decision | None:
+    """The decision that a review links to; None where there is none, or it was moved out with its month."""
+    if decision_id is None:
+        return None
+    return Decision.objects.select_related("workflow").filter(pk=decision_id).first()
+
+
+def _verdict_facts(decision: Decision, review: Mapping[str, Any]) -> Facts:
+    reviewed = find_linked(decision.reviewed_decision_id)
+    return Facts(
+        title="Why",
+        pairs=(
+            ("A person decided", review["reviewer"]),
+            ("Verdict", html.badge(review["verdict"])),
+            ("Reason", review["reason"]),
+            ("Reviewed decision", html.link_to(reviewed) if reviewed else html.code(decision.reviewed_decision_id)),
+            ("Its request id", review["request_id"]),
+        ),
+    )
 
 
 def _cells(columns: Sequence[Mapping[str, Any]], cells: Sequence[str]) -> SafeString:

@@ -12,6 +12,8 @@ from inferhub.lib.slug import SLUG_PATTERN
 UNDECIDED = "review"  # the outcome where a fact is missing, null or of the wrong type, or a prediction failed
 
 LONGEST_OUTCOME = 100
+APPROVED, REJECTED = "approved", "rejected"  # where a verdict leads to if the review says nothing else
+OUTCOME = {"type": "string", "minLength": 1, "maxLength": LONGEST_OUTCOME}
 _NAME = {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$"}
 _SLUG = {"type": "string", "pattern": SLUG_PATTERN}
 DEFINITION = {

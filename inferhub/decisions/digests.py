@@ -4,6 +4,8 @@
     digest     = sha256(canonical JSON of {actor, commitment, created_at, id, outcome, request_id,
                                            rule_set_version, workflow, workflow_version})
 
+Where a person made it by a review, `reviewed_decision` is one of these fields, too.
+
 The content stands behind a commitment with a salt of 32 random hexadecimal digits: once content and salt are gone
 nobody can find the content by guessing, while the digest, and every chain built over digests, is verified from what
 stays. Timings are no part of it.
@@ -65,7 +67,9 @@ def is_blank(decision: Decision) -> bool:
 
 
 def _fixed_fields(decision: Decision) -> dict[str, Any]:
+    link = decision.reviewed_decision_id
     return {
+        **({"reviewed_decision": str(link)} if link else {}),
         "id": str(decision.pk),
         "workflow_version": decision.version_id,
         "rule_set_version": decision.rule_set_version_id,

@@ -1,7 +1,8 @@
 """Take a person's data out of the decisions, so that their digests can still be checked.
 
-What goes: input, subject, predictions, outputs and trace, and the salt with which they could be guessed. What stays:
-that there was a decision, when, by which versions, with which outcome, its request id, and its digest.
+What goes: input, subject, predictions, outputs and trace, the salt with which they could be guessed, and what people
+wrote in reviews. What stays: that there was a decision, when, by which versions, with which outcome, its request id and
+its digest; that there was a review, who settled it, and how.
 """
 
 import uuid
@@ -12,7 +13,7 @@ from django.utils import timezone
 from inferhub.audit.services import record_event
 from inferhub.decisions.digests import ERASED
 from inferhub.decisions.flags import forget_flags
-from inferhub.decisions.models import Decision, WorkflowTest
+from inferhub.decisions.models import Decision, Review, ReviewComment, WorkflowTest
 from inferhub.errors import FieldError, InvalidInput
 
 
@@ -40,6 +41,9 @@ def erase_subject(*, subject: str, reason: str, actor: str, workflow: str = "") 
         if not workflow:
             forget_flags(subject)
         WorkflowTest.objects.filter(decision_id__in=ids).delete()
+        # What people wrote about the case; the decision that a review made is one of those above.
+        Review.objects.filter(decision_id__in=ids).update(reason="")
+        ReviewComment.objects.filter(review__decision_id__in=ids).update(text="")
         for decision_id in ids:
             record_event(
                 "decision.erased", actor=actor, subject=f"decision:{decision_id}", details={"reason": reason.strip()}

@@ -30,6 +30,7 @@ def _names(columns: dict[str, str], prefix: str = "") -> str:
 
 
 _DECISION = _columns(Decision)
+del _DECISION["reviewed_decision_id"]  # only verdicts have one, and they are not written by this
 _ACTION = _columns(Action)
 _EVENT = _columns(AuditEvent, _EVENT_FIELDS)
 _KEYS = f'"{DecisionKey._meta.db_table}"'

@@ -1,5 +1,6 @@
 """Workflows and their versions; decisions; actions and the attempts to deliver them; reviews."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
@@ -99,6 +100,8 @@ class Decision(models.Model):
     digest = models.CharField(max_length=64, help_text="sha256 of the canonical form.")
     created_at = models.DateTimeField()
     erased_at = models.DateTimeField(null=True, help_text="When a person's data was taken out.")
+    # No constraint: the reviewed decision may have been moved out with its month.
+    reviewed_decision_id = models.UUIDField(null=True, help_text="Made by a person who reviewed this decision.")
 
     class Meta:
         ordering = ["-id"]
@@ -224,23 +227,47 @@ class ActionAttempt(models.Model):
 class Verdict(models.TextChoices):
     APPROVED = "approved"
     REJECTED = "rejected"
+    CHANGED = "changed"
+
+
+class Priority(models.IntegerChoices):
+    LOW = 1
+    NORMAL = 2
+    HIGH = 3
 
 
 class Review(models.Model):
-    """A decision that waits for a person."""
+    """A decision that waits for a person, or that a person settled by making another one (`new_decision_id`)."""
 
     action = models.OneToOneField(Action, on_delete=models.PROTECT, related_name="review")
     decision = models.ForeignKey(Decision, on_delete=models.PROTECT, related_name="reviews")
     title = models.CharField(max_length=200)
+    priority = models.PositiveSmallIntegerField(choices=Priority.choices, default=Priority.NORMAL)
+    due_at = models.DateTimeField(null=True, help_text="Empty: it may wait.")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    assigned_to = models.CharField(max_length=200, blank=True, help_text="The actor who works on it.")
+    assigned_at = models.DateTimeField(null=True)
+    passed_by = ArrayField(
+        models.CharField(max_length=200), default=list, help_text="Who put it off: the queue offers them others first."
+    )
     verdict = models.CharField(max_length=10, choices=Verdict.choices, blank=True)
+    outcome = models.CharField(max_length=100, blank=True, help_text="What the person's verdict led to.")
+    new_decision_id = models.UUIDField(null=True, help_text="The decision that the verdict made.")
     reason = models.TextField(blank=True)
     settled_at = models.DateTimeField(null=True)
     settled_by = models.CharField(max_length=200, blank=True)
 
     class Meta:
         ordering = ["settled_at", "-id"]
-        permissions = [("settle_review", "Can settle a review")]
+        permissions = [
+            ("settle_review", "Can settle a review"),
+            ("assign_review", "Can assign reviews to people"),
+            ("export_review", "Can export settled reviews as labelled data"),
+        ]
+        indexes = [
+            models.Index(fields=["assigned_to", "id"], name="reviews_open", condition=Q(verdict="")),
+            models.Index(fields=["settled_at"], name="reviews_settled", condition=~Q(verdict="")),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(verdict="", settled_at=None) | (~Q(verdict="") & Q(settled_at__isnull=False)),
@@ -287,3 +314,18 @@ class FlagChange(models.Model):
 
     def __str__(self) -> str:
         return f"{'held' if self.is_held else 'released'} by {self.actor}"
+
+
+class ReviewComment(models.Model):
+    """What somebody noted about a review. It stays as it is, until the data of the decision's subject is erased."""
+
+    review = models.ForeignKey(Review, on_delete=models.PROTECT, related_name="comments")
+    actor = models.CharField(max_length=200)
+    text = models.TextField()
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.actor}: {self.text[:50]}"

@@ -2,24 +2,25 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from inferhub.decisions.actions.registry import check_references
-from inferhub.decisions.definition import UNDECIDED, PredictionPlan, parse_workflow
+from inferhub.decisions.definition import PredictionPlan, parse_workflow
 from inferhub.decisions.drafts import Draft, make_draft
 from inferhub.decisions.engine import Answered, Verdict, run_rows, subject_of
 from inferhub.decisions.log import Written, decision_log
 from inferhub.decisions.models import Decision, WorkflowPublication, WorkflowVersion
+from inferhub.decisions.outcomes import Actions, check_outcomes
 from inferhub.decisions.queries import decisions_with_names, find_workflow
 from inferhub.decisions.testing import run_workflow_tests
 from inferhub.errors import Conflict, FieldError, InvalidDefinition, InvalidInput, NotFound
 from inferhub.inference.routing import Choice, choose_version
 from inferhub.inference.services import predict_by
 from inferhub.lib.canonical import canonical_json
-from inferhub.lib.describe import describe, listed, pointer
+from inferhub.lib.describe import describe, pointer
 from inferhub.lib.ids import uuid7
 from inferhub.registry.queries import find_version
 from inferhub.rules.table import DecisionTable
@@ -216,21 +217,11 @@ def _check_references(definition: dict[str, Any]) -> None:
         raise InvalidDefinition(errors=errors)
 
 
-def _check_outcomes(table: DecisionTable, actions: Iterable[str]) -> list[FieldError]:
-    """Actions of an outcome that no row can give would never be done."""
-    places = [place for place, column in enumerate(table.outputs) if column.field == "outcome"]
-    if not places or table.hit_policy == "collect":
+def _check_outcomes(table: DecisionTable, actions: Actions) -> list[FieldError]:
+    if table.hit_policy == "collect" or all(column.field != "outcome" for column in table.outputs):
         expected = "a rule set whose last table has the hit policy first or unique and an output named outcome"
         return [FieldError(pointer="/rule_set", expected=expected, got="one without")]
-    cells = [rule.then[places[0]] for rule in table.rules]
-    if not all(cell.startswith('"') and cell.endswith('"') for cell in cells):
-        return []  # a computed outcome may be any
-    known = {cell[1:-1] for cell in cells} | {UNDECIDED}
-    return [
-        FieldError(pointer=pointer("actions", name), expected=f"one of {listed(sorted(known))}", got=describe(name))
-        for name in actions
-        if name not in known
-    ]
+    return check_outcomes(table, actions)
 
 
 def _check_prediction(position: int, entry: dict[str, Any]) -> list[FieldError]:

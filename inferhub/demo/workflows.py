@@ -62,7 +62,17 @@ def screening_workflow() -> dict[str, Any]:
         "rule_set": SCREENING,
         "actions": {
             "accept": [{"kind": "webhook", "endpoint": ENDPOINT}],
-            "review": [{"kind": "review", "title": "Look at this order before it ships"}],
+            "decline": [{"kind": "webhook", "endpoint": ENDPOINT}],
+            "review": [
+                {
+                    "kind": "review",
+                    "title": "Look at this order before it ships",
+                    "approve": "accept",
+                    "reject": "decline",
+                    "due_in_hours": 4,
+                    "priority": "high",
+                }
+            ],
         },
     }
 

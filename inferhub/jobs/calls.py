@@ -50,6 +50,7 @@ def decision_answer(decision: Decision) -> Answer:
         "digest": decision.digest,
         "decided_at": decision.created_at.isoformat(),
         "is_repeat": True,
+        **({"reviewed_decision_id": str(link)} if (link := decision.reviewed_decision_id) else {}),
     }
 
 

@@ -50,6 +50,7 @@ def test_every_rest_view_refuses_a_caller_without_a_key() -> None:
             address = address.replace(name, "01a20d1e-d7fa-7bf5-bf80-9823eab32636")
         address = (
             address.replace("<int:change_id>", "1")
+            .replace("<int:review_id>", "1")
             .replace("<name:name>", "x")
             .replace("<name:alias>", "x")
             .replace("<path:user_id>", "x")

@@ -16,7 +16,8 @@ def test_the_home_page_shows_what_waits(console: Client, workflow: Workflow) -> 
     review = make_review(workflow, subject="order-77")
     make_action(review.decision, state="dead", endpoint="shop")
     text = text_of(console.get("/"))
-    assert "Open reviews 1 See the list Dead letters 1 See the list Running jobs 0 No job runs now." in text
+    assert "Open reviews 1 See the list Overdue reviews 0 All in time." in text
+    assert "Dead letters 1 See the list Running jobs 0 No job runs now." in text
     assert "order-77" in text
 
 
@@ -48,5 +49,5 @@ def test_the_home_page_asks_few_queries(
     for number in range(5):
         make_review(workflow, subject=f"order-{number}")
     console.get("/")
-    with django_assert_max_num_queries(18):  # type: ignore[attr-defined]
+    with django_assert_max_num_queries(19):  # type: ignore[attr-defined]
         console.get("/")

@@ -40,7 +40,12 @@ _EXAMPLE: dict[str, Any] = {
     "subject": "order_id",
     "predictions": [],
     "rule_set": "order-screening",
-    "actions": {"review": [{"kind": "review", "title": "Look at this order before it ships"}]},
+    "actions": {
+        "review": [
+            {"kind": "review", "title": "May it ship?", "approve": "accept", "reject": "decline", "due_in_hours": 4}
+        ],
+        "decline": [],
+    },
 }
 _INTRO = (
     "Input schema, predictions, rule set and the actions of each outcome. What a definition names (models, rule set, "

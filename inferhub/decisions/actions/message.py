@@ -24,6 +24,7 @@ def decision_message(action: Action) -> bytes:
                 "outcome": decision.outcome,
                 "outputs": decision.outputs,
                 "input": decision.input,
+                **({"review": decision.trace.get("review", {})} if decision.reviewed_decision_id else {}),
             },
         }
     )

@@ -1,6 +1,4 @@
-"""Settle reviews, drive dead letters again, switch endpoints: what a person does about decisions."""
-
-from collections.abc import Callable
+"""Drive dead letters again, switch endpoints: what a person does about actions."""
 
 import pytest
 from django.conf import settings
@@ -8,65 +6,12 @@ from django.test import Client
 
 from inferhub.audit.models import AuditEvent
 from inferhub.decisions.endpoints import save_endpoint
-from inferhub.decisions.models import Action, Review, WebhookEndpoint, Workflow
-from inferhub.decisions.reviews import settle_review
+from inferhub.decisions.models import Action, WebhookEndpoint, Workflow
 from inferhub.lib.secretbox import decrypt
-from tests.console.conftest import ACTOR, make_action, make_decision, make_review
+from tests.console.conftest import ACTOR, make_action, make_decision
 from tests.console.pages import add_to, list_of, page_of, post, text_of
 
 pytestmark = pytest.mark.django_db
-REVIEWER = ("decisions.view_review", "decisions.settle_review")
-
-
-def test_open_reviews_come_first_the_newest_on_top(console: Client, workflow: Workflow) -> None:
-    settled, older, newer = (make_review(workflow, subject=f"order-{number}") for number in range(3))
-    settle_review(review=settled, verdict="approved", reason="fine", actor=ACTOR)
-    assert list(console.get(list_of(Review)).context["cl"].result_list) == [newer, older, settled]
-
-
-def test_a_reviewer_sees_the_facts_and_settles_on_the_same_page(
-    person: Callable[..., Client], workflow: Workflow
-) -> None:
-    review = make_review(workflow, total=777)
-    client = person(*REVIEWER)
-    assert "total 777" in text_of(client.get(page_of(review)))
-    response = post(client, page_of(review), verdict="approved", reason="I called the customer.")
-    review.refresh_from_db()
-    assert (review.verdict, review.reason) == ("approved", "I called the customer.")
-    assert review.settled_by.startswith("user:person")
-    assert "Look at this order: approved." in text_of(response)
-
-
-def test_a_verdict_needs_a_reason(console: Client, workflow: Workflow) -> None:
-    review = make_review(workflow)
-    response = post(console, page_of(review, "settle"), verdict="rejected", reason="  ")
-    assert "reason" in response.context["form"].errors
-    review.refresh_from_db()
-    assert review.verdict == ""
-
-
-def test_the_second_of_two_reviewers_is_told_who_was_quicker(console: Client, workflow: Workflow) -> None:
-    review = make_review(workflow)
-    settle_review(review=review, verdict="rejected", reason="no", actor="user:bob")
-    response = post(console, page_of(review, "settle"), verdict="approved", reason="yes")
-    assert "This review was settled before: rejected by user:bob." in text_of(response)
-
-
-def test_a_settled_review_shows_the_verdict_and_offers_no_form(console: Client, workflow: Workflow) -> None:
-    review = make_review(workflow)
-    settle_review(review=review, verdict="rejected", reason="It smells.", actor=ACTOR)
-    response = console.get(page_of(review))
-    assert "It smells." in text_of(response)
-    assert page_of(review, "settle") not in response.content.decode()
-
-
-def test_who_may_only_look_at_reviews_cannot_settle(person: Callable[..., Client], workflow: Workflow) -> None:
-    review = make_review(workflow)
-    client = person("decisions.view_review")
-    assert client.get(page_of(review)).status_code == 200
-    assert client.post(page_of(review), {"verdict": "approved", "reason": "x"}).status_code == 403
-    review.refresh_from_db()
-    assert review.verdict == ""
 
 
 def test_a_dead_letter_is_driven_again(console: Client, workflow: Workflow) -> None:
