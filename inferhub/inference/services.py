@@ -101,7 +101,11 @@ def predict_with(
 
 
 def infer_by(choice: Choice, feeds: Feeds, *, timeout_ms: int | None = None) -> Feeds:
-    """`infer` with the version of a choice, whose shadow is noted."""
+    """Run whole tensors, by input name, through a version's steps and its graph; all outputs by name.
+
+    The names are those of its pipeline's `request`; the choice's shadow is noted. Raises InvalidInput where a tensor
+    disagrees with them, ModelFailed, TimedOut and Unavailable.
+    """
 
     outputs, duration_ms = _infer(choice.plan, feeds, timeout_ms)
     if choice.shadow is None:
@@ -113,14 +117,6 @@ def infer_by(choice: Choice, feeds: Feeds, *, timeout_ms: int | None = None) -> 
     size = sum(feed.nbytes for feed in feeds.values())
     shadows.note(choice, outputs, size=size, duration_ms=duration_ms, rerun=rerun)
     return outputs
-
-
-def infer(plan: VersionPlan, feeds: Feeds, *, timeout_ms: int | None = None) -> Feeds:
-    """Run whole tensors, by input name, through a version's graph, without its steps; all outputs by name.
-
-    Raises InvalidInput where a tensor disagrees with the signature, ModelFailed, TimedOut and Unavailable.
-    """
-    return _infer(plan, feeds, timeout_ms)[0]
 
 
 def load_model(plan: VersionPlan) -> LoadedModel:
@@ -159,6 +155,11 @@ def queue_depth() -> int:
 def _infer(
     plan: VersionPlan, feeds: Feeds, timeout_ms: int | None = None, *, is_beside: bool = False
 ) -> tuple[Feeds, float]:
+    pipeline = plan.pipeline
+    if pipeline.has_steps:
+        prepared = pipeline.prepare_tensors(feeds)
+        outputs, duration_ms = _run(plan, prepared.feeds, timeout_ms, is_beside=is_beside)
+        return pipeline.tensors(outputs, prepared), round(duration_ms, 3)
     outputs, duration_ms = _run(plan, feeds, timeout_ms, is_beside=is_beside)
     for spec in plan.signature.outputs:
         check_output(spec, outputs[spec.name])

@@ -3,20 +3,23 @@
     {"preprocess": [{"step": "scale", "columns": ["age"], "mean": 38.6, "scale": 13.2}],
      "postprocess": [{"step": "softmax", "of": "logits"}]}
 
-Steps run in the order in which they are written. They belong to rows of JSON; whoever sends whole tensors talks to the
-model itself. What the rows must be, and what they answer, is the pipeline's own signature (`Pipeline.request`).
+Steps run in the order in which they are written. What rows of JSON or whole tensors must be, and what is answered, is
+the pipeline's own signature (`Pipeline.request`): both are answered alike.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from inferhub.errors import InvalidDefinition
+import numpy as np
+import orjson
+
+from inferhub.errors import FieldError, InvalidDefinition, InvalidInput, ModelFailed
 from inferhub.lib.describe import pointer
 from inferhub.lib.schema import Schema
 from inferhub.runtime.rows import JsonRow, feeds_from_rows, rows_from_outputs
-from inferhub.runtime.signature import Array, Feeds, Signature, TensorSpec
-from inferhub.runtime.steps.base import Planned, Run, Specs, Stage, Step
+from inferhub.runtime.signature import Array, Feeds, Signature, TensorSpec, shape_text
+from inferhub.runtime.steps.base import JSON, Planned, Run, Specs, Stage, Step
 from inferhub.runtime.steps.registry import find_step
 from inferhub.runtime.tensors import check_output
 
@@ -61,13 +64,35 @@ class Pipeline:
     def prepare(self, rows: object, parameters: Mapping[str, object] | None = None) -> Prepared:
         """JSON rows to the model's tensors. Raises InvalidInput with pointers (`/rows/3/price`)."""
         columns = feeds_from_rows(self.request, rows, parameters)
-        for run in self.preprocess:
-            run(columns)
-        kept = {name: columns.pop(name) for name in self.kept}
-        return Prepared(feeds=columns, kept=kept, row_count=len(rows))  # type: ignore[arg-type]  # rows were checked
+        return self._prepared(columns, len(rows))  # type: ignore[arg-type]  # rows were checked
+
+    def prepare_tensors(self, tensors: Feeds) -> Prepared:
+        """Whole tensors of the inputs of `request` to the model's. Raises InvalidInput (`/rows/3/price`)."""
+        self.request.check_feeds(tensors)
+        return self._prepared(dict(tensors), self._count_rows(tensors))
 
     def rows(self, outputs: Mapping[str, Array], prepared: Prepared) -> list[JsonRow]:
         """The model's tensors to JSON rows. Raises ModelFailed for another number of rows, NaN and infinity."""
+        return rows_from_outputs(self.request, self._answered(outputs, prepared), prepared.row_count)
+
+    def tensors(self, outputs: Feeds, prepared: Prepared) -> Feeds:
+        """The model's tensors to those of `request`. Raises ModelFailed for NaN, infinity, another number of rows."""
+        columns = self._answered(outputs, prepared)
+        for spec in self.request.outputs:
+            check_output(spec, columns[spec.name])
+        return {spec.name: _tensor(spec, columns[spec.name], prepared.row_count) for spec in self.request.outputs}
+
+    @property
+    def has_steps(self) -> bool:
+        return bool(self.preprocess or self.postprocess)
+
+    def _prepared(self, columns: Feeds, row_count: int) -> Prepared:
+        for run in self.preprocess:
+            run(columns)
+        kept = {name: columns.pop(name) for name in self.kept}
+        return Prepared(feeds=columns, kept=kept, row_count=row_count)
+
+    def _answered(self, outputs: Mapping[str, Array], prepared: Prepared) -> dict[str, Array]:
         columns = dict(outputs)
         if self.postprocess:
             for spec in self.model.outputs:
@@ -75,7 +100,20 @@ class Pipeline:
             columns |= prepared.kept
             for run in self.postprocess:
                 run(columns)
-        return rows_from_outputs(self.request, columns, prepared.row_count)
+        return columns
+
+    def _count_rows(self, tensors: Feeds) -> int:
+        """The number of rows, in which all required inputs with a free first dimension agree; steps rely on it."""
+        columns = [spec for spec in self.request.inputs if spec.shape and not spec.is_optional]
+        free = [spec.name for spec in columns if spec.shape[0] is None] or [spec.name for spec in columns]
+        counts = {name: len(tensors[name]) for name in free}
+        count = next(iter(counts.values()), 1)
+        wrong = [name for name, other in counts.items() if other != count]
+        expected = "at least one row" if not count else f"{count} rows, as many as '{free[0]}' has" if wrong else ""
+        if expected:
+            at = wrong[0] if count else free[0]
+            raise InvalidInput(errors=[FieldError(pointer=pointer(at), expected=expected, got=f"{counts[at]} rows")])
+        return count
 
 
 def parse_pipeline(document: object, signature: Signature, *, at: str = "") -> Pipeline:
@@ -151,6 +189,17 @@ def _origins(plans: list[Planned]) -> dict[str, str]:
             else:
                 found |= {f"{made}[{index}]": name for index, name in enumerate(parts)}
     return found
+
+
+def _tensor(spec: TensorSpec, column: Array, row_count: int) -> Array:
+    """A column in its declared datatype; of one that holds JSON values, their texts (BYTES)."""
+    if column.ndim == 0 or len(column) != row_count:
+        raise ModelFailed(f"Output '{spec.name}' has the shape {shape_text(column.shape)} for {row_count} rows.")
+    if spec.datatype != JSON:
+        return np.asarray(column, spec.numpy_type)
+    texts = np.empty(row_count, dtype=object)
+    texts[:] = [orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY).decode() for value in column.tolist()]
+    return texts
 
 
 def _by_name(specs: tuple[TensorSpec, ...]) -> dict[str, TensorSpec]:

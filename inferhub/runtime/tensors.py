@@ -16,7 +16,7 @@ import numpy as np
 from inferhub.errors import FieldError, InvalidInput, ModelFailed
 from inferhub.lib.describe import describe, pointer
 from inferhub.runtime.cells import problem, to_array
-from inferhub.runtime.signature import Array, TensorSpec, shape_text
+from inferhub.runtime.signature import NUMPY_TYPES, Array, TensorSpec, shape_text
 
 Shape = tuple[int, ...]
 _LENGTH_BYTES = 4
@@ -84,6 +84,11 @@ def tensor_to_bytes(array: Array) -> bytes:
         return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
     texts = [str(text).encode() for text in array.reshape(-1)]
     return b"".join(chain.from_iterable((len(text).to_bytes(_LENGTH_BYTES, "little"), text) for text in texts))
+
+
+def wire_datatype(spec: TensorSpec) -> str:
+    """What the protocol calls the tensor: an output whose rows are JSON values goes as their texts."""
+    return spec.datatype if spec.datatype in NUMPY_TYPES else "BYTES"
 
 
 def check_output(spec: TensorSpec, array: Array) -> None:

@@ -53,6 +53,30 @@ def pair() -> bytes:
     return _bytes(helper.make_graph(nodes, "graph", inputs, outputs, [seven]))
 
 
+def adder() -> bytes:
+    """total [N, 1] = the sum of input [N, 3]."""
+    x = helper.make_tensor_value_info("input", TensorProto.FLOAT, [None, 3])
+    y = helper.make_tensor_value_info("total", TensorProto.FLOAT, [None, 1])
+    one = helper.make_tensor("one", TensorProto.INT64, [1], [1])
+    return _bytes(
+        helper.make_graph([helper.make_node("ReduceSum", ["input", "one"], ["total"])], "graph", [x], [y], [one])
+    )
+
+
+STEPS: dict[str, Any] = {
+    "preprocess": [
+        {"step": "impute", "columns": ["age"], "value": 40},
+        {"step": "one-hot", "column": "kind", "categories": ["web", "till"], "unknown": "zeros"},
+        {"step": "stack", "columns": ["age", "kind"], "widths": [1, 2], "into": "input"},
+    ],
+    "postprocess": [
+        {"step": "threshold", "of": "total", "at": 41, "into": "is_known"},
+        {"step": "inverse", "of": "total", "scale": 0.1},
+    ],
+}
+"""Around `adder`: callers send age [N] and kind [N], and get total [N, 1] and is_known [N, 1]."""
+
+
 def logarithm() -> bytes:
     """log x, [N]: NaN below zero; a model that does not say that it may answer so."""
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [None]) for name in ("x", "y"))

@@ -13,11 +13,12 @@ from django.core.management import call_command  # noqa: E402 (Django's settings
 from inferhub.accounts.models import Scope  # noqa: E402
 from inferhub.accounts.services import create_api_key  # noqa: E402
 from inferhub.registry import services  # noqa: E402
+from inferhub.registry.services import Provenance  # noqa: E402
 from inferhub.runtime.check import ModelReport  # noqa: E402
 from inferhub.runtime.pool import artifact_digest  # noqa: E402
 from inferhub.runtime.session import load_session  # noqa: E402
 from tests.hub_fixtures import register_direct  # noqa: E402
-from tests.oip.graphs import DATATYPES, identity, pair  # noqa: E402
+from tests.oip.graphs import DATATYPES, STEPS, adder, identity, pair  # noqa: E402
 
 
 def our_own(path: Path, **options: object) -> ModelReport:
@@ -45,6 +46,8 @@ def register_all() -> None:
             for note, alias in (("first", "challenger"), ("second", "champion")):
                 data = identity(datatype, note)
                 register_direct(name=datatype.lower(), task="other", data=data, alias=alias)
+        steps = Provenance(steps=STEPS)
+        register_direct(name="steps", task="regression", data=adder(), alias="champion", provenance=steps)
         register_direct(name="pair", task="other", data=pair(), alias="champion")
 
 

@@ -167,7 +167,7 @@ def test_the_aio_client_reads_everything_else_too(hub: Hub) -> None:
                 (await client.get_model_metadata("fp32", "2", headers=headers))["name"],
                 (await client.get_model_config("fp32", headers=headers))["name"],
                 (await client.get_inference_statistics("fp32", headers=headers))["model_stats"][0]["name"],
-                len(await client.get_model_repository_index(headers=headers)) == 27,
+                len(await client.get_model_repository_index(headers=headers)) == 28,
             ]
 
     assert asyncio.run(ask()) == [True, True, True, "inferhub", "fp32", "fp32", "fp32", True]
@@ -260,3 +260,52 @@ def _reason(client: triton.InferenceServerClient, hub: Hub, model: str) -> str:
 def _stats(client: triton.InferenceServerClient, hub: Hub) -> dict[str, Any]:
     (entry,) = client.get_inference_statistics("int16", "2", headers=hub.headers())["model_stats"]
     return dict(entry)
+
+
+def steps_inputs(*, binary: bool) -> list[triton.InferInput]:
+    age, kind = triton.InferInput("age", [3], "FP32"), triton.InferInput("kind", [3], "BYTES")
+    age.set_data_from_numpy(np.array([50, 30, 20.5], np.float32), binary_data=binary)
+    kind.set_data_from_numpy(np.array([b"web", b"till", b"fax"], object), binary_data=binary)
+    return [age, kind]
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_a_model_with_steps_answers_tensors_as_it_answers_rows(
+    hub: Hub, client: triton.InferenceServerClient, binary: bool
+) -> None:
+    wanted = [triton.InferRequestedOutput(name, binary_data=binary) for name in ("is_known", "total")]
+    result = client.infer("steps", steps_inputs(binary=binary), outputs=wanted, headers=hub.headers())
+    rows = [{"age": 50, "kind": "web"}, {"age": 30, "kind": "till"}, {"age": 20.5, "kind": "fax"}]
+    answer = httpx.post(
+        f"http://{hub.address}/api/v1/models/steps/predictions",
+        json={"rows": rows},
+        headers=hub.headers(),
+        trust_env=False,
+    ).json()
+    for name in ("is_known", "total"):
+        found = result.as_numpy(name)
+        assert found.shape == (3, 1)
+        assert found.ravel().tolist() == pytest.approx([row[name] for row in answer["predictions"]])
+
+
+def test_metadata_and_configuration_show_what_a_model_with_steps_takes(
+    hub: Hub, client: triton.InferenceServerClient
+) -> None:
+    metadata = client.get_model_metadata("steps", headers=hub.headers())
+    assert metadata["inputs"] == [
+        {"name": "age", "datatype": "FP32", "shape": [-1]},
+        {"name": "kind", "datatype": "BYTES", "shape": [-1]},
+    ]
+    assert [(one["name"], one["datatype"]) for one in metadata["outputs"]] == [("total", "FP32"), ("is_known", "BOOL")]
+    config = client.get_model_config("steps", headers=hub.headers())
+    assert [one["name"] for one in config["input"]] == ["age", "kind"]
+
+
+def test_tensors_of_a_model_with_steps_must_have_as_many_rows_each(
+    hub: Hub, client: triton.InferenceServerClient
+) -> None:
+    age, kind = steps_inputs(binary=True)
+    kind = triton.InferInput("kind", [1], "BYTES")
+    kind.set_data_from_numpy(np.array([b"web"], object))
+    with pytest.raises(InferenceServerException, match=r"/kind: expected 3 rows, as many as 'age' has, got 1 rows"):
+        client.infer("steps", [age, kind], headers=hub.headers())

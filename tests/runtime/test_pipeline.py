@@ -1,6 +1,7 @@
 """Whole pipelines on small real graphs: a picture classifier, a detector, a text classifier, a table."""
 
 import base64
+import json
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +15,7 @@ from PIL import Image
 from inferhub.errors import InvalidDefinition, InvalidInput, ModelFailed
 from inferhub.runtime.pipeline import parse_pipeline
 from inferhub.runtime.session import load_session
+from inferhub.runtime.signature import Feeds
 from inferhub.runtime.steps import registry
 
 from . import graphs
@@ -127,6 +129,15 @@ SALE: Document = {
 }
 
 
+DETECTOR: Document = {
+    "preprocess": [{"step": "image", "column": "photo", "into": "x", "width": 64, "height": 64}],
+    "postprocess": [
+        {"step": "boxes", "of": "output", "form": "cxcywh", "width": 64, "height": 64, "channels_first": True},
+        {"step": "nms", "iou": 0.1, "most": 5},
+    ],
+}
+
+
 def test_pictures_of_any_size_and_format_are_classified() -> None:
     pictures = [
         base64_of(Image.new("RGB", (300, 200), "red"), "JPEG"),
@@ -174,14 +185,7 @@ def test_a_detector_answers_in_pixels_of_the_picture_that_was_sent(width: int) -
 
 def test_several_pictures_have_detections_of_their_own() -> None:
     black, red = (base64_of(Image.new("RGB", (64, 64), colour)) for colour in ("black", "red"))
-    document: Document = {
-        "preprocess": [{"step": "image", "column": "photo", "into": "x", "width": 64, "height": 64}],
-        "postprocess": [
-            {"step": "boxes", "of": "output", "form": "cxcywh", "width": 64, "height": 64, "channels_first": True},
-            {"step": "nms", "iou": 0.1, "most": 5},
-        ],
-    }
-    rows = answer(window_detector(), document, [{"photo": black}, {"photo": red}])
+    rows = answer(window_detector(), DETECTOR, [{"photo": black}, {"photo": red}])
     assert rows[0] == {"detections": []}
     assert [found["box"] for found in rows[1]["detections"]] == [
         [0.0, 0.0, 0.5, 0.5],
@@ -217,6 +221,53 @@ def test_a_table_of_names_numbers_and_categories_becomes_one_tensor() -> None:
     answers = answer(adder(), SALE, rows)
     assert [row["total"] for row in answers] == [3.0, 0.5, 10.0]
     assert [row["price"] for row in answers] == [19.1, 0.6, 100.0]
+
+
+def of_tensors(model: ModelProto, document: Document, tensors: Feeds) -> Feeds:
+    loaded = load_session(model.SerializeToString())
+    pipeline = parse_pipeline(document, loaded.signature)
+    for tensor in tensors.values():
+        tensor.flags.writeable = False  # as raw bytes from the network are
+    prepared = pipeline.prepare_tensors(tensors)
+    return pipeline.tensors(loaded.run(prepared.feeds), prepared)
+
+
+def test_whole_tensors_are_answered_as_their_rows_are() -> None:
+    rows = [{"Alter": 50, "items": "1", "kind": "web"}, {"Alter": None, "items": "0.5", "kind": "fax"}]
+    texts = {name: np.array([row[name] for row in rows], object) for name in ("items", "kind")}
+    found = of_tensors(adder(), SALE, {"Alter": np.array([50, np.nan], np.float32), **texts})
+    answers = answer(adder(), SALE, rows)
+    assert found.keys() == {"total", "price"}
+    for name, tensor in found.items():
+        assert tensor.ravel().tolist() == pytest.approx([row[name] for row in answers])
+    assert {tensor.dtype for tensor in found.values()} == {np.dtype(np.float32)}
+
+
+def test_pictures_sent_as_tensors_have_labels_and_flags_in_their_declared_datatypes() -> None:
+    pictures = [base64_of(Image.new("RGB", (8, 8), colour)) for colour in ("red", "green")]
+    found = of_tensors(colour_classifier(), COLOURS, {"picture": np.array(pictures, object)})
+    assert found["label"].tolist() == ["red", "green"]
+    assert (found["is_green"].dtype, found["probabilities"].shape) == (np.dtype(bool), (2, 3))
+
+
+def test_detections_of_tensors_are_texts_of_the_json_that_rows_get() -> None:
+    black, red = (base64_of(Image.new("RGB", (64, 64), colour)) for colour in ("black", "red"))
+    found = of_tensors(window_detector(), DETECTOR, {"photo": np.array([black, red], object)})
+    rows = answer(window_detector(), DETECTOR, [{"photo": black}, {"photo": red}])
+    assert [json.loads(text) for text in found["detections"]] == [row["detections"] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("ages", "kinds", "message"),
+    [
+        (2, 1, "/kind: expected 2 rows, as many as 'items' has, got 1 rows"),
+        (0, 0, "/items: expected at least one row, got 0 rows"),
+    ],
+)
+def test_tensors_whose_rows_do_not_fit_each_other_are_refused(ages: int, kinds: int, message: str) -> None:
+    texts = {"items": np.array(["1"] * ages, object), "kind": np.array(["web"] * kinds, object)}
+    with pytest.raises(InvalidInput, match=message):
+        of_tensors(adder(), SALE, {"Alter": np.ones(ages, np.float32), **texts})
 
 
 def test_what_callers_send_and_get_is_a_signature_of_its_own() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from inferhub.lib.version import own_version
 from inferhub.registry.queries import VersionPlan
 from inferhub.runtime.signature import TensorSpec
+from inferhub.runtime.tensors import wire_datatype
 
 PLATFORM = "onnxruntime_onnx"
 _EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository", "parameters", "statistics")
@@ -15,18 +16,20 @@ def server_document() -> dict[str, Any]:
 
 
 def model_document(plan: VersionPlan, versions: list[int]) -> dict[str, Any]:
-    """Model metadata; the inputs and outputs are those of `plan`."""
+    """Model metadata; the inputs and outputs are those of `plan`, with its steps where it has some."""
+    signature = plan.pipeline.request
     return {
         "name": plan.model,
         "versions": [str(number) for number in versions],
         "platform": PLATFORM,
-        "inputs": [_tensor(spec) for spec in plan.signature.inputs],
-        "outputs": [_tensor(spec) for spec in plan.signature.outputs],
+        "inputs": [_tensor(spec) for spec in signature.inputs],
+        "outputs": [_tensor(spec) for spec in signature.outputs],
     }
 
 
 def config_document(plan: VersionPlan) -> dict[str, Any]:
     """Triton's ModelConfig. `max_batch_size` 0: the shapes say where the batch is, and no batch is made here."""
+    signature = plan.pipeline.request
     return {
         "name": plan.model,
         "platform": PLATFORM,
@@ -34,8 +37,8 @@ def config_document(plan: VersionPlan) -> dict[str, Any]:
         "default_model_filename": "model.onnx",
         "version_policy": {"specific": {"versions": [plan.number]}},
         "max_batch_size": 0,
-        "input": [_config_tensor(spec) | {"optional": spec.is_optional} for spec in plan.signature.inputs],
-        "output": [_config_tensor(spec) for spec in plan.signature.outputs],
+        "input": [_config_tensor(spec) | {"optional": spec.is_optional} for spec in signature.inputs],
+        "output": [_config_tensor(spec) for spec in signature.outputs],
         "instance_group": [{"name": plan.model, "kind": "KIND_CPU", "count": 1}],
         "parameters": {
             "digest": {"string_value": plan.digest},
@@ -45,11 +48,12 @@ def config_document(plan: VersionPlan) -> dict[str, Any]:
 
 
 def _tensor(spec: TensorSpec) -> dict[str, Any]:
-    return {"name": spec.name, "datatype": spec.datatype, "shape": _dims(spec)}
+    return {"name": spec.name, "datatype": wire_datatype(spec), "shape": _dims(spec)}
 
 
 def _config_tensor(spec: TensorSpec) -> dict[str, Any]:
-    kind = "STRING" if spec.datatype == "BYTES" else spec.datatype
+    datatype = wire_datatype(spec)
+    kind = "STRING" if datatype == "BYTES" else datatype
     return {"name": spec.name, "data_type": f"TYPE_{kind}", "dims": _dims(spec)}
 
 

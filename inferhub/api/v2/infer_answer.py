@@ -11,7 +11,7 @@ from inferhub.api.v2.body import HEADER_LENGTH
 from inferhub.api.v2.infer_request import WantedOutput
 from inferhub.registry.queries import VersionPlan
 from inferhub.runtime.signature import Feeds
-from inferhub.runtime.tensors import tensor_to_bytes, tensor_to_json
+from inferhub.runtime.tensors import tensor_to_bytes, tensor_to_json, wire_datatype
 
 _ZLIB_WINDOWS = {"gzip": 31, "deflate": 15}
 _QUICK = 1
@@ -31,7 +31,7 @@ def infer_answer(
     raw: list[bytes] = []
     for spec, is_binary in wanted:
         array = outputs[spec.name]
-        document: dict[str, Any] = {"name": spec.name, "datatype": spec.datatype, "shape": array.shape}
+        document: dict[str, Any] = {"name": spec.name, "datatype": wire_datatype(spec), "shape": array.shape}
         if is_binary:
             raw.append(tensor_to_bytes(array))
             document["parameters"] = {"binary_data_size": len(raw[-1])}

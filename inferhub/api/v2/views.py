@@ -116,8 +116,9 @@ class _InferCall:
         choice = choose(name, version, aliases, asked.key)
         plan = choice.plan
         self._called = called(plan)
-        wanted = asked.wanted(plan.signature)
-        feeds = asked.feeds(plan.signature, max_bytes=limit)
+        signature = plan.pipeline.request
+        wanted = asked.wanted(signature)
+        feeds = asked.feeds(signature, max_bytes=limit)
         watch.lap("validate")
         outputs = infer_by(choice, feeds, timeout_ms=asked.timeout_ms)
         watch.lap("model")
