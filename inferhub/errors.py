@@ -60,6 +60,10 @@ class Conflict(InferhubError):
     """The present state does not allow it: already there, already settled, changed meanwhile."""
 
 
+class ChangedMeanwhile(InferhubError):
+    """What was to be changed is not as the caller saw it; nothing was done."""
+
+
 class NotPermitted(InferhubError):
     """The caller is known but lacks the right."""
 

@@ -76,14 +76,14 @@ class Api:
         address = f"/api/v1/{path}"
         return self._checked(self._client.post(address, data, content_type=kind, headers=self._headers(headers)))
 
-    def put(self, path: str, body: Any) -> Any:
-        return self._send("PUT", path, body)
+    def put(self, path: str, body: Any, **headers: str) -> Any:
+        return self._send("PUT", path, body, headers)
 
-    def patch(self, path: str, body: Any) -> Any:
-        return self._send("PATCH", path, body)
+    def patch(self, path: str, body: Any, **headers: str) -> Any:
+        return self._send("PATCH", path, body, headers)
 
-    def _send(self, method: str, path: str, body: Any) -> Any:
-        data, headers = orjson.dumps(body), self._headers({})
+    def _send(self, method: str, path: str, body: Any, given: dict[str, str]) -> Any:
+        data, headers = orjson.dumps(body), self._headers(given)
         return self._checked(self._client.generic(method, f"/api/v1/{path}", data, "application/json", headers=headers))
 
     def _headers(self, headers: dict[str, str]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Aliases: what they mean, moves, rollback, canary and shadow."""
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -11,6 +12,7 @@ from inferhub.accounts.models import Scope
 from inferhub.api import answers, bodies
 from inferhub.api.approvals import WAITS, waiting
 from inferhub.api.authentication import caller_of
+from inferhub.api.preconditions import if_match_of, unchanged
 from inferhub.api.reading import find_model, find_model_version, show_model_version
 from inferhub.api.shadowing import SINCE, show_shadow
 from inferhub.approvals.models import ChangeRequest
@@ -19,6 +21,7 @@ from inferhub.registry.aliases import move_alias, rollback_alias, set_canary, se
 from inferhub.registry.models import Alias, ModelVersion
 
 _ALIAS = OpenApiResponse(answers.ALIAS, description="The alias.")
+_IF_ALIAS = if_match_of("the alias (not its shadow's report)")
 
 
 class AliasView(APIView):
@@ -33,6 +36,7 @@ class AliasView(APIView):
         operation_id="move_alias",
         summary="Point an alias of a model at a version",
         request={"application/json": bodies.MOVE_ALIAS},
+        parameters=[_IF_ALIAS],
         responses={
             200: OpenApiResponse(answers.MODEL_VERSION, description="The version that the alias means now."),
             202: WAITS,
@@ -43,7 +47,8 @@ class AliasView(APIView):
         bodies.MOVE_ALIAS_BODY.check(body)
         version = find_model_version(name, body["version"])
         actor = caller_of(request).actor
-        outcome = move_alias(version=version, alias=alias, actor=actor, reason=body["reason"])
+        with _unchanged(request, name, alias):
+            outcome = move_alias(version=version, alias=alias, actor=actor, reason=body["reason"])
         if isinstance(outcome, ChangeRequest):
             return waiting(request, outcome)
         return Response(show_model_version(find_model_version(name, body["version"])))
@@ -56,12 +61,15 @@ class RollbackView(APIView):
         operation_id="roll_alias_back",
         summary="Point an alias at where it pointed before, at once",
         request={"application/json": bodies.ROLL_BACK},
+        parameters=[_IF_ALIAS],
         responses={200: _ALIAS},
     )
     def post(self, request: Request, name: str, alias: str) -> Response:
         body: Any = request.data
         bodies.ROLL_BACK_BODY.check(body)
-        found = rollback_alias(alias=_find(name, alias), actor=caller_of(request).actor, **body)
+        found, actor = _find(name, alias), caller_of(request).actor
+        with _unchanged(request, name, alias):
+            found = rollback_alias(alias=found, actor=actor, **body)
         return Response(_show(found))
 
 
@@ -72,6 +80,7 @@ class CanaryView(APIView):
         operation_id="set_canary",
         summary="Send a share of an alias's requests to another version",
         request={"application/json": bodies.SET_CANARY},
+        parameters=[_IF_ALIAS],
         responses={200: _ALIAS, 202: WAITS},
     )
     def put(self, request: Request, name: str, alias: str) -> Response:
@@ -82,7 +91,8 @@ class CanaryView(APIView):
             expected = "a percentage together with a version" if version else "no percentage without a version"
             raise InvalidInput(errors=[FieldError(pointer="/percent", expected=expected, got=f"{percent}")])
         actor, found = caller_of(request).actor, _find(name, alias)
-        outcome = set_canary(alias=found, version=version, percent=percent, actor=actor, reason=body["reason"])
+        with _unchanged(request, name, alias):
+            outcome = set_canary(alias=found, version=version, percent=percent, actor=actor, reason=body["reason"])
         return waiting(request, outcome) if isinstance(outcome, ChangeRequest) else Response(_show(outcome))
 
 
@@ -103,15 +113,20 @@ class ShadowView(APIView):
         operation_id="set_shadow",
         summary="Run another version beside the requests of an alias, whose answers stay as they are",
         request={"application/json": bodies.SET_SHADOW},
+        parameters=[_IF_ALIAS],
         responses={200: _ALIAS},
     )
     def put(self, request: Request, name: str, alias: str) -> Response:
         body: Any = request.data
         bodies.SET_SHADOW_BODY.check(body)
-        version, actor = _version(name, body["version"]), caller_of(request).actor
-        return Response(
-            _show(set_shadow(alias=_find(name, alias), version=version, actor=actor, reason=body["reason"]))
-        )
+        version, actor, found = _version(name, body["version"]), caller_of(request).actor, _find(name, alias)
+        with _unchanged(request, name, alias):
+            found = set_shadow(alias=found, version=version, actor=actor, reason=body["reason"])
+        return Response(_show(found))
+
+
+def _unchanged(request: Request, name: str, alias: str) -> AbstractContextManager[None]:
+    return unchanged(request, model=name, now=lambda: _show(_find(name, alias)))
 
 
 def _version(name: str, number: int | None) -> ModelVersion | None:

@@ -11,7 +11,7 @@ def with_etag(meta: Mapping[str, Any], response: HttpResponse) -> HttpResponse:
     """The answer to a GET with the tag of its content, or 304 where the caller has just that."""
     if meta["REQUEST_METHOD"] != "GET" or response.status_code != 200:
         return response
-    tag = response.headers.get("ETag") or f'"{hashlib.sha256(response.content).hexdigest()[:32]}"'
+    tag = response.headers.get("ETag") or tag_of(response.content)
     response.headers["ETag"] = tag
     response.headers["Cache-Control"] = "private, no-cache"  # keep it, but ask each time
     if not _holds(meta.get("HTTP_IF_NONE_MATCH", ""), tag):
@@ -22,6 +22,11 @@ def with_etag(meta: Mapping[str, Any], response: HttpResponse) -> HttpResponse:
         if name in response.headers:
             unchanged.headers[name] = response.headers[name]
     return unchanged
+
+
+def tag_of(content: bytes) -> str:
+    """The strong tag of a representation."""
+    return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
 def _holds(header: str, tag: str) -> bool:

@@ -17,6 +17,7 @@ from inferhub.accounts.models import Scope
 from inferhub.api import answers, bodies
 from inferhub.api.approvals import WAITS, change_address, waiting
 from inferhub.api.authentication import caller_of
+from inferhub.api.preconditions import if_match_of, unchanged
 from inferhub.api.reading import (
     ModelVersionsView,
     ModelView,
@@ -39,6 +40,9 @@ _FORM_BYTES = (1 << 20) + MOST_GOLDEN_BYTES  # what a form may hold beside the f
 _FILES = ("file", "golden")
 _DOCUMENTS = ("certificate", "metrics", "lineage", "steps")
 _TEXTS = ("task", "alias", "description", "approval", "model_card", "notes", *_DOCUMENTS)
+
+
+_IF_MODEL, _IF_VERSION = if_match_of("the model"), if_match_of("the version")
 
 
 class RegisterVersionView(ModelVersionsView):
@@ -107,6 +111,7 @@ class ArchiveView(APIView):
         operation_id="archive_model_version",
         summary="Put a version away: it is kept, and serves no more",
         request={"application/json": bodies.GIVE_REASON},
+        parameters=[_IF_VERSION],
         responses={200: OpenApiResponse(answers.MODEL_VERSION, description="The version.")},
     )
     def post(self, request: Request, name: str, number: int) -> Response:
@@ -120,6 +125,7 @@ class UnarchiveView(APIView):
         operation_id="unarchive_model_version",
         summary="Make an archived version ready again",
         request={"application/json": bodies.GIVE_REASON},
+        parameters=[_IF_VERSION],
         responses={200: OpenApiResponse(answers.MODEL_VERSION, description="The version.")},
     )
     def post(self, request: Request, name: str, number: int) -> Response:
@@ -129,7 +135,9 @@ class UnarchiveView(APIView):
 def _change_state(change: Callable[..., object], request: Request, version: ModelVersion) -> Response:
     body: Any = request.data
     bodies.GIVE_REASON_BODY.check(body)
-    change(version=version, actor=caller_of(request).actor, reason=body["reason"])
+    name, number = version.model.name, version.number
+    with unchanged(request, model=name, now=lambda: show_model_version(find_model_version(name, number))):
+        change(version=version, actor=caller_of(request).actor, reason=body["reason"])
     return Response(show_model_version(version))
 
 
@@ -142,12 +150,15 @@ class EditModelView(ModelView):
         operation_id="edit_model",
         summary="Change the description, the owner or the tags of a model",
         request={"application/json": bodies.EDIT_MODEL},
+        parameters=[_IF_MODEL],
         responses={200: OpenApiResponse(answers.MODEL, description="The model.")},
     )
     def patch(self, request: Request, name: str) -> Response:
         body: Any = request.data
         bodies.EDIT_MODEL_BODY.check(body)
-        edit_model(model=find_model(name), actor=caller_of(request).actor, **body)
+        model = find_model(name)
+        with unchanged(request, model=name, now=lambda: show_model(find_model(name))):
+            edit_model(model=model, actor=caller_of(request).actor, **body)
         return Response(show_model(find_model(name)))
 
 
@@ -158,6 +169,7 @@ class PolicyView(APIView):
         operation_id="set_model_policy",
         summary="Change how the aliases of a model move: by four eyes or directly, and past which gates",
         request={"application/json": bodies.SET_POLICY},
+        parameters=[_IF_MODEL],
         responses={
             200: OpenApiResponse(answers.MODEL, description="The model, whose policy is this now."),
             202: WAITS,
@@ -166,7 +178,9 @@ class PolicyView(APIView):
     def put(self, request: Request, name: str) -> Response:
         body: Any = request.data
         bodies.SET_POLICY_BODY.check(body)
-        outcome = set_policy(model=find_model(name), actor=caller_of(request).actor, **body)
+        model = find_model(name)
+        with unchanged(request, model=name, now=lambda: show_model(find_model(name))):
+            outcome = set_policy(model=model, actor=caller_of(request).actor, **body)
         if isinstance(outcome, ChangeRequest):
             return waiting(request, outcome)
         return Response(show_model(find_model(name)))

@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
 from inferhub.api import answers
+from inferhub.api.preconditions import IF_MATCH
 
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _ALWAYS = {
@@ -57,6 +58,8 @@ def add_problem_answers(result: dict[str, Any], generator: Any, request: Any, pu
                 problems |= _WITH_BODY
                 if operation["operationId"] not in _READ_ONLY:
                     operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
+            if any(parameter["name"] == IF_MATCH for parameter in operation.get("parameters", ())):
+                problems["412"] = "It is not as If-Match says any more; nothing was done. Read it again."
             for status, description in problems.items():
                 operation["responses"].setdefault(status, {"description": description, "content": _PROBLEM})
     return result
