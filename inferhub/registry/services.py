@@ -58,10 +58,11 @@ def register_version(  # noqa: PLR0913 - each is a field of the form
     """Check `data`, keep it, and make it the next version of the model `name`; point `alias` at it where one is given.
 
     The version stands as validating while its file is checked in a process of its own, and as rejected, with the
-    reason, where it does not pass. `task`, `description` and `approval` are for a new model: empty, its aliases take
-    four eyes, so that the first one waits for approval as well. `golden` is a file of golden rows, which must come out
-    as they say. A LightGBM text model is kept as the ONNX file that the check made of it, with the certificate of that
-    conversion.
+    reason, where it does not pass. A new model is there once its first file is good: of one that is refused only the
+    audit log tells, so that a mistyped name does not stay. `task`, `description` and `approval` are for a new model:
+    empty, its aliases take four eyes, so that the first one waits for approval as well. `golden` is a file of golden
+    rows, which must come out as they say. A LightGBM text model is kept as the ONNX file that the check made of it,
+    with the certificate of that conversion.
 
     Raises InvalidInput (name, task, alias, approval), TooLarge, InvalidModel (with what is wrong where) and Conflict
     (the same artifact is a version already, the model is another than described, or the alias did not move: the
@@ -74,13 +75,15 @@ def register_version(  # noqa: PLR0913 - each is a field of the form
     _check_size(data)
     described = RegisteredModel(name=name, task=task, description=description, approval=approval)
     with in_turn():  # first of all: who is sent away for now leaves nothing behind
-        version = _begin(described, data, actor)
+        begun = _begin(described, data, actor) if RegisteredModel.objects.filter(name=name).exists() else None
         try:
             report = _inspect(data, golden)
             parse_pipeline(provenance.steps, report.signature, at="/steps")
-            _finish(version, report, data, provenance, actor)
+            with transaction.atomic():
+                version = begun or _begin(described, data, actor)
+                _finish(version, report, data, provenance, actor)
         except (InvalidInput, TooLarge, Unavailable, Conflict) as exc:
-            reject_version(version=version, why=str(exc), actor=actor)
+            _refuse(begun, name, data, str(exc), actor)
             raise
     if alias:
         _place(version, alias, actor)
@@ -204,6 +207,15 @@ def _finish(version: ModelVersion, report: ModelReport, data: bytes, provenance:
         details = {"digest": report.digest}
         record_event("model_version.registered", actor=actor, subject=_subject(version), details=details)
     version.refresh_from_db(fields=list(values))
+
+
+def _refuse(begun: ModelVersion | None, name: str, data: bytes, why: str, actor: str) -> None:
+    if begun is not None:
+        reject_version(version=begun, why=why, actor=actor)
+        return
+    with transaction.atomic():
+        details = {"why": why, "digest": artifact_digest(data)}
+        record_event("model_version.refused", actor=actor, subject=f"model:{name}", details=details)
 
 
 def _place(version: ModelVersion, alias: str, actor: str) -> None:

@@ -11,7 +11,7 @@ from inferhub.errors import Conflict, InvalidInput, InvalidModel, ModelFailed
 from inferhub.inference import services
 from inferhub.inference.services import predict
 from inferhub.registry.aliases import move_alias
-from inferhub.registry.models import Alias, ModelVersion
+from inferhub.registry.models import Alias, ModelVersion, RegisteredModel
 from inferhub.registry.services import Provenance, register_version
 from inferhub.registry.storage import artifact_storage, read_artifact, write_artifact
 from tests.hub_fixtures import ACTOR, register_direct
@@ -51,11 +51,22 @@ def test_a_name_that_cannot_stand_in_an_address_is_refused(name: str) -> None:
     assert [error.pointer for error in caught.value.errors] == ["/name"]
 
 
-def test_a_refused_file_leaves_an_audit_event_and_a_rejected_version_without_a_file() -> None:
+def test_a_refused_first_file_makes_no_model_and_is_audited() -> None:
+    with pytest.raises(InvalidModel) as caught:
+        register_version(name="mistyped", task="regression", data=b"not a model", actor=ACTOR)
+    refused = AuditEvent.objects.get()
+    assert (refused.action, refused.actor, refused.subject) == ("model_version.refused", ACTOR, "model:mistyped")
+    digest = hashlib.sha256(b"not a model").hexdigest()
+    assert refused.details == {"why": str(caught.value), "digest": digest}
+    assert not RegisteredModel.objects.exists()
+    assert register_version(name="mistyped", task="ranking", data=linear_model(), actor=ACTOR).number == 1
+
+
+def test_a_refused_file_leaves_an_audit_event_and_a_rejected_version_without_a_file(price_model: ModelVersion) -> None:
     with pytest.raises(InvalidModel):
-        register_version(name="broken", task="regression", data=b"not a model", actor=ACTOR)
+        register_version(name="price-model", task="regression", data=b"not a model", actor=ACTOR)
     refused = AuditEvent.objects.get(action="model_version.refused")
-    version = ModelVersion.objects.get()
+    version = ModelVersion.objects.get(number=2)
     assert (version.state, version.state_reason) == ("rejected", refused.details["why"])
     assert refused.details["digest"] == version.source_digest == hashlib.sha256(b"not a model").hexdigest()
     assert not artifact_storage().exists(f"{version.digest[:2]}/{version.digest}.onnx")
@@ -78,7 +89,7 @@ def test_the_command_takes_golden_rows(tmp_path: Path, capsys: pytest.CaptureFix
             nullcontext() if is_right else pytest.raises(CommandError, match=r"row 0 of output 'value': expected 5\.0")
         ):
             call_command("register_model", "own", str(model), "--task", "regression", "--golden", str(golden))
-    assert "own version 2" in capsys.readouterr().out
+    assert "own version 1" in capsys.readouterr().out
     assert ModelVersion.objects.get(state="ready").golden["outputs"] == {"value": [[3.0]]}
 
 
@@ -114,4 +125,4 @@ def test_steps_that_do_not_fit_the_model_are_refused_at_registration() -> None:
             name="stepped", task="regression", data=linear_model(), provenance=Provenance(steps=steps), actor=ACTOR
         )
     assert refused.value.errors[0].pointer.startswith("/steps/preprocess/0")
-    assert ModelVersion.objects.get().state == "rejected"
+    assert not RegisteredModel.objects.exists()
