@@ -70,6 +70,36 @@ def test_codes_of_categories_are_cut_to_whole_numbers_as_lightgbm_does() -> None
     assert found == pytest.approx(booster.predict(rows), abs=1e-5)
 
 
+def named(*names: str) -> str:
+    """The text of a model of four features with these names."""
+    dataset = lightgbm.Dataset(X, NUMBERS, categorical_feature=[3], feature_name=list(names))
+    settings = {"objective": "regression", "verbose": -1, "num_leaves": 7, "min_data_in_leaf": 5, "num_threads": 1}
+    return lightgbm.train(settings, dataset, num_boost_round=6).model_to_string()
+
+
+def test_features_with_names_are_inputs_by_their_names() -> None:
+    text = named("age", "total_value", "größe", "shop")
+    exported = export_lightgbm_text(text, adversarial_rows=500)
+    loaded = load_session(exported.onnx_bytes)
+    assert [(spec.name, spec.shape, spec.allows_nan) for spec in loaded.signature.inputs] == [
+        (name, (None, 1), True) for name in ("age", "total_value", "größe", "shop")
+    ]
+    feeds = {spec.name: X[:, [place]].astype(np.float32) for place, spec in enumerate(loaded.signature.inputs)}
+    wanted = lightgbm.Booster(model_str=text).predict(X.astype(np.float32))
+    assert loaded.run(feeds)["value"].ravel() == pytest.approx(wanted, abs=1e-5)
+    [explained] = read_explainer(exported.onnx_bytes).explain({name: feed[:1] for name, feed in feeds.items()})
+    assert list(explained["contributions"]) == ["age", "total_value", "größe", "shop"]
+    assert (exported.certificate.rows, exported.certificate.flips) == (500, 0)
+
+
+@pytest.mark.parametrize(
+    "names", [("Column_0", "Column_1", "Column_2", "Column_3"), ("a", "b", "value", "d"), ("a", "b", "1c", "d")]
+)
+def test_features_whose_names_cannot_be_inputs_are_one_tensor(names: tuple[str, ...]) -> None:
+    [one] = load_session(export_lightgbm_text(named(*names), adversarial_rows=300).onnx_bytes).signature.inputs
+    assert (one.name, one.shape, one.allows_nan) == ("input", (None, 4), True)
+
+
 def test_linear_trees_are_refused_with_the_cause() -> None:
     dataset = lightgbm.Dataset(X[:, 1:3], NUMBERS, params={"linear_tree": True, "verbose": -1})
     parameters = {"objective": "regression", "linear_tree": True, "verbose": -1, "num_leaves": 4, "num_threads": 1}
