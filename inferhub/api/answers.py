@@ -22,18 +22,20 @@ _TIME_OR_NULL = {"type": ["string", "null"], "format": "date-time"}
 _MODEL_USED = {"model": _STRING, "version": {"type": "integer", "minimum": 1}, "digest": _STRING}
 
 _EXPLANATION = {
-    "description": "Contributions add up with base_value to value, in the unit in which the trees add up: that of the "
-    "target, or the log-odds of the class `of`. A recommender gives the reasons of its list.",
+    "description": "Contributions add up with base_value to value, in the unit in which trees add up, which `scale` "
+    "names: the answer itself, its logarithm (log), the logarithm of 1 + it (log1p), or the log-odds or another margin "
+    "of the class `of`. A recommender gives the reasons of its list.",
     "anyOf": [
         {
             "type": "object",
             "properties": {
                 "of": {"type": ["string", "integer"]},
+                "scale": {"type": "string", "enum": ["answer", "log", "log1p", "log-odds", "margin"]},
                 "base_value": {"type": "number"},
                 "value": {"type": "number"},
                 "contributions": {"type": "object", "additionalProperties": {"type": "number"}},
             },
-            "required": ["base_value", "value", "contributions"],
+            "required": ["scale", "base_value", "value", "contributions"],
             "additionalProperties": False,
         },
         _object(reasons={"type": "array", "items": _STRING}),

@@ -1,7 +1,7 @@
 """Explainers of versions, the last few of them kept.
 
-For trees: {"base_value", "value", "contributions": {feature: number}} and, of a classification, "of" (the class). For
-recommenders: {"reasons": [the item that led to each recommendation]}.
+For trees: {"scale", "base_value", "value", "contributions": {feature: number}} and, of a classification, "of" (the
+class). For recommenders: {"reasons": [the item that led to each recommendation]}.
 """
 
 from functools import lru_cache

@@ -2,8 +2,8 @@
 
 The alternative, interventional SHAP, asks for background rows with every explanation and costs a run of the trees for
 each of them; the path-dependent kind needs only counts of training rows, which fit into the file (`tree_graph`), and is
-what LightGBM calls `pred_contrib`. Contributions are in the unit in which trees add up: that of the target, or the
-margin (log-odds) of a classification.
+what LightGBM calls `pred_contrib`. Contributions are in the unit in which trees add up, which `scale` names: that of
+the answer, its logarithm, or the margin (log-odds) of a classification.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from inferhub.runtime.deadline import Deadline
 from inferhub.runtime.session import LoadedModel, load_session
 from inferhub.runtime.shap import Doubles, PackedLeaves
 from inferhub.runtime.signature import Array
-from inferhub.runtime.tree_graph import Trees, column_names, not_explainable, read_trees
+from inferhub.runtime.tree_graph import Trees, column_names, not_explainable, read_trees, scale_of
 
 MOST_ROWS = 100
 _MOST_MULTIPLICATIONS = 400_000_000  # of one request: a few seconds
@@ -34,13 +34,15 @@ class Explainer:
     trees: Trees
     leaves: PackedLeaves
     columns: tuple[str, ...]
+    scale: str
 
     def explain(self, feeds: Mapping[str, Array], deadline: Deadline | None = None) -> list[dict[str, Any]]:
-        """For each row: {"of", "base_value", "value", "contributions"}.
+        """For each row: {"of", "scale", "base_value", "value", "contributions"}.
 
         `base_value` is the mean over the training rows; with the contributions it adds up to `value`. Of several
-        classes the one with the largest value is explained, of two with one value the second; `of` names it. Raises
-        InvalidInput where that is too much work, ModelFailed and TimedOut.
+        classes the one with the largest value is explained, of two with one value the second; `of` names it. `scale`
+        says what these numbers are (`scale_of`). Raises InvalidInput where that is too much work, ModelFailed and
+        TimedOut.
         """
         encoded = self.encoder.run(feeds, deadline)[_ENCODED]
         self._check_work(len(encoded))
@@ -57,7 +59,8 @@ class Explainer:
     def _row(self, place: int, base: float, value: float, contributions: Doubles) -> dict[str, Any]:
         of = {"of": self.trees.classes[place]} if self.trees.classes else {}
         named = dict(zip(self.columns, map(float, contributions), strict=True))
-        return {**of, "base_value": float(base), "value": float(value), "contributions": named}
+        numbers = {"base_value": float(base), "value": float(value), "contributions": named}
+        return {**of, "scale": self.scale, **numbers}
 
     def _check_work(self, rows: int) -> None:
         work = rows * self.leaves.cost_of_row
@@ -89,6 +92,7 @@ def read_explainer(onnx_bytes: bytes) -> Explainer:
         trees=trees,
         leaves=PackedLeaves(trees.leaves, features=width),
         columns=tuple(names),
+        scale=scale_of(model.graph),
     )
 
 

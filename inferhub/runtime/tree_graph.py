@@ -17,6 +17,8 @@ from inferhub.runtime.shap import Bools, Leaf, PathStep
 from inferhub.runtime.signature import Array
 
 KINDS = ("TreeEnsembleRegressor", "TreeEnsembleClassifier")
+_PASSING = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
+_SCALES = {(): "answer", ("Exp",): "log", ("Exp", "Sub"): "log1p", ("Sigmoid",): "log-odds"}
 _COMPARISONS = {
     "BRANCH_LEQ": np.less_equal,
     "BRANCH_LT": np.less,
@@ -73,6 +75,33 @@ def read_trees(model: ModelProto) -> Trees:
     if node is None:
         raise not_explainable("one without trees")
     return _Reader(node).trees()
+
+
+def scale_of(graph: GraphProto) -> str:
+    """What the sums of the first trees are beside what the model answers, told by what the graph does with them.
+
+    "answer": they are the answer itself; "log" and "log1p": logarithms of it (of 1 + it); "log-odds": those of a
+    probability; "margin": anything else.
+    """
+    node = next(node for node in graph.node if node.op_type in KINDS)
+    transform = next((one.s.decode() for one in node.attribute if one.name == "post_transform"), "NONE")
+    if transform != "NONE":
+        return "log-odds" if transform == "LOGISTIC" else "margin"
+    if node.op_type == "TreeEnsembleClassifier":
+        return "answer"
+    return _SCALES.get(tuple(_done_with(node.output[0], graph)), "margin")
+
+
+def _done_with(tensor: str, graph: GraphProto) -> Iterator[str]:
+    """The operators behind a tensor, up to the first output or fork, without those that only pass values on."""
+    outputs = {value.name for value in graph.output}
+    while tensor not in outputs:
+        readers = [node for node in graph.node if tensor in node.input]
+        if len(readers) != 1:
+            return
+        if readers[0].op_type not in _PASSING:
+            yield readers[0].op_type
+        tensor = readers[0].output[0]
 
 
 def column_names(graph: GraphProto, tensor: str, width: int) -> list[str]:

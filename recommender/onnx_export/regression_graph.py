@@ -37,8 +37,7 @@ def build_regression_graph(model: RegressionModel) -> bytes:
 def _answers(graph: GraphBuilder, model: RegressionModel, booster: lgb.Booster, encoded: str) -> str:
     types = [("encoded", FloatTensorType([None, len(model.features)]))]
     trees = convert_lightgbm(booster, initial_types=types, target_opset=CONVERTER_OPSET)
-    if not model.log_target:  # counts explain what the trees say, which here is not yet the answer
-        write_counts(trees, booster)
+    write_counts(trees, booster)
     answers = graph.reshape(graph.include(trees, {"encoded": encoded})[0], -1, 1)
     if not model.log_target:
         return answers

@@ -1,9 +1,12 @@
 """Predict with one version: its steps, its time, its turn, and what may not be answered; by REST and by OIP."""
 
+import math
 from io import StringIO
 from typing import Any
 
+import numpy as np
 import orjson
+import polars as pl
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
@@ -24,7 +27,8 @@ from inferhub.runtime.gate import Gate
 from inferhub.runtime.pool import artifact_digest
 from inferhub.runtime.session import load_session
 from inferhub.runtime.tuning import Measurement
-from tests.hub_fixtures import ACTOR, WORKFLOW, Api
+from recommender import export, fit_regression
+from tests.hub_fixtures import ACTOR, WORKFLOW, Api, register_direct
 from tests.runtime import graphs
 
 pytestmark = pytest.mark.django_db
@@ -223,6 +227,20 @@ def test_an_explanation_speaks_of_what_was_sent(api: Api) -> None:
     body = {"version": 1, "rows": [{"Farbe": "red"}, {"Farbe": "blue"}], "explain": True}
     answer = api.post("models/trees/predictions", body).json()
     assert [row["contributions"] for row in answer["explanations"]] == [{"Farbe": 0.75}, {"Farbe": -0.25}]
+
+
+def test_a_model_of_the_logarithm_is_explained_in_logarithms(api: Api) -> None:
+    """Value and answer belong together by what `scale` says."""
+    size = np.linspace(1, 40, 200)
+    frame = pl.DataFrame({"size": size, "price": np.exp(size / 4)})
+    exported = export(fit_regression(frame, "price", trees=20, log_target=True), frame, adversarial_rows=100)
+    register_direct(name="log-price", task="regression", data=exported.onnx_bytes)
+    body = {"version": 1, "rows": [{"size": 30.5}, {"size": None}], "explain": True}
+    answer = api.post("models/log-price/predictions", body).json()
+    for row, explanation in zip(answer["predictions"], answer["explanations"], strict=True):
+        assert explanation["scale"] == "log1p"
+        assert explanation["base_value"] + explanation["contributions"]["size"] == pytest.approx(explanation["value"])
+        assert math.expm1(explanation["value"]) == pytest.approx(row["value"], rel=1e-4)
 
 
 def test_what_cannot_be_explained_is_refused(api: Api, price_model: ModelVersion) -> None:

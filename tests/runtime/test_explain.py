@@ -170,7 +170,41 @@ def test_what_cannot_be_explained_says_why(made: Any, why: str) -> None:
 def test_counts_in_any_file_are_enough() -> None:
     made = graphs.tree(nodes_hitrates=[4.0, 3.0, 1.0])
     [answer] = read_explainer(made.SerializeToString()).explain({"x": np.array([[1, 9]], np.float32)})
-    assert answer == {"base_value": 1.25, "value": 2.0, "contributions": {"x[0]": 0.75, "x[1]": 0.0}}
+    assert answer == {
+        "scale": "answer",
+        "base_value": 1.25,
+        "value": 2.0,
+        "contributions": {"x[0]": 0.75, "x[1]": 0.0},
+    }
+
+
+@pytest.mark.parametrize(
+    ("objective", "scale", "undo"),
+    [
+        ("regression", "answer", np.array),
+        ("poisson", "log", np.exp),
+        ("binary", "log-odds", lambda margin: 1 / (1 + np.exp(-margin))),
+    ],
+)
+def test_the_scale_says_how_a_value_becomes_the_answer(objective: str, scale: str, undo: Any) -> None:
+    booster = boosted(objective, (Y > 0.5).astype(float))
+    answers = of_estimator(booster, columns=5).explain({"input": CODES[:20]})
+    assert {answer["scale"] for answer in answers} == {scale}
+    said = undo(np.array([answer["value"] for answer in answers]))
+    assert said == pytest.approx(booster.predict(CODES[:20].astype(np.float64)), abs=1e-5)
+
+
+def test_a_model_of_the_logarithm_is_explained_in_logarithms() -> None:
+    frame = pl.DataFrame({"a": X[:, 0], "b": X[:, 1], "y": np.exp(Y)})
+    model = fit_regression(frame, "y", trees=20, quantiles=[0.9], log_target=True)
+    explainer = read_explainer(export(model, frame, adversarial_rows=300).onnx_bytes)
+    feeds = {name: frame[name].to_numpy()[:20, np.newaxis] for name in ("a", "b")}
+    answers = explainer.explain(feeds)
+    wanted = np.asarray(model.booster.predict(model.encode(frame[:20]).astype(np.float64), pred_contrib=True))
+    found = [[*answer["contributions"].values(), answer["base_value"]] for answer in answers]
+    assert np.abs(np.array(found) - wanted).max() < 1e-6
+    assert {answer["scale"] for answer in answers} == {"log1p"}
+    assert np.expm1([answer["value"] for answer in answers]) == pytest.approx(model.predict(frame[:20]), rel=1e-4)
 
 
 def test_the_number_of_rows_is_bounded() -> None:
