@@ -123,34 +123,28 @@ class _Call:
         if _prefers_async(request.META.get("HTTP_PREFER", "")):
             call = defer_call(kind=self._kind, target=self._name, body=body, actor=caller.actor)
             return Reply.of(_accepted(request, call))
-        answer = run_call(self._kind, self._name, body, caller.actor)
-        self._watch.lap("run")
-        self._note_run(answer)
-        status = 200
+        answer = run_call(self._kind, self._name, body, caller.actor, self._watch)
+        version, status = answer.get("version", ""), 200
         if self._kind == "decide":
-            answer, status = present_decisions(answer), status_of_decision(answer)
-        return Reply(status, dump_json(answer), [("Content-Type", "application/json")])
-
-    def _note_run(self, answer: dict[str, Any]) -> None:
-        """Put the stages that the call tells of in the place of their sum."""
-        run = self._watch.stages.pop("run")
-        told = _STAGES[self._kind](answer)
-        self._watch.stages |= told
-        self._watch.stages["other"] = max(0.0, run - sum(told.values()))
-        version = answer.get("workflow_version" if self._kind == "decide" else "version", "")
+            self._note_decision(answer)
+            version, status = answer.get("workflow_version", ""), status_of_decision(answer)
+            answer = present_decisions(answer)
         self._called = Called(call=self._kind, name=self._name, version=str(version))
+        content = dump_json(answer)
+        self._watch.lap("encode")
+        return Reply(status, content, [("Content-Type", "application/json")])
+
+    def _note_decision(self, answer: dict[str, Any]) -> None:
+        """Put the stages that the answer tells of in the place of their sum."""
+        self._watch.lap("other")
+        told = _decision_stages(answer)
+        rest = self._watch.stages.pop("other") - sum(told.values())
+        self._watch.stages |= told | {"other": max(0.0, rest)}
 
 
 def _decision_stages(answer: dict[str, Any]) -> dict[str, float]:
     """None where an earlier request made the decision, or where there are many."""
     return {} if answer.get("is_repeat", True) else {name: ms / 1000 for name, ms in answer["timings_ms"].items()}
-
-
-_STAGES: dict[str, Callable[[dict[str, Any]], dict[str, float]]] = {
-    "predict": lambda answer: {"model": answer["duration_ms"] / 1000},
-    "recommend": lambda _: {},
-    "decide": _decision_stages,
-}
 
 
 class PredictView(_CallView):

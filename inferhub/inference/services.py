@@ -10,6 +10,7 @@ from inferhub.inference.explanations import find_explainer
 from inferhub.inference.prediction import Prediction
 from inferhub.inference.routing import Choice, choose_version
 from inferhub.inference.shadowing import shadows
+from inferhub.lib.stopwatch import Stopwatch
 from inferhub.registry.models import CHAMPION
 from inferhub.registry.queries import VersionPlan, find_champion_digests, find_session_settings
 from inferhub.registry.storage import read_artifact
@@ -28,7 +29,7 @@ _pool = SessionPool(settings.CONFIG.session_pool_bytes)
 _gate = Gate(runs=settings.CONFIG.predict_runs, queue=settings.CONFIG.predict_queue)
 
 
-def predict(
+def predict(  # noqa: PLR0913 - each is a field of the request
     *,
     model: str,
     rows: Sequence[Mapping[str, Any]] | Columns,
@@ -38,6 +39,7 @@ def predict(
     key: str = "",
     timeout_ms: int | None = None,
     explain: bool = False,
+    watch: Stopwatch | None = None,
 ) -> Prediction:
     """Run `rows` through the steps and the graph of the version that `alias` or `version` names.
 
@@ -45,11 +47,12 @@ def predict(
 
     `parameters` are the inputs that belong to the whole call, such as a recommender's `k`. `timeout_ms` bounds how long
     the call waits for its turn and runs; INFERHUB_PREDICT_TIMEOUT_SECONDS does so in any case. `explain` asks
-    why as well, for at most 100 rows. Raises NotFound, InvalidInput (pointers into `{"rows": ..., "parameters": ...}`),
-    ModelFailed, TimedOut, and Unavailable (too much to do, or the artifact is missing).
+    why as well, for at most 100 rows. `watch` is told the stages validate, model, explain. Raises NotFound,
+    InvalidInput (pointers into `{"rows": ..., "parameters": ...}`), ModelFailed, TimedOut, and Unavailable (too much to
+    do, or the artifact is missing).
     """
     choice = choose_version(model=model, alias=alias, number=version, key=key)
-    return predict_by(choice, rows=rows, parameters=parameters, timeout_ms=timeout_ms, explain=explain)
+    return predict_by(choice, rows=rows, parameters=parameters, timeout_ms=timeout_ms, explain=explain, watch=watch)
 
 
 def predict_by(
@@ -59,10 +62,12 @@ def predict_by(
     parameters: Mapping[str, Any] | None = None,
     timeout_ms: int | None = None,
     explain: bool = False,
+    watch: Stopwatch | None = None,
 ) -> Prediction:
     """The same, with the version chosen; its shadow is noted."""
-
-    answer = predict_with(choice.plan, rows=rows, parameters=parameters, timeout_ms=timeout_ms, explain=explain)
+    answer = predict_with(
+        choice.plan, rows=rows, parameters=parameters, timeout_ms=timeout_ms, explain=explain, watch=watch
+    )
     if choice.shadow is None:
         return answer
 
@@ -83,20 +88,30 @@ def predict_with(
     timeout_ms: int | None = None,
     explain: bool = False,
     is_beside: bool = False,
+    watch: Stopwatch | None = None,
 ) -> Prediction:
     """The same, with the version at hand, and no shadow. `is_beside`: it is one, and takes nobody's turn."""
     if explain:
         check_row_count(len(rows))
     prepared = plan.pipeline.prepare(rows, parameters)
+    if watch:
+        watch.lap("validate")
     outputs, duration_ms = _run(plan, prepared.feeds, timeout_ms, is_beside=is_beside)
+    if watch:
+        watch.lap("model")
     answered = plan.pipeline.rows(outputs, prepared)
+    explanations = None
+    if explain:
+        explanations = _explain(plan, prepared.feeds, answered, timeout_ms)
+        if watch:
+            watch.lap("explain")
     return Prediction(
         model=plan.model,
         version=plan.number,
         digest=plan.digest,
         rows=answered,
         duration_ms=round(duration_ms, 3),
-        explanations=_explain(plan, prepared.feeds, answered, timeout_ms) if explain else None,
+        explanations=explanations,
     )
 
 

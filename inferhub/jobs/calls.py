@@ -12,6 +12,7 @@ from inferhub.decisions.models import ActionState, Decision
 from inferhub.decisions.services import Decided, Request, decide_all
 from inferhub.errors import InferhubError, InvalidInput, Unavailable, error_to_dict
 from inferhub.inference.services import predict
+from inferhub.lib.stopwatch import Stopwatch
 from inferhub.recommendations.services import recommend
 from inferhub.runtime.rows import Columns
 
@@ -20,9 +21,12 @@ log = structlog.get_logger(__name__)
 Answer = dict[str, Any]
 
 
-def run_call(kind: str, target: str, body: dict[str, Any], actor: str) -> Answer:
-    """Run one call; `body` has passed the schema of its kind. Returns the JSON answer; raises InferhubError."""
-    return _KINDS[kind](target, body, actor)
+def run_call(kind: str, target: str, body: dict[str, Any], actor: str, watch: Stopwatch | None = None) -> Answer:
+    """Run one call; `body` has passed the schema of its kind. Returns the JSON answer; raises InferhubError.
+
+    `watch` is told the stages of predict and recommend; the answer of decide holds its own.
+    """
+    return _KINDS[kind](target, body, actor, watch or Stopwatch())
 
 
 def decision_answer(decision: Decision) -> Answer:
@@ -73,7 +77,7 @@ def _draft_answer(draft: Draft, timings: Mapping[str, float], *, is_dry_run: boo
     }
 
 
-def _predict(model: str, body: dict[str, Any], _actor: str) -> Answer:
+def _predict(model: str, body: dict[str, Any], _actor: str, watch: Stopwatch) -> Answer:
     answer = predict(
         model=model,
         rows=Columns(values=body["columns"]) if "columns" in body else body["rows"],
@@ -83,6 +87,7 @@ def _predict(model: str, body: dict[str, Any], _actor: str) -> Answer:
         key=body.get("key", ""),
         timeout_ms=body.get("timeout_ms"),
         explain=body.get("explain", False),
+        watch=watch,
     )
     explained = {} if answer.explanations is None else {"explanations": answer.explanations}
     return {
@@ -95,13 +100,14 @@ def _predict(model: str, body: dict[str, Any], _actor: str) -> Answer:
     }
 
 
-def _recommend(scenario: str, body: dict[str, Any], _actor: str) -> Answer:
+def _recommend(scenario: str, body: dict[str, Any], _actor: str, watch: Stopwatch) -> Answer:
     answer = recommend(
         scenario=scenario,
         user_id=body.get("user_id"),
         history=body.get("history"),
         exclude=body.get("exclude", ()),
         k=body.get("k"),
+        watch=watch,
     )
     return {
         "scenario": scenario,
@@ -113,7 +119,7 @@ def _recommend(scenario: str, body: dict[str, Any], _actor: str) -> Answer:
     }
 
 
-def _decide(workflow: str, body: dict[str, Any], actor: str) -> Answer:
+def _decide(workflow: str, body: dict[str, Any], actor: str, _watch: Stopwatch) -> Answer:
     """One decision; or for `rows` one result for each, a decision or a problem (`inferhub.errors.error_to_dict`)."""
     entries = body.get("rows", [body])
     requests = [Request(facts=entry["input"], request_id=entry.get("request_id", "")) for entry in entries]
@@ -152,7 +158,7 @@ def with_request_ids(body: dict[str, Any]) -> dict[str, Any]:
     return {"request_id": f"deferred-{uuid.uuid4()}"} | body
 
 
-_KINDS: dict[str, Callable[[str, dict[str, Any], str], Answer]] = {
+_KINDS: dict[str, Callable[[str, dict[str, Any], str, Stopwatch], Answer]] = {
     "predict": _predict,
     "recommend": _recommend,
     "decide": _decide,

@@ -17,6 +17,7 @@ from inferhub.inference.shadowing import shadows
 from inferhub.lib.describe import describe
 from inferhub.lib.slug import SLUG_EXPECTED, is_slug
 from inferhub.lib.snapshots import Snapshots
+from inferhub.lib.stopwatch import Stopwatch
 from inferhub.recommendations.models import Generation, Scenario
 from inferhub.recommendations.queries import ScenarioPlan, find_scenario
 from inferhub.registry.models import RegisteredModel, Task
@@ -93,14 +94,18 @@ def recommend(
     history: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
     k: int | None = None,
+    watch: Stopwatch | None = None,
 ) -> Recommended:
     """Recommend `k` items for a known user, or for a given history of item ids (latest first).
 
-    Unknown ids are ignored; an empty history gives what is popular. Raises NotFound and InvalidInput.
+    Unknown ids are ignored; an empty history gives what is popular. `watch` is told the stages: history, model.
+    Raises NotFound and InvalidInput.
     """
     plan = find_scenario(scenario)
     choice = choose_version(model=plan.model, alias=plan.alias, key=user_id or "")
     known = list(history) if history is not None else find_history(user_id or "", limit=HISTORY_LIMIT)
+    if watch:
+        watch.lap("history")
 
     def run(version: VersionPlan, *, is_beside: bool = True) -> tuple[list[dict[str, Any]], float]:
         started = time.perf_counter()
@@ -109,6 +114,8 @@ def recommend(
         return lists[user_id or ""], round((time.perf_counter() - started) * 1000, 3)
 
     items, duration_ms = run(choice.plan, is_beside=False)
+    if watch:
+        watch.lap("model")
     shadows.note(choice, items, size=_ID_BYTES * len(known), duration_ms=duration_ms, rerun=run)
     return Recommended(items=items, model=choice.plan.model, version=choice.plan.number, digest=choice.plan.digest)
 

@@ -39,12 +39,12 @@ def test_columns_get_the_answer_that_rows_get(api: Api, price_model: ModelVersio
 
 
 def test_calls_tell_how_long_each_stage_took(api: Api, workflow: str, scenario: str) -> None:
-    assert stages(api.post(PREDICT, ROWS)) == ["parse", "model", "other", "total"]
+    assert stages(api.post(PREDICT, ROWS)) == ["parse", "validate", "model", "encode", "total"]
     asked = api.post("scenarios/home-page/recommendations", {"user_id": "ann"})
-    assert stages(asked) == ["parse", "other", "total"]
+    assert stages(asked) == ["parse", "history", "model", "encode", "total"]
     order = {"customer_id": "ann", "total": 20, "price": 10}
     made = api.post("workflows/orders/decisions", {"input": order})
-    assert stages(made) == ["parse", "validate", "model", "rules", "commit", "other", "total"]
+    assert stages(made) == ["parse", "validate", "model", "rules", "commit", "other", "encode", "total"]
     tensor = {"name": "price", "datatype": "FP32", "shape": [1, 1], "data": [1.0]}
     headers = {"Authorization": f"Bearer {api.secret}"}
     inferred = Client().generic(
