@@ -151,7 +151,12 @@ _MODEL_VERSION = {
     "state_reason": _STRING,
     "digest": _STRING,
     "size": _COUNT,
-    "signature": _OBJECT,
+    "signature": _OBJECT | {"description": "The tensors of the file's graph."},
+    "request": {
+        "type": ["object", "null"],
+        "description": "What callers send and get, with the declared steps: `inputs`, `outputs`, and as `example` a "
+        "body for the address predictions. null where the version cannot be asked.",
+    },
     "labels": {"type": "array"},
     "aliases": _STRINGS,
     "certificate": _OBJECT,

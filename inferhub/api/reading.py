@@ -26,6 +26,7 @@ from inferhub.lib.describe import describe, listed, pointer
 from inferhub.recommendations.queries import find_stored
 from inferhub.registry.comparison import compare_versions
 from inferhub.registry.models import Alias, ModelVersion, RegisteredModel, Task, VersionState
+from inferhub.registry.queries import find_request
 
 _CURSOR = [
     OpenApiParameter("cursor", str, description="From `next` or `previous` of a page."),
@@ -337,6 +338,7 @@ def show_model_version(version: ModelVersion) -> dict[str, Any]:
         "digest": version.digest,
         "size": version.size,
         "signature": version.signature,
+        "request": find_request(version),
         "labels": version.labels,
         "aliases": [alias.name for alias in version.aliases.all()],
         "certificate": version.certificate,

@@ -1,7 +1,7 @@
 """Pages with a form that calls one service: add, edit, confirm. Errors of the service appear at the field they name."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from django import forms
@@ -37,6 +37,13 @@ class Secret:
     url: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """It worked, and changed nothing: what it said stands on the form's own page."""
+
+    sections: Sequence[Section]
+
+
 class ServiceForm(forms.Form):
     """A form whose `save` calls one service.
 
@@ -45,7 +52,7 @@ class ServiceForm(forms.Form):
 
     fallback: ClassVar[str | None] = None
 
-    def save(self, *, actor: str) -> Done | Secret:
+    def save(self, *, actor: str) -> Done | Secret | Answer:
         """Call the service. Raises InferhubError."""
         raise NotImplementedError
 
@@ -94,7 +101,9 @@ def show_form(request: HttpRequest, admin: "ModelAdmin[Any]", form: ServiceForm,
         except InferhubError as exc:
             form.add_service_error(exc)
         else:
-            return _finish(request, admin, outcome)
+            if not isinstance(outcome, Answer):
+                return _finish(request, admin, outcome)
+            page = replace(page, sections=outcome.sections)
     context = {
         **admin.admin_site.each_context(request),
         "opts": admin.opts,

@@ -4,7 +4,7 @@ import hashlib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 from django.db.models import QuerySet
@@ -13,6 +13,7 @@ from inferhub.approvals.models import ChangeRequest, ChangeState
 from inferhub.errors import Conflict, InferhubError, InvalidDefinition, ModelFailed, NotFound
 from inferhub.lib.snapshots import Snapshots
 from inferhub.registry.models import CHAMPION, Alias, ModelVersion, Tuning, VersionState
+from inferhub.runtime.example_request import example_request
 from inferhub.runtime.pipeline import Pipeline, parse_pipeline
 from inferhub.runtime.session import SessionSettings
 from inferhub.runtime.signature import Signature
@@ -236,6 +237,21 @@ def _read_plan(version_id: int) -> VersionPlan:
         pipeline=_pipeline(version, signature),
         labels=tuple(version.labels),
     )
+
+
+def find_request(version: ModelVersion) -> dict[str, Any] | None:
+    """What callers send to a version and get: {"inputs", "outputs", "example"}; `example` is a body that it answers.
+
+    None where nothing can be sent: no file was accepted, or its steps cannot be run here.
+    """
+    if version.state not in (VersionState.READY, VersionState.ARCHIVED):
+        return None
+    try:
+        pipeline = _pipeline(version, Signature.from_dict(version.signature))
+    except ModelFailed:
+        return None
+    example = example_request(pipeline, version.golden.get("inputs", {}))
+    return pipeline.request.to_dict() | {"example": example | {"version": version.number}}
 
 
 def _pipeline(version: ModelVersion, signature: Signature) -> Pipeline:

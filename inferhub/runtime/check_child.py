@@ -6,6 +6,7 @@ standard output, and `model.onnx` where the model was rewritten.
 """
 
 import json
+import math
 import os
 import sys
 import time
@@ -13,10 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 
 from inferhub.errors import InvalidInput, InvalidModel, ModelFailed
+from inferhub.runtime.examples import example_shape, plain_feeds
 from inferhub.runtime.golden import GoldenRows, refuse_mismatches, run_golden
 from inferhub.runtime.golden_file import parse_golden
 from inferhub.runtime.graph import (
@@ -33,14 +34,13 @@ from inferhub.runtime.metadata import read_labels, read_task
 from inferhub.runtime.operators import ALLOWED_OPERATORS, operator_name, widened
 from inferhub.runtime.scan import scan_model
 from inferhub.runtime.session import LoadedModel, load_session
-from inferhub.runtime.signature import Feeds, Signature, TensorSpec
+from inferhub.runtime.signature import Feeds, Signature, shape_text
 
 REWRITTEN = "model.onnx"
 
 _UNKNOWN_CATEGORY = "Unknown Category"  # OneHotEncoder's complaint, right for any value that it was not trained on
 _RAN = "ran"
 _TRIAL_ROWS = 2
-_FREE_DIM = 3
 _MOST_TRIAL_ELEMENTS = 2**24
 
 
@@ -139,7 +139,7 @@ def _try_out(loaded: LoadedModel) -> str:
     signature = loaded.signature
     free = [spec.name for spec in signature.inputs if not spec.is_optional and None in spec.shape[1:]]
     try:
-        loaded.run(_made_up_feeds(signature))
+        loaded.run(_made_up(signature))
     except ModelFailed as exc:
         if _UNKNOWN_CATEGORY in str(exc):
             return "not run: made-up values are none of its categories"
@@ -160,7 +160,7 @@ def _prove(loaded: LoadedModel, golden: GoldenRows) -> str:
 
 
 def _measured(loaded: LoadedModel, golden: GoldenRows | None) -> dict[str, Any]:
-    feeds = golden.inputs if golden else _made_up_feeds(loaded.signature)
+    feeds = golden.inputs if golden else _made_up(loaded.signature)
     rows = max((len(array) for array in feeds.values() if array.ndim), default=1)
     return measure(loaded, feeds) | {"rows": rows}
 
@@ -170,20 +170,13 @@ def _failure(exc: ModelFailed, expected: str) -> InvalidModel | MemoryError:
     return MemoryError() if "alloc" in str(exc) else whole_file_refusal(expected, f"this: {exc}")
 
 
-def _made_up_feeds(signature: Signature) -> Feeds:
-    feeds: Feeds = {}
+def _made_up(signature: Signature) -> Feeds:
     for spec in signature.inputs:
-        if not spec.is_optional:
-            dims = [_made_up_dim(spec, axis) for axis in range(len(spec.shape))]
-            if np.prod(dims, dtype=float) > _MOST_TRIAL_ELEMENTS:
-                raise whole_file_refusal(f"inputs of at most {_MOST_TRIAL_ELEMENTS} elements", f"'{spec.name}' {dims}")
-            # "0" reads as a word, a category and a number
-            feeds[spec.name] = np.full(dims, "0" if spec.datatype == "BYTES" else 0, dtype=spec.numpy_type)
-    return feeds
-
-
-def _made_up_dim(spec: TensorSpec, axis: int) -> int:
-    return spec.shape[axis] or (_FREE_DIM if axis else _TRIAL_ROWS)
+        dims = example_shape(spec, _TRIAL_ROWS)
+        if math.prod(dims) > _MOST_TRIAL_ELEMENTS:
+            got = f"'{spec.name}' {shape_text(dims)}"
+            raise whole_file_refusal(f"inputs of at most {_MOST_TRIAL_ELEMENTS} elements", got)
+    return plain_feeds(signature, _TRIAL_ROWS)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,16 @@
-"""Made-up tensors of a signature: enough to warm a session up and to time it, no test of what it answers."""
+"""Made-up values of a signature: enough to try a model once, to warm it up and to time it, and to show how it is asked.
+
+They are no test of what it answers.
+"""
+
+from typing import Any
 
 import numpy as np
 
 from inferhub.errors import InferhubError
 from inferhub.runtime.deadline import Deadline
 from inferhub.runtime.session import LoadedModel
-from inferhub.runtime.signature import Array, Feeds, Signature, TensorSpec
+from inferhub.runtime.signature import Feeds, Signature, TensorSpec
 
 _FREE_DIM = 8
 _WARM_UP_MS = 2000
@@ -18,7 +23,21 @@ def example_feeds(signature: Signature, rows: int, *, seed: int = 0) -> Feeds:
     are 0 and texts "0", which most models accept as a place, a category or a word.
     """
     rng = np.random.default_rng(seed)
-    return {spec.name: _example(spec, rows, rng) for spec in signature.inputs if not spec.is_optional}
+    feeds = plain_feeds(signature, rows)
+    floats = [spec for spec in signature.inputs if spec.name in feeds and spec.is_float]
+    return feeds | {
+        spec.name: np.asarray(rng.standard_normal(feeds[spec.name].shape), spec.numpy_type) for spec in floats
+    }
+
+
+def plain_feeds(signature: Signature, rows: int) -> Feeds:
+    """The same with 0 for every number: what no model that takes places or categories has a reason to refuse."""
+    required = (spec for spec in signature.inputs if not spec.is_optional)
+    return {spec.name: np.full(example_shape(spec, rows), plain_value(spec), spec.numpy_type) for spec in required}
+
+
+def example_shape(spec: TensorSpec, rows: int) -> tuple[int, ...]:
+    return tuple(dim if dim is not None else (_FREE_DIM if axis else rows) for axis, dim in enumerate(spec.shape))
 
 
 def repeat_rows(signature: Signature, feeds: Feeds, rows: int) -> Feeds:
@@ -40,8 +59,8 @@ def warm_up(model: LoadedModel) -> None:
         return
 
 
-def _example(spec: TensorSpec, rows: int, rng: np.random.Generator) -> Array:
-    dims = [dim if dim is not None else (_FREE_DIM if axis else rows) for axis, dim in enumerate(spec.shape)]
-    if spec.is_float:
-        return np.asarray(rng.standard_normal(dims), spec.numpy_type)
-    return np.full(dims, "0" if spec.datatype == "BYTES" else 0, spec.numpy_type)
+def plain_value(spec: TensorSpec) -> Any:
+    """0, false, or "0", which reads as a word, a category and a number."""
+    if spec.datatype == "BYTES":
+        return "0"
+    return False if spec.datatype == "BOOL" else 0

@@ -51,7 +51,7 @@ class Pipeline:
     """A frozen plan; threads may share it. `request` is what callers see, `model` what the graph declares.
 
     `origins` tells of an input of the model ("price"), or of an element of one ("input[3]"), which key of a row it is
-    made of, where steps gave it another name.
+    made of, where steps gave it another name. `examples` are values of inputs of `request` that take not just any.
     """
 
     request: Signature
@@ -60,6 +60,7 @@ class Pipeline:
     postprocess: tuple[Run, ...] = ()
     kept: tuple[str, ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
+    examples: Mapping[str, Any] = field(default_factory=dict)
 
     def prepare(self, rows: object, parameters: Mapping[str, object] | None = None) -> Prepared:
         """JSON rows to the model's tensors. Raises InvalidInput with pointers (`/rows/3/price`)."""
@@ -139,6 +140,7 @@ def parse_pipeline(document: object, signature: Signature, *, at: str = "") -> P
         postprocess=tuple(plan.run for plan in answer_plans),
         kept=tuple(kept),
         origins=_origins(plans),
+        examples=_examples(plans),
     )
 
 
@@ -188,6 +190,15 @@ def _origins(plans: list[Planned]) -> dict[str, str]:
                 found.setdefault(made, parts)
             else:
                 found |= {f"{made}[{index}]": name for index, name in enumerate(parts)}
+    return found
+
+
+def _examples(plans: list[Planned]) -> dict[str, Any]:
+    """From the model outwards: what one step needs, an earlier one may know under another name."""
+    found: dict[str, Any] = {}
+    for plan in reversed(plans):
+        sources = {made: source for made, source in plan.origins.items() if isinstance(source, str)}
+        found = {sources.get(name, name): value for name, value in found.items()} | dict(plan.examples)
     return found
 
 

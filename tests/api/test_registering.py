@@ -158,3 +158,10 @@ def test_a_bad_move_moves_nothing(api: Api, alias: str, body: dict[str, Any], st
     _upload(api)
     assert api.put(f"models/price-model/aliases/{alias}", body).status_code == status
     assert not Alias.objects.exists()
+
+
+def test_the_example_of_a_version_is_answered_as_it_stands(api: Api, price_model: ModelVersion) -> None:
+    request = api.get("models/price-model/versions/1").json()["request"]
+    assert [(one["name"], one["shape"], one["allows_nan"]) for one in request["inputs"]] == [("price", [None, 1], True)]
+    answer = api.post("models/price-model/predictions", request["example"])
+    assert (answer.status_code, answer.json()["predictions"]) == (200, [{"value": 1.0}])

@@ -116,3 +116,31 @@ def test_who_may_not_move_aliases_cannot_do_so_by_registering(person: Callable[.
 def test_registering_asks_for_the_permission(person: Callable[..., Client]) -> None:
     assert person("registry.view_registeredmodel").get(add_to(RegisteredModel)).status_code == 403
     assert person("registry.add_registeredmodel").get(add_to(RegisteredModel)).status_code == 200
+
+
+def test_the_example_on_a_versions_page_is_answered_by_the_form_beside_it(console: Client) -> None:
+    register(console)
+    version = ModelVersion.objects.get()
+    page = text_of(console.get(page_of(version)))
+    assert "What a row holds Name Datatype Shape Notes x FP32 any × 1" in page
+    assert """/api/v1/models/order-value/predictions""" in page
+    assert """-d '{"rows":[{"x":0.0}],"version":1}'""" in page
+    assert """-d '{"rows":[{"x":0.0}]}'""" in text_of(console.get(page_of(version.model)))
+    form = console.get(page_of(version, "try_it")).context["form"]
+    answer = post(console, page_of(version, "try_it"), request=form["request"].value())
+    assert '"predictions": [{"value":' in text_of(answer)
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        ('{"rows": [{"x": "1"}]}', "/rows/0/x: expected a number"),
+        ('{"rows": [{"x": 1}], "version": 2}', "/version: expected"),
+        ('{"rows": [{"x": 1}], "alias": "champion"}', "alias"),
+        ('{"parameters": []}', "/parameters: expected"),
+    ],
+)
+def test_a_request_that_cannot_be_answered_says_so_at_the_form(console: Client, body: str, complaint: str) -> None:
+    register(console)
+    answer = post(console, page_of(ModelVersion.objects.get(), "try_it"), request=body)
+    assert complaint in str(answer.context["form"].errors["request"])

@@ -22,6 +22,7 @@ from inferhub.console.model_forms import (
     RegisterForm,
     UnarchiveForm,
 )
+from inferhub.console.model_requests import AskForm, request_sections
 from inferhub.console.model_sections import (
     alias_table,
     canary_of,
@@ -39,6 +40,7 @@ from inferhub.console.pages import FormPage, sent, sent_with_files
 from inferhub.console.sections import Facts, Section, Text
 from inferhub.console.shadow import shadow_sections
 from inferhub.registry.models import CHAMPION, Alias, Approval, ModelVersion, RegisteredModel, VersionState
+from inferhub.registry.queries import find_request
 
 _EDIT = "registry.change_registeredmodel"
 _ARCHIVE = "registry.change_modelversion"
@@ -85,7 +87,10 @@ class RegisteredModelAdmin(RecordAdmin):
 
     def sections(self, request: HttpRequest, found: RegisteredModel) -> Sequence[Section]:
         card = card_section(champion_of(found), "Model card of the champion")
-        return (model_facts(found), alias_table(found), version_table(found), use_table(found), *card)
+        champion = champion_of(found)
+        origin = request.build_absolute_uri("/")
+        asked = request_sections(champion, origin, is_pinned=False) if champion else ()
+        return (model_facts(found), alias_table(found), version_table(found), use_table(found), *asked, *card)
 
     @deed("New version", icon="upload", permission="registry.add_modelversion")
     def new_version(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -133,8 +138,9 @@ class ModelVersionAdmin(RecordAdmin):
     search_fields = ("model__name", "digest__startswith", "notes")
     search_help_text = "Model, digest (its first characters) or notes"
     ordering = ("-id",)
-    actions_detail = ("point_alias", "archive", "unarchive")
+    actions_detail = ("try_it", "point_alias", "archive", "unarchive")
     deeds = {
+        "try_it": lambda version: version.state == VersionState.READY,
         "point_alias": lambda version: version.state == VersionState.READY,
         "archive": lambda version: version.state == VersionState.READY,
         "unarchive": lambda version: version.state == VersionState.ARCHIVED,
@@ -163,7 +169,8 @@ class ModelVersionAdmin(RecordAdmin):
             self._facts(found),
             *notes,
             *card_section(found),
-            *(signature_table(f"{side}s", found.signature.get(f"{side}s".lower(), ())) for side in ("Input", "Output")),
+            *request_sections(found, request.build_absolute_uri("/"), is_pinned=True),
+            *(signature_table(f"Graph: {side}", found.signature.get(side, ())) for side in ("inputs", "outputs")),
             *label_section(found.labels),
             document("Metrics", found.metrics, "No metrics were given at registration."),
             document("Measured by the check", found.measured, "Nothing was measured."),
@@ -192,6 +199,19 @@ class ModelVersionAdmin(RecordAdmin):
                 ("Digest of the file as given", html.code(found.source_digest)),
             ),
         )
+
+    @deed("Try it", icon="play_arrow", permission=MOVE)
+    def try_it(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        version = self.find(request, object_id)
+        found = find_request(version)
+        page = FormPage(
+            title=f"Try {version}",
+            submit="Predict",
+            found=version,
+            intro="It is answered as any system would be; nothing is recorded.",
+        )
+        form = AskForm(sent(request), initial={"request": found and found["example"]}, version=version)
+        return self.show_deed(request, form, page)
 
     @deed("Point an alias here", icon="label", permission=MOVE)
     def point_alias(self, request: HttpRequest, object_id: str) -> HttpResponse:

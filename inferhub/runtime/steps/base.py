@@ -41,13 +41,14 @@ class Planned:
     `specs`: the columns that a preprocess step needs, or that a postprocess step leaves. `kept`: columns that a
     preprocess step makes beside the model's inputs, for postprocess steps to read. `origins`: for a column that a
     preprocess step makes, the column that it is made of, or that of each of its elements: an explanation speaks of
-    what callers sent.
+    what callers sent. `examples`: for a column that it needs, a value that it takes, where not just any does.
     """
 
     specs: Specs
     run: Run
     kept: Specs = field(default_factory=dict)
     origins: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    examples: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Step(Protocol):

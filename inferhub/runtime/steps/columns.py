@@ -244,7 +244,12 @@ class OneHot:
 
         needed = {name: other for name, other in specs.items() if name != into}
         own = TensorSpec(name=self.column, datatype=datatype, shape=(batch_of(spec),))
-        return Planned(specs={**needed, self.column: own}, run=run, origins={into: self.column})
+        return Planned(
+            specs={**needed, self.column: own},
+            run=run,
+            origins={into: self.column},
+            examples={self.column: self.categories[0]},
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -33,6 +33,7 @@ _SIDE = {"type": "integer", "minimum": 1, "maximum": 4096}
 _MOST_PIXELS = 25_000_000  # a small file can unfold into gigabytes: the header is read before anything is decoded
 _CHANNELS = {"RGB": 3, "BGR": 3, "L": 1}
 _UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises for broken files
+_EXAMPLE = "R0lGODdhAQABAIEAAICAgAAAAAAAAAAAACwAAAAAAQABAAAIBAABBAQAOw=="  # one grey pixel, GIF
 _GREY = (114, 114, 114)  # around a letterboxed picture, as YOLO pads in training
 
 
@@ -100,7 +101,8 @@ class DecodeImage:
             if self.size_into:
                 columns[self.size_into] = sizes
 
-        return Planned(specs=needed, run=run, kept={self.size_into: kept} if self.size_into else {})
+        by_product = {self.size_into: kept} if self.size_into else {}
+        return Planned(specs=needed, run=run, kept=by_product, examples={self.column: _EXAMPLE})
 
     def _open(self, text: str, row: int) -> Image.Image:
         try:
