@@ -1,7 +1,7 @@
 """Predict with one registered model."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -14,6 +14,7 @@ from inferhub.lib.stopwatch import Stopwatch
 from inferhub.registry.models import CHAMPION
 from inferhub.registry.queries import VersionPlan, find_champion_digests, find_session_settings
 from inferhub.registry.storage import read_artifact
+from inferhub.runtime.batches import run_in_batches
 from inferhub.runtime.deadline import Deadline
 from inferhub.runtime.explain import check_row_count, name_after
 from inferhub.runtime.gate import Gate
@@ -96,7 +97,10 @@ def predict_with(
     prepared = plan.pipeline.prepare(rows, parameters)
     if watch:
         watch.lap("validate")
-    outputs, duration_ms = _run(plan, prepared.feeds, timeout_ms, is_beside=is_beside)
+    whole = tuple(parameters or ())
+    # A step may have made of a parameter what nobody can tell from a column of rows.
+    rows_to_cut = 0 if whole and plan.pipeline.preprocess else prepared.row_count
+    outputs, duration_ms = _run(plan, prepared.feeds, timeout_ms, is_beside=is_beside, rows=rows_to_cut, whole=whole)
     if watch:
         watch.lap("model")
     answered = plan.pipeline.rows(outputs, prepared)
@@ -147,6 +151,11 @@ def load_model(plan: VersionPlan) -> LoadedModel:
     )
 
 
+def best_batch(plan: VersionPlan) -> int:
+    """How many rows `inferhub tune` found best for one run of a version; 0 where nobody asked. Raises as loading."""
+    return load_model(plan).batch
+
+
 def is_loaded(digest: str) -> bool:
     """Whether this process holds the session of an artifact now."""
     return digest in _pool.digests
@@ -181,15 +190,26 @@ def _infer(
     return outputs, round(duration_ms, 3)
 
 
-def _run(plan: VersionPlan, feeds: Feeds, timeout_ms: int | None, *, is_beside: bool) -> tuple[Feeds, float]:
-    """The outputs, and the milliseconds that the graph took."""
+def _run(
+    plan: VersionPlan,
+    feeds: Feeds,
+    timeout_ms: int | None,
+    *,
+    is_beside: bool,
+    rows: int = 0,
+    whole: Collection[str] = (),
+) -> tuple[Feeds, float]:
+    """The outputs, and the milliseconds that the graph took; `rows` that may be cut, but for the inputs `whole`."""
     loaded = load_model(plan)
     deadline = _deadline(timeout_ms)
     if not is_beside:
         _gate.enter(deadline)
     try:
         started = time.perf_counter()
-        outputs = loaded.run(feeds, deadline)
+        if 0 < loaded.batch < rows:
+            outputs = run_in_batches(loaded, feeds, rows=rows, whole=whole, deadline=deadline)
+        else:
+            outputs = loaded.run(feeds, deadline)
         return outputs, (time.perf_counter() - started) * 1000
     finally:
         if not is_beside:

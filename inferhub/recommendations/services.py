@@ -12,7 +12,7 @@ from inferhub.audit.services import record_event
 from inferhub.catalog.queries import find_history, unavailable_item_ids
 from inferhub.errors import Conflict, FieldError, InvalidInput, ModelFailed
 from inferhub.inference.routing import choose_version
-from inferhub.inference.services import predict_with
+from inferhub.inference.services import best_batch, predict_with
 from inferhub.inference.shadowing import shadows
 from inferhub.lib.describe import describe
 from inferhub.lib.slug import SLUG_EXPECTED, is_slug
@@ -136,7 +136,8 @@ def recommend_many(
     _check_recommender(version)
     parameters = {"k": [k or plan.k], "unavailable": list(unavailable_item_ids()) or [""]}
     lists: dict[str, list[dict[str, Any]]] = {}
-    for user_ids in _batches(histories):
+    size = (best_batch(version) or _BATCH_USERS) if len(histories) > 1 else 1
+    for user_ids in _batches(histories, size):
         rows = [
             {
                 "history": list(histories[user_id][:HISTORY_LIMIT]),
@@ -156,11 +157,11 @@ def _check_recommender(version: VersionPlan) -> None:
         raise ModelFailed(f"{version.model} version {version.number} is no recommender: it lacks the input {lacking}.")
 
 
-def _batches(histories: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
+def _batches(histories: Mapping[str, Sequence[str]], size: int) -> Iterator[list[str]]:
     """User ids in batches of like lengths: a batch is padded to its longest history, and a small one fits the cache."""
     by_length = sorted(histories, key=lambda user_id: len(histories[user_id]))
-    for start in range(0, len(by_length), _BATCH_USERS):
-        yield by_length[start : start + _BATCH_USERS]
+    for start in range(0, len(by_length), size):
+        yield by_length[start : start + size]
 
 
 def open_generation(*, scenario: Scenario, version_id: int) -> Generation:

@@ -52,19 +52,21 @@ OPTIMISATIONS: Mapping[str, ort.GraphOptimizationLevel] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SessionSettings:
-    """How a session is made: threads inside one operator, and a name of `OPTIMISATIONS`.
+    """How a session is made and run: threads inside one operator, a name of `OPTIMISATIONS`, rows of one run.
 
-    One thread as a rule: the web server's threads are the parallelism, and a small model is slower with several.
+    One thread as a rule: the web server's threads are the parallelism, and a small model is slower with several. More
+    rows than `batch` are cut into several runs (`batches`); 0 means never.
     """
 
     threads: int = 1
     optimisation: str = "all"
+    batch: int = 0
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "SessionSettings":
         """From what `inferhub tune` stored, on a machine that may have had more cores than this one."""
         threads = min(int(stored["threads"]), os.cpu_count() or 1)
-        return cls(threads=threads, optimisation=str(stored["optimisation"]))
+        return cls(threads=threads, optimisation=str(stored["optimisation"]), batch=int(stored["batch"]))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +78,7 @@ class LoadedModel:
     metadata: Mapping[str, str]
     size: int
     output_names: tuple[str, ...]
+    batch: int = 0
 
     def run(self, feeds: Mapping[str, Array], deadline: Deadline | None = None) -> Feeds:
         """Run the model once: tensors by input name in, tensors by output name out.
@@ -123,6 +126,7 @@ def load_session(onnx_bytes: bytes, settings: SessionSettings = SessionSettings(
         metadata=metadata,
         size=len(onnx_bytes),
         output_names=tuple([spec.name for spec in signature.outputs]),
+        batch=settings.batch,
     )
 
 

@@ -20,12 +20,13 @@ from inferhub.inference import services
 from inferhub.inference.services import predict
 from inferhub.lib.schema import Schema
 from inferhub.registry.models import ModelVersion, RegisteredModel, Tuning
+from inferhub.registry.queries import find_version
 from inferhub.registry.services import move_alias
 from inferhub.registry.storage import write_artifact
 from inferhub.runtime.deadline import Deadline
 from inferhub.runtime.gate import Gate
 from inferhub.runtime.pool import artifact_digest
-from inferhub.runtime.session import load_session
+from inferhub.runtime.session import LoadedModel, load_session
 from inferhub.runtime.tuning import Measurement
 from recommender import export, fit_regression
 from tests.hub_fixtures import ACTOR, WORKFLOW, Api, register_direct
@@ -171,6 +172,27 @@ def test_a_session_is_loaded_with_the_newest_tuning() -> None:
     predict(model="tuned", version=1, rows=[{"x": [1, 2]}])
     [loaded] = [model for digest, model in services._pool._models.items() if digest == version.digest]
     assert loaded.session.get_session_options().graph_optimization_level.name == "ORT_ENABLE_BASIC"
+
+
+def test_many_rows_run_in_the_batches_that_tune_found(
+    price_model: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    best = {"threads": 1, "optimisation": "all", "batch": 2}
+    Tuning.objects.create(version=price_model, settings=best, measured={}, machine="m")
+    services.unload(price_model.digest)
+    sizes: list[int] = []
+    run = LoadedModel.run
+
+    def counted(self: LoadedModel, feeds: Any, deadline: Any = None) -> Any:
+        sizes.append(len(feeds["price"]))
+        return run(self, feeds, deadline)
+
+    services.load_model(find_version("price-model"))
+    monkeypatch.setattr(LoadedModel, "run", counted)
+    answer = predict(model="price-model", rows=[{"price": price} for price in range(5)])
+    assert answer.rows == [{"value": 2.0 * price + 1} for price in range(5)]
+    assert sizes == [2, 2, 1]
+    services.unload(price_model.digest)
 
 
 def test_tune_measures_keeps_and_tells(price_model: ModelVersion) -> None:
