@@ -7,6 +7,10 @@ from inferhub.lib.slug import SLUG_PATTERN
 from inferhub.recommendations.services import HISTORY_LIMIT, MOST_ITEMS
 from inferhub.registry.gates import DOCUMENT as GATES
 from inferhub.registry.models import Approval, Task
+from inferhub.runtime.golden_file import MOST_BYTES as MOST_GOLDEN_BYTES
+
+MOST_FORM_BYTES = (1 << 20) + MOST_GOLDEN_BYTES
+"""What the form of an upload may hold beside the file."""
 
 _SLUG = {"type": "string", "pattern": SLUG_PATTERN}
 _ITEM_IDS = {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 100}, "maxItems": HISTORY_LIMIT}

@@ -3,11 +3,15 @@
 import hashlib
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 
 from inferhub.accounts.repeats import KeptAnswer, begin_write, finish_write, valid_name
 from inferhub.api.authentication import authenticate
+from inferhub.api.bodies import MOST_FORM_BYTES
 from inferhub.api.problems import FORESEEN, problem_answer
+from inferhub.errors import Malformed
 
 _HEADER = "HTTP_IDEMPOTENCY_KEY"
 _METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -16,7 +20,7 @@ _KEPT_HEADERS = ("Content-Type", "Location", "Retry-After")
 
 def once(request: HttpRequest, answer: Callable[[], HttpResponse]) -> HttpResponse:
     """`answer()`, or where the same API key sent the same write before, what that one was answered."""
-    if request.method not in _METHODS or _HEADER not in request.META:
+    if request.method not in _METHODS or _HEADER not in request.META or _is_too_long(request):
         return answer()
     try:
         name = valid_name(request.META[_HEADER])
@@ -37,8 +41,32 @@ def once(request: HttpRequest, answer: Callable[[], HttpResponse]) -> HttpRespon
     return response
 
 
+def _is_upload(request: HttpRequest) -> bool:
+    return str(request.META.get("CONTENT_TYPE", "")).startswith("multipart/")
+
+
+def _is_too_long(request: HttpRequest) -> bool:
+    """An upload that its view refuses unread; other bodies are bounded by Django."""
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    most = settings.CONFIG.max_model_bytes + MOST_FORM_BYTES
+    return _is_upload(request) and not (length.isdecimal() and int(length[:15]) <= most)
+
+
 def _fingerprint(request: HttpRequest) -> str:
-    """Of an upload the length stands for the body, which is read only once, by whoever checks it."""
-    is_upload = request.META.get("CONTENT_TYPE", "").startswith("multipart/")
-    body = request.META.get("CONTENT_LENGTH", "").encode() if is_upload else request.body
-    return hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode() + body).hexdigest()
+    """Of an upload its fields and files count: their boundary is another one each time."""
+    found = hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode())
+    if not _is_upload(request):
+        found.update(request.body)
+        return found.hexdigest()
+    try:
+        fields = sorted(request.POST.lists())
+    except MultiPartParserError as exc:
+        raise Malformed(f"The form cannot be read: {exc}") from exc
+    found.update(repr(fields).encode("utf-8", "surrogatepass"))
+    for name in sorted(request.FILES):
+        for file in request.FILES.getlist(name):
+            found.update(f"\n{name} {file.size}\n".encode("utf-8", "surrogatepass"))
+            for chunk in file.chunks():
+                found.update(chunk)
+            file.seek(0)
+    return found.hexdigest()

@@ -34,9 +34,7 @@ from inferhub.registry.models import ModelVersion
 from inferhub.registry.policies import edit_model, set_policy
 from inferhub.registry.queries import pending_move
 from inferhub.registry.services import Provenance, fetch_artifact, register_version
-from inferhub.runtime.golden_file import MOST_BYTES as MOST_GOLDEN_BYTES
 
-_FORM_BYTES = (1 << 20) + MOST_GOLDEN_BYTES  # what a form may hold beside the file
 _FILES = ("file", "golden")
 _DOCUMENTS = ("certificate", "metrics", "lineage", "steps")
 _TEXTS = ("task", "alias", "description", "approval", "model_card", "notes", *_DOCUMENTS)
@@ -234,6 +232,6 @@ class _Form:
 def _check_length(request: Request) -> None:
     """Refuse what is too long before it is read."""
     length = request.META.get("CONTENT_LENGTH") or "0"
-    limit = settings.CONFIG.max_model_bytes + _FORM_BYTES
+    limit = settings.CONFIG.max_model_bytes + bodies.MOST_FORM_BYTES
     if length.isdecimal() and int(length[:15]) > limit:
         raise TooLarge(f"The upload has {length} bytes; at most {limit} are accepted (INFERHUB_MAX_MODEL_BYTES).")

@@ -17,7 +17,7 @@ from inferhub.lib.describe import describe
 from inferhub.lib.slug import SLUG_EXPECTED, is_slug
 from inferhub.lib.snapshots import Snapshots
 from inferhub.registry.aliases import move_alias
-from inferhub.registry.lifecycle import reject_version
+from inferhub.registry.lifecycle import LEASE, reject_version
 from inferhub.registry.models import CHAMPION, Approval, ModelVersion, RegisteredModel, Task, VersionState
 from inferhub.registry.policies import check_about, check_policy
 from inferhub.registry.storage import read_artifact, write_artifact
@@ -166,15 +166,19 @@ def _refuse_same(model: RegisteredModel, digest: str, *, but: int = 0) -> None:
     if same is None:
         return
     if same.state == VersionState.VALIDATING:
-        raise Conflict(f"This file is being checked already, as version {same.number} of {model.name}.")
+        raise Conflict(
+            f"This file is being checked already, as version {same.number} of {model.name}. "
+            f"A check that was cut off is given up after {LEASE.seconds // 60} minutes."
+        )
     raise Conflict(f"This file is version {same.number} of {model.name} already (digest {digest[:12]}).")
 
 
 def _inspect(data: bytes, golden: bytes) -> ModelReport:
-    with tempfile.TemporaryDirectory(prefix="inferhub-check-") as folder:
-        path = Path(folder) / "model.onnx"
-        path.write_bytes(data)
-        config = settings.CONFIG
+    config = settings.CONFIG
+    with tempfile.TemporaryFile() as file:  # without a name, so that it is gone when this process is
+        file.write(data)
+        file.flush()
+        path = Path(f"/dev/fd/{file.fileno()}")
         operators = config.model_operators
         return check_model(path, golden=golden, max_bytes=config.max_model_bytes, more_operators=operators)
 

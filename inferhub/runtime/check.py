@@ -2,10 +2,13 @@
 
 import contextlib
 import json
+import os
+import shutil
 import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +25,8 @@ from inferhub.runtime.signature import Signature
 _CHILD = "inferhub.runtime.check_child"
 _CONVERTER = "recommender"  # a library of its own, started as a program: no server ever loads LightGBM
 _REWRITTEN, _CERTIFICATE = "model.onnx", "certificate.json"
+_FOLDER_PREFIX = "inferhub-check-"
+_LOST_SECONDS = 3600  # far more than any check may take
 _MOST_ANSWER_BYTES = 64 << 20
 _MOST_SENTENCE = 500
 _MOST_WAITING = 1
@@ -130,9 +135,19 @@ def in_turn() -> Iterator[None]:
         if not _turn.acquire(timeout=_WAIT_SECONDS):
             raise _busy()
         try:
+            forget_lost_folders()
             yield
         finally:
             _turn.release()
+
+
+def forget_lost_folders() -> None:
+    """Remove the folders of checks whose server was killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            found = folder.lstat()
+            if found.st_uid == os.getuid() and time.time() - found.st_mtime > _LOST_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _busy() -> Unavailable:
@@ -145,10 +160,10 @@ def _checked(path: Path, golden: bytes, more_operators: frozenset[str], budget: 
     certificate = None
     if report.get("is_lightgbm"):
         converted, certificate = _converted(path, budget)
-        with tempfile.NamedTemporaryFile(prefix="inferhub-check-", suffix=".onnx") as file:
+        with tempfile.TemporaryFile() as file:
             file.write(converted)
             file.flush()
-            report, _ = _inspected(Path(file.name), golden, more_operators, budget)
+            report, _ = _inspected(Path(f"/dev/fd/{file.fileno()}"), golden, more_operators, budget)
         rewritten = converted
     return _report(source, report, rewritten, certificate)
 
@@ -161,7 +176,7 @@ def _inspected(
     with (
         path.open("rb") as model,
         tempfile.TemporaryFile() as rows,
-        tempfile.TemporaryDirectory(prefix="inferhub-check-") as folder,
+        tempfile.TemporaryDirectory(prefix=_FOLDER_PREFIX) as folder,
     ):
         rows.write(golden)
         rows.seek(0)
@@ -176,7 +191,7 @@ def _converted(path: Path, budget: Budget) -> tuple[bytes, dict[str, Any]]:
     """LightGBM's text as ONNX, and the certificate that both answer alike."""
     limits = budget.conversion_limits(path.stat().st_size)
     command = (_CONVERTER, "convert", "/dev/stdin", "--out", ".")
-    with path.open("rb") as text, tempfile.TemporaryDirectory(prefix="inferhub-check-") as folder:
+    with path.open("rb") as text, tempfile.TemporaryDirectory(prefix=_FOLDER_PREFIX) as folder:
         with _in_time(limits):
             done = run_limited(*command, stdin=text, folder=Path(folder), limits=limits)
         if done.returncode != 0:

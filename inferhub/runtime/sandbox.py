@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ _ENVIRONMENT = {
     "ORT_DISABLE_TELEMETRY": "1",
 }
 _OPEN_FILES = 16
+_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 _NEW_NETWORK, _NEW_USER = 0x40000000, 0x10000000  # CLONE_NEWNET, CLONE_NEWUSER of unshare(2)
 
 
@@ -53,12 +55,14 @@ class Finished:
 def run_limited(
     module: str, *arguments: str, stdin: BinaryIO, folder: Path, limits: Limits, also: Sequence[BinaryIO] = ()
 ) -> Finished:
-    """Run `module` in `folder`, with `stdin` and the files `also` open (under their own numbers) and nothing else.
+    """Run `module` in `folder`, for as long as the calling thread lives.
 
-    What it writes goes through files, whose size the limits bound, never through pipes. Raises
-    `subprocess.TimeoutExpired` after `limits.wall_seconds`; the process is dead by then.
+    `stdin` and the files `also` (under their own numbers) are open, and nothing else. What it writes goes through
+    files, whose size the limits bound, never through pipes. Raises `subprocess.TimeoutExpired` after
+    `limits.wall_seconds`; the process is dead by then.
     """
-    command = [sys.executable, "-P", "-s", "-B", "-m", __name__, json.dumps(asdict(limits)), module, *arguments]
+    bounds = json.dumps(asdict(limits) | {"parent": os.getpid()})
+    command = [sys.executable, "-P", "-s", "-B", "-m", __name__, bounds, module, *arguments]
     with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as complaint:
         done = subprocess.run(  # noqa: S603 - our own interpreter and module
             command,
@@ -78,11 +82,19 @@ def run_limited(
 
 def main() -> None:
     limits, module, arguments = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3:]
+    _end_with(limits.pop("parent"))
     _leave_network()
     _step_back()
     _limit(limits)
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _end_with(parent: int) -> None:
+    """Nobody waits for the answer of a check whose server was killed, nor ends it when its time is over."""
+    ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != parent:
+        raise SystemExit(1)
 
 
 def _leave_network() -> None:

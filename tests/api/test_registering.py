@@ -121,6 +121,30 @@ def test_a_file_over_the_limit_is_refused_before_it_is_read(api: Api, settings: 
     assert answer.status_code == 413
 
 
+def test_an_upload_that_is_sent_again_is_done_once_and_another_file_under_its_key_is_refused(api: Api) -> None:
+    """Two files of one length: a wrong one must not be answered as if it were registered."""
+    files = linear_model(2), linear_model(3)
+    assert len(files[0]) == len(files[1])
+
+    def send(data: bytes) -> Any:
+        form = {"file": SimpleUploadedFile("m.onnx", data), "task": "regression"}
+        headers = {"Authorization": f"Bearer {api.secret}", "Idempotency-Key": "k-1"}
+        return Client(raise_request_exception=False).post("/api/v1/models/own/versions", form, headers=headers)
+
+    made, again, other = send(files[0]), send(files[0]), send(files[1])
+    assert (made.status_code, again.status_code, again.content) == (201, 201, made.content)
+    assert again["Idempotent-Replayed"] == "true"
+    assert (other.status_code, other.json()["errors"][0]["pointer"]) == (422, "/Idempotency-Key")
+    assert ModelVersion.objects.count() == 1
+
+
+def test_a_broken_form_under_an_idempotency_key_is_malformed(api: Api) -> None:
+    headers = {"Authorization": f"Bearer {api.secret}", "Idempotency-Key": "k-1"}
+    kind = "multipart/form-data"
+    answer = Client().post("/api/v1/models/own/versions", b"no form", content_type=kind, headers=headers)
+    assert answer.status_code == 400
+
+
 def test_a_key_without_the_scope_registers_nothing() -> None:
     reader = Api(create_api_key(name="reader", scopes=["read", "predict"], actor=ACTOR)[1])
     assert _upload(reader).status_code == 403

@@ -5,6 +5,8 @@ import os
 import resource
 import socket
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from inferhub.errors import Unavailable
 from inferhub.runtime import check
 from inferhub.runtime.sandbox import Limits, run_limited
+from tests.embedded.support import wait_until
 
 LIMITS = Limits(memory_bytes=512 << 20, cpu_seconds=2, file_bytes=1 << 20, wall_seconds=60)
 
@@ -55,6 +58,38 @@ def test_every_limit_is_hard(seen: Any) -> None:
 
 def test_others_come_first(seen: Any) -> None:
     assert seen["priority"] == [os.SCHED_OTHER, 19]
+
+
+def test_a_check_ends_with_the_process_that_asked_for_it(tmp_path: Path) -> None:
+    """The server is killed; its check must not go on."""
+    asking = f"""
+import sys
+from pathlib import Path
+from inferhub.runtime.sandbox import Limits, run_limited
+limits = Limits(memory_bytes=1 << 30, cpu_seconds=60, file_bytes=1 << 20, wall_seconds=60)
+with open("/dev/zero", "rb") as endless:
+    run_limited("tests.runtime.greedy.sleeper", stdin=endless, folder=Path({str(tmp_path)!r}), limits=limits)
+"""
+    server = subprocess.Popen([sys.executable, "-c", asking])
+    mark = tmp_path / "pid"
+    wait_until(lambda: mark.exists() and mark.read_text() != "", seconds=30)
+    server.kill()
+    server.wait()
+    child = Path(f"/proc/{mark.read_text()}/stat")
+    wait_until(lambda: not child.exists() or child.read_text().split(") ")[1][0] == "Z", seconds=30)
+
+
+def test_folders_of_lost_checks_are_removed_and_those_of_others_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in ("inferhub-check-lost", "inferhub-check-new", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.onnx").write_bytes(b"x")
+    for name in ("inferhub-check-lost", "other"):
+        os.utime(tmp_path / name, (0, 0))
+    check.forget_lost_folders()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["inferhub-check-new", "other"]
 
 
 def test_the_network_is_out_of_reach(seen: Any) -> None:
