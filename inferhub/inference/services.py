@@ -206,7 +206,10 @@ def _run(
         _gate.enter(deadline)
     try:
         started = time.perf_counter()
-        outputs = run_in_batches(loaded, feeds, rows=rows, whole=whole, deadline=deadline)
+        if 0 < loaded.batch < rows:
+            outputs = run_in_batches(loaded, feeds, rows=rows, whole=whole, deadline=deadline)
+        else:
+            outputs = loaded.run(feeds, deadline)
         return outputs, (time.perf_counter() - started) * 1000
     finally:
         if not is_beside:

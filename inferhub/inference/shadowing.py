@@ -1,8 +1,8 @@
 """Run the shadow of an alias beside its answers, and write down how they differ.
 
-A request leaves a note and goes on; one thread of the process does the rest. It runs a quarter of the time at most, and
-at most a hundred times a second. Notes that find the queue full are counted and dropped, and whatever a shadow does is
-its own affair.
+A request leaves a note and goes on; one thread of the process does the rest. It runs a tenth of the time at most, and
+at most a hundred times a second. Requests that find the queue full are counted and left out, before anything is made of
+them, and whatever a shadow does is its own affair.
 """
 
 import os
@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from queue import Empty, Full, Queue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import structlog
@@ -30,7 +30,7 @@ MOST_WAITING = 32
 _MOST_BYTES = 1 << 20  # of one request; what waits is held in memory
 _MOST_STORED_AT_ONCE = 200
 _STORE_SECONDS = 1.0
-_REST = 3.0  # times as long as the last run
+_REST = 9.0  # times as long as the last run
 _LEAST_REST_SECONDS = 0.01
 
 Rerun = Callable[[VersionPlan], tuple[Any, float]]
@@ -59,7 +59,7 @@ class Shadows:
 
     def reset(self) -> None:
         """Start with no notes and no thread, as a forked child must."""
-        self._notes: Queue[Note] = Queue(MOST_WAITING)
+        self._notes: SimpleQueue[Note] = SimpleQueue()
         self._left_out: dict[RouteKey, int] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -68,31 +68,28 @@ class Shadows:
         """Have the choice's shadow, where it has one, answer the request as well. `size`: about its bytes."""
         if choice.shadow is None or choice.route is None:
             return
-        note = Note(
-            row=choice.route.row,
-            version=choice.plan,
-            shadow=choice.shadow,
-            key=choice.key,
-            answer=answer,
-            duration_ms=duration_ms,
-            rerun=rerun,
-        )
-        if size > _MOST_BYTES or not self._queue(note):
+        row = choice.route.row
+        # Without a lock around both, threads may put a few notes more.
+        if size > _MOST_BYTES or self._notes.qsize() >= MOST_WAITING:
             with self._lock:
-                self._left_out[note.row.key] = self._left_out.get(note.row.key, 0) + 1
+                self._left_out[row.key] = self._left_out.get(row.key, 0) + 1
+        else:
+            note = Note(
+                row=row,
+                version=choice.plan,
+                shadow=choice.shadow,
+                key=choice.key,
+                answer=answer,
+                duration_ms=duration_ms,
+                rerun=rerun,
+            )
+            self._notes.put(note)
         if self.is_on:
             self._ensure_thread()
 
     def work_off(self) -> None:
         """Compare what waits, and store it."""
         store_comparisons([self._compared(note) for note in iter(self._next, None)])
-
-    def _queue(self, note: Note) -> bool:
-        try:
-            self._notes.put_nowait(note)
-        except Full:
-            return False
-        return True
 
     def _next(self, seconds: float = 0.0) -> Note | None:
         try:

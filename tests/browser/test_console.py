@@ -14,6 +14,7 @@ from inferhub.decisions.services import decide
 from inferhub.decisions.tasks import deliver_actions
 from inferhub.jobs.bulk import run_job
 from inferhub.jobs.models import Job
+from inferhub.registry.models import ModelVersion
 from tests.browser.conftest import sign_in
 from tests.models import linear_model
 
@@ -53,6 +54,19 @@ def test_a_model_is_registered_by_upload_and_its_champion_moved(console: Page, t
     console.get_by_label("Reason").fill("Better on the holdout.")
     console.get_by_role("button", name="Move the alias").click()
     expect(console.get_by_text("order-value@champion now points at version 2.")).to_be_visible()
+
+
+def test_a_version_is_tried_with_the_example_on_its_page(console: Page, price_model: ModelVersion) -> None:
+    go(console, "Registered models")
+    console.get_by_role("link", name="price-model", exact=True).first.click()
+    console.get_by_role("link", name="version 1", exact=True).first.click()
+    expect(console.get_by_text("/api/v1/models/price-model/predictions")).to_be_visible()
+    console.get_by_role("link", name="Try it").click()
+    console.get_by_role("button", name="Predict").click()
+    expect(console.get_by_text('"predictions": [{"value": 1.0}]')).to_be_visible()
+    console.get_by_label("Request").fill('{"rows": [{"price": "much"}]}')
+    console.get_by_role("button", name="Predict").click()
+    expect(console.get_by_text("/rows/0/price: expected a number or null")).to_be_visible()
 
 
 def test_a_rule_is_edited_and_decides_and_the_trace_tells_why(console: Page, workflow: str) -> None:

@@ -165,12 +165,14 @@ class ModelVersionAdmin(RecordAdmin):
         notes = (Text(title="Notes", text=found.notes),) if found.notes else ()
         champion = champion_of(found.model)
         beside = () if champion is None or champion == found else comparison_sections(champion, found)
+        asked = request_sections(found, request.build_absolute_uri("/"), is_pinned=True)
+        graph = [signature_table(f"Graph: {side}", found.signature.get(side, ())) for side in ("inputs", "outputs")]
         return (
             self._facts(found),
             *notes,
             *card_section(found),
-            *request_sections(found, request.build_absolute_uri("/"), is_pinned=True),
-            *(signature_table(f"Graph: {side}", found.signature.get(side, ())) for side in ("inputs", "outputs")),
+            *asked,
+            *(graph if found.steps or not asked else ()),
             *label_section(found.labels),
             document("Metrics", found.metrics, "No metrics were given at registration."),
             document("Measured by the check", found.measured, "Nothing was measured."),

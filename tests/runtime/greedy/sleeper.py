@@ -4,5 +4,6 @@ import os
 import time
 from pathlib import Path
 
-Path("pid").write_text(str(os.getpid()))
-time.sleep(120)
+if __name__ == "__main__":
+    Path("pid").write_text(str(os.getpid()))
+    time.sleep(120)
