@@ -272,3 +272,17 @@ def test_rows_overlap_only_in_what_earlier_tables_can_say() -> None:
         assert [finding.kind for finding in found if finding.kind != "dead_row"] == [
             k for k in kinds if k != "dead_row"
         ]
+
+
+def test_a_sequence_with_any_table_broken_is_refused() -> None:
+    generator = random.Random(13)
+    refused = 0
+    for _ in range(500):
+        definition = copy.deepcopy(SCREENING)
+        at = generator.choice([0, 2, 3])
+        definition["tables"][at] = tables.broken(definition["tables"][at], generator)
+        try:
+            parse(definition)
+        except InvalidDefinition as exc:
+            refused += all(error.pointer.startswith("/tables/") for error in exc.errors)
+    assert refused == 500
