@@ -42,7 +42,9 @@ class RuleFileView(APIView):
         summary="Download a version of a rule set as XLSX, CSV or JDM",
         parameters=_PARAMETERS,
         responses={
-            (200, known.media_type.partition(";")[0]): OpenApiResponse(bytes, description="The file.")
+            (200, known.media_type.partition(";")[0]): OpenApiResponse(
+                {"type": "object"} if known.name == "jdm" else bytes, description="The file."
+            )
             for known in FORMATS.values()
         },
     )
