@@ -11,11 +11,12 @@ import pytest
 
 from inferhub.errors import InvalidDefinition
 from inferhub.rules.analysis import Finding, analyse_rule_set
-from inferhub.rules.columns import evaluate_columns, evaluate_rule_set
+from inferhub.rules.columns import evaluate_columns
 from inferhub.rules.engine import RuleEngine, compile_rules
 from inferhub.rules.lists import ListSnapshot
 from inferhub.rules.look import Look
 from inferhub.rules.rule_set import RuleSet, lists_asked, parse_rule_set
+from inferhub.rules.rule_set_columns import evaluate_rule_set
 from inferhub.rules.rule_set_engine import compile_rule_set
 from inferhub.rules.table import parse_decision_table
 
