@@ -8,7 +8,7 @@ from inferhub.console.sections import Facts, Section, Table, Text
 from inferhub.errors import InvalidDefinition
 from inferhub.rules.analysis import Finding, analyse_rule_set
 from inferhub.rules.rule_set import is_sequence
-from inferhub.rulesets.queries import read_rules
+from inferhub.rulesets.reading import read_rules
 
 _FINDINGS = {
     "dead_row": "row that never decides",

@@ -22,7 +22,8 @@ from inferhub.registry.queries import find_version
 from inferhub.rules.table import DecisionTable
 from inferhub.rulesets.authored import check_name, save_definition
 from inferhub.rulesets.models import RuleSet
-from inferhub.rulesets.queries import find_rule_set, look_around, read_rules
+from inferhub.rulesets.queries import find_rule_set
+from inferhub.rulesets.reading import look_around, read_rules
 
 
 def save_workflow(
