@@ -17,7 +17,8 @@ from inferhub.api.uploads import uploaded_file
 from inferhub.errors import FieldError, InvalidInput
 from inferhub.lib.describe import describe, listed
 from inferhub.rulesets.files import FORMATS, MOST_BYTES, Format, export_rules, import_rules
-from inferhub.rulesets.queries import find_rule_set, find_version
+from inferhub.rulesets.queries import find_rule_set
+from inferhub.rulesets.reading import find_version
 from inferhub.rulesets.services import save_rule_set
 
 _PARAMETERS = [
@@ -42,7 +43,9 @@ class RuleFileView(APIView):
         summary="Download a version of a rule set as XLSX, CSV or JDM",
         parameters=_PARAMETERS,
         responses={
-            (200, known.media_type.partition(";")[0]): OpenApiResponse(bytes, description="The file.")
+            (200, known.media_type.partition(";")[0]): OpenApiResponse(
+                {"type": "object"} if known.name == "jdm" else bytes, description="The file."
+            )
             for known in FORMATS.values()
         },
     )

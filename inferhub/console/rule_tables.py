@@ -8,7 +8,7 @@ from inferhub.console.sections import Facts, Section, Table, Text
 from inferhub.errors import InvalidDefinition
 from inferhub.rules.analysis import Finding, analyse_rule_set
 from inferhub.rules.rule_set import is_sequence
-from inferhub.rulesets.queries import read_rules
+from inferhub.rulesets.reading import read_rules
 
 _FINDINGS = {
     "dead_row": "row that never decides",
@@ -52,7 +52,7 @@ def _step(number: int, entry: Mapping[str, Any], *, is_last: bool) -> Section:
         pairs = (
             ("Rule set", entry["rule_set"]),
             ("Version", entry["version"]),
-            ("Its answer is", f"{entry['name']}.…"),
+            ("Later tables see", f"what it says, as {entry['name']}"),
         )
         return Facts(title=title, pairs=pairs)
     return _table(title, entry, name="" if is_last else entry["name"])
@@ -90,7 +90,7 @@ def _findings(definition: Mapping[str, Any]) -> Table:
     rows = [
         (
             *([name] if is_sequence(definition) else []),
-            _FINDINGS.get(finding.kind, finding.kind),
+            _FINDINGS.get(finding.kind, finding.kind) if finding.rows or finding.kind != "gap" else "no row matches",
             ", ".join(str(row + 1) for row in finding.rows),
             finding.message,
             html.code(", ".join(f"{field} = {value}" for field, value in (finding.example or {}).items())),

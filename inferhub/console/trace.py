@@ -11,7 +11,7 @@ from inferhub.console import html
 from inferhub.console.sections import Facts, Section, Table
 from inferhub.decisions.models import Action, Decision
 from inferhub.registry.models import ModelVersion
-from inferhub.rulesets.queries import find_definition
+from inferhub.rulesets.reading import find_definition
 
 
 def decision_sections(decision: Decision) -> tuple[Section, ...]:

@@ -9,7 +9,7 @@ from inferhub.decisions.models import Decision
 from inferhub.errors import FieldError
 from inferhub.lib.describe import describe, listed, pointer
 from inferhub.rules.table import DecisionTable
-from inferhub.rulesets.queries import read_rules
+from inferhub.rulesets.reading import read_rules
 
 Actions = Mapping[str, Sequence[Mapping[str, Any]]]
 """As a workflow definition has them, by outcome."""

@@ -28,7 +28,8 @@ from inferhub.rulesets.authored import check_name
 from inferhub.rulesets.cases import CaseResult
 from inferhub.rulesets.models import RuleSet
 from inferhub.rulesets.publishing import AuthoredKind, save_version
-from inferhub.rulesets.queries import find_rule_set, look_around, read_rules
+from inferhub.rulesets.queries import find_rule_set
+from inferhub.rulesets.reading import look_around, read_rules
 
 
 def save_workflow(

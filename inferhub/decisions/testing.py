@@ -27,7 +27,8 @@ from inferhub.rulesets.cases import (
     replace_cases,
     save_case,
 )
-from inferhub.rulesets.queries import find_rule_set_version, look_around
+from inferhub.rulesets.queries import find_rule_set_version
+from inferhub.rulesets.reading import look_around
 
 CASE = Schema(WORKFLOW_CASE)
 

@@ -17,6 +17,7 @@ class LookupList(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
+        verbose_name = "look-up list"
         ordering = ["name"]
 
     def __str__(self) -> str:

@@ -4,7 +4,7 @@ Comparisons, ranges and sets become masks over whole columns. It serves bulk job
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from typing import Any
@@ -16,23 +16,18 @@ import polars as pl
 
 from inferhub.errors import FieldError, InvalidInput
 from inferhub.lib.describe import pointer
-from inferhub.rules.aggregates import aggregated_kind
+from inferhub.rules.combined_columns import RESULT_TYPES, Places, combine_columns
 from inferhub.rules.conditions import BooleanCondition, Condition, NumberCondition, TextCondition
-from inferhub.rules.engine import combine_rows
 from inferhub.rules.expressions import Expression, InList, Literal, field_kind
 from inferhub.rules.lists import ListedText
 from inferhub.rules.look import TIME_FIELDS, TIME_PREFIX, Look
-from inferhub.rules.rule_set import RuleSet
-from inferhub.rules.rule_set_engine import IN_DEFINITION
 from inferhub.rules.spans import inclusive_bounds
 from inferhub.rules.table import DecisionTable, InputColumn, Rule
 from inferhub.rules.tokens import CellError
 
 Mask = npt.NDArray[np.bool_]
-Places = npt.NDArray[np.int64]
 
 _EPOCH = date(1970, 1, 1).toordinal()
-_RESULT_TYPES = {"number": pl.Float64, "string": pl.String, "boolean": pl.Boolean}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,8 +35,8 @@ class ColumnResult:
     """What a table says of `count` facts.
 
     `matches` holds for each row of the table the sorted places (0 to `count` - 1) of the facts that it decides;
-    `undecided` by JSON pointer those that no row decides, as `RuleResult.undecided` would name them. `combined` has the
-    answer to each fact, by its place, where the rows of a table are combined.
+    `undecided` by JSON pointer those that no row decides, as `RuleResult.undecided` would name them. `combined` has,
+    where the rows of a table are combined, a line with the answer to each fact, in their order.
     """
 
     table: DecisionTable
@@ -49,7 +44,7 @@ class ColumnResult:
     matches: tuple[Places, ...]
     undecided: Mapping[str, Places]
     computed: Mapping[int, Sequence[Sequence[Any]]]
-    combined: Mapping[int, Mapping[str, Any]] | None = None
+    combined: pl.DataFrame | None = None
 
     @property
     def rule(self) -> npt.NDArray[np.int32]:
@@ -65,23 +60,12 @@ class ColumnResult:
         Where rows are combined it is one line for each fact, with the first of its rows or -1.
         """
         if self.combined is not None:
-            return self._combined_frame(self.combined)
-        results = {column.field: _RESULT_TYPES[column.kind] for column in self.table.outputs}
+            rules = pl.Series("rule", self.rule[self.combined["fact"].to_numpy()], dtype=pl.Int32)
+            return self.combined.select("fact", rules, *(column.field for column in self.table.outputs))
+        results = {column.field: RESULT_TYPES[column.kind] for column in self.table.outputs}
         empty = pl.DataFrame(schema={"fact": pl.Int64, "rule": pl.Int32, **results})
         parts = [self._part(index, places) for index, places in enumerate(self.matches)]
         return pl.concat([empty, *parts]).sort("fact", "rule")
-
-    def _combined_frame(self, combined: Mapping[int, Mapping[str, Any]]) -> pl.DataFrame:
-        places = np.array(sorted(combined), dtype=np.int64)
-        outputs = [
-            pl.Series(
-                column.field,
-                [combined[place][column.field] for place in places],
-                dtype=_RESULT_TYPES[aggregated_kind(column.aggregate, column.kind)],
-            )
-            for column in self.table.outputs
-        ]
-        return pl.DataFrame([pl.Series("fact", places), pl.Series("rule", self.rule[places]), *outputs])
 
     def _part(self, index: int, places: Places) -> pl.DataFrame:
         numbers = [pl.Series("fact", places), pl.repeat(index, len(places), dtype=pl.Int32, eager=True).alias("rule")]
@@ -90,7 +74,7 @@ class ColumnResult:
 
     def _results(self, index: int, at: int, count: int) -> pl.Series:
         column, result = self.table.outputs[at], self.table.rules[index].results[at]
-        dtype = _RESULT_TYPES[column.kind]
+        dtype = RESULT_TYPES[column.kind]
         if isinstance(result, Literal):
             return pl.repeat(result.value, count, dtype=dtype, eager=True).alias(column.field)
         return pl.Series(column.field, self.computed[index][at] if count else [], dtype=dtype)
@@ -123,8 +107,8 @@ def evaluate_columns(
     if table.has_aggregates:
         bad = np.concatenate([np.empty(0, np.int64), *undecided.values()])
         decided = np.setdiff1d(np.arange(frame.height), bad)
-        combined = _combine(table, hits, computed, decided, undecided)
-        failed = np.setdiff1d(decided, np.fromiter(combined, np.int64, len(combined)))
+        combined = combine_columns(table, hits, computed, decided, undecided)
+        failed = np.setdiff1d(decided, combined["fact"].to_numpy())
         hits = [np.setdiff1d(places, failed, assume_unique=True) for places in hits]
     return ColumnResult(
         table=table,
@@ -132,50 +116,6 @@ def evaluate_columns(
         matches=tuple(hits),
         undecided=undecided,
         computed=computed,
-        combined=combined,
-    )
-
-
-def evaluate_rule_set(rule_set: RuleSet, frame: pl.DataFrame, *, look: Look | None = None) -> ColumnResult:
-    """As `evaluate_columns` for tables in sequence: the answers of the last one, with the same as `RuleSetEngine`.
-
-    Columns of the frame are named by the fields of the request's facts; what tables say is added on the way.
-    """
-    if rule_set.is_single:
-        return evaluate_columns(rule_set.last, frame, look=look)
-    seen, places = frame, np.arange(frame.height)
-    undecided: dict[str, Places] = {}
-    for at, step in enumerate(rule_set.steps):
-        if isinstance(step.rules, RuleSet):
-            result = evaluate_rule_set(step.rules, frame[places], look=look)
-        else:
-            result = evaluate_columns(step.rules, seen, look=look, zone=rule_set.zone)
-        bad = _note_undecided(result, at, places, undecided)
-        if at == len(rule_set.steps) - 1:
-            break
-        kept = np.setdiff1d(np.arange(len(places)), bad)
-        outputs = result.to_frame().select(column.field for column in result.table.outputs)
-        seen = seen[kept].with_columns(outputs.rename(lambda field: f"{step.name}.{field}"))  # noqa: B023 - used at once
-        places = places[kept]
-    return _in_places(result, places, frame.height, undecided)
-
-
-def _note_undecided(result: ColumnResult, at: int, places: Places, undecided: dict[str, Places]) -> Places:
-    """Add what a table left undecided, by its place in the whole frame; gives the places in its own frame."""
-    for where, found in result.undecided.items():
-        key = pointer("tables", at) + where if where.startswith(IN_DEFINITION) else where
-        undecided[key] = np.union1d(undecided.get(key, np.empty(0, np.int64)), places[found])
-    return np.concatenate([np.empty(0, np.int64), *result.undecided.values()])
-
-
-def _in_places(result: ColumnResult, places: Places, count: int, undecided: Mapping[str, Places]) -> ColumnResult:
-    """A result over some lines of a frame as one over the whole of it."""
-    combined = result.combined and {int(places[place]): row for place, row in result.combined.items()}
-    return replace(
-        result,
-        count=count,
-        matches=tuple(places[found] for found in result.matches),
-        undecided=undecided,
         combined=combined,
     )
 
@@ -421,52 +361,6 @@ def _compute_all(
             index: [row for row, keep in zip(rows, kept[index], strict=True) if keep] for index, rows in results.items()
         }
     return {index: [list(values) for values in zip(*rows, strict=True)] for index, rows in results.items()}, hits
-
-
-def _combine(
-    table: DecisionTable,
-    hits: Sequence[Places],
-    computed: Mapping[int, Sequence[Sequence[Any]]],
-    decided: Places,
-    undecided: dict[str, Places],
-) -> dict[int, Mapping[str, Any]]:
-    """One answer for each fact out of all its rows; facts whose rows are alike and constant share it."""
-    rows = {index: _outputs_of(table, index) for index in range(len(table.rules)) if index not in computed}
-    matched: dict[int, list[int]] = {int(place): [] for place in decided}
-    results: dict[tuple[int, int], dict[str, Any]] = {}
-    for index, places in enumerate(hits):
-        for at, place in enumerate(places.tolist()):
-            if place in matched:
-                matched[place].append(index)
-                if index in computed:
-                    values = [column[at] for column in computed[index]]
-                    results[place, index] = dict(zip(_fields(table), values, strict=True))
-    known: dict[tuple[int, ...], tuple[Mapping[str, Any], list[FieldError]]] = {}
-    combined: dict[int, Mapping[str, Any]] = {}
-    failed: dict[str, list[int]] = {}
-    for place, indices in matched.items():
-        key = tuple(indices)
-        answer = known.get(key)
-        if answer is None:
-            answer = combine_rows(table, [rows.get(index) or results[place, index] for index in indices])
-            if all(index in rows for index in indices):
-                known[key] = answer
-        outputs, errors = answer
-        for error in errors:
-            failed.setdefault(error.pointer, []).append(place)
-        if not errors:
-            combined[place] = outputs
-    undecided |= {where: np.array(places, dtype=np.int64) for where, places in failed.items()}
-    return combined
-
-
-def _outputs_of(table: DecisionTable, index: int) -> dict[str, Any]:
-    """The outputs of a row that is constant."""
-    return dict(zip(_fields(table), (result.evaluate({}) for result in table.rules[index].results), strict=True))
-
-
-def _fields(table: DecisionTable) -> list[str]:
-    return [column.field for column in table.outputs]
 
 
 def _compute_one(

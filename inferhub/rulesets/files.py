@@ -12,7 +12,7 @@ from inferhub.rules.jdm_rule_set import rule_set_from_jdm, rule_set_to_jdm
 from inferhub.rules.rule_set import RuleSet
 from inferhub.rules.rule_set_sheets import from_csv, to_csv
 from inferhub.rules.xlsx import MOST_BYTES, from_xlsx, to_xlsx
-from inferhub.rulesets.queries import find_definition, read_rules
+from inferhub.rulesets.reading import find_definition, read_rules
 
 __all__ = ["FORMATS", "MOST_BYTES", "Format", "export_rules", "format_of", "import_rules"]
 

@@ -1,19 +1,14 @@
 """The rule sets in force, compiled once per version."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.utils import timezone
-
 from inferhub.errors import NotFound
 from inferhub.lib.snapshots import Snapshots
-from inferhub.lists.queries import find_list
-from inferhub.rules.look import Look
 from inferhub.rules.rule_set import RuleSet as Rules
-from inferhub.rules.rule_set import parse_rule_set
 from inferhub.rules.rule_set_engine import Engine, compile_rule_set
 from inferhub.rulesets.models import RuleSetPublication, RuleSetVersion
+from inferhub.rulesets.reading import read_rules
 from inferhub.rulesets.schedules import Timetable
 
 
@@ -31,32 +26,6 @@ class RuleSetPlan:
 def find_rule_set(name: str, as_of: datetime | None = None) -> RuleSetPlan:
     """The version of `name` that is in force, now or at another moment. Raises NotFound."""
     return _plans.get(_timetable.version_id(name, as_of))
-
-
-def read_rules(definition: object) -> Rules:
-    """The rules of a definition, with those versions of other rule sets that it names. Raises InvalidDefinition."""
-    return parse_rule_set(definition, find_definition)
-
-
-def find_definition(name: str, number: int) -> object:
-    """The definition of a version. Raises NotFound."""
-    return find_version(name, number).definition
-
-
-def find_version(name: str, number: int) -> RuleSetVersion:
-    """Raises NotFound."""
-    found = RuleSetVersion.objects.select_related("rule_set").filter(rule_set__name=name, number=number).first()
-    if found is None:
-        raise NotFound(f"There is no version {number} of a rule set '{name}'.")
-    return found
-
-
-def look_around(engine: Engine) -> Callable[[int], Look] | None:
-    """Makes for each decision a look at the time and the lists that the rules ask; None where they ask for neither."""
-    if not engine.needs_look:
-        return None
-    now, lists = timezone.now(), {name: find_list(name) for name in engine.lists}
-    return lambda _place: Look(at=now, lists=lists)
 
 
 def find_rule_set_version(name: str, number: int | None = None) -> RuleSetPlan:

@@ -5,18 +5,12 @@ from datetime import datetime
 from typing import Any
 
 from inferhub.approvals.models import ChangeRequest
-from inferhub.errors import FieldError, InvalidDefinition
-from inferhub.lib.describe import describe, pointer
-from inferhub.lists.queries import missing_lists
-from inferhub.rules.analysis import analyse_rule_set
-from inferhub.rules.rule_set import RuleSet as Rules
-from inferhub.rules.rule_set import lists_asked
 from inferhub.rulesets import publishing
 from inferhub.rulesets.authored import check_name
 from inferhub.rulesets.cases import CaseResult
+from inferhub.rulesets.checks import check_rules
 from inferhub.rulesets.models import RuleSet, RuleSetPublication, RuleSetVersion
 from inferhub.rulesets.publishing import AuthoredKind
-from inferhub.rulesets.queries import read_rules
 from inferhub.rulesets.testing import run_rule_set_tests
 
 _users: list[Callable[[RuleSetVersion], Sequence[CaseResult]]] = []
@@ -103,40 +97,3 @@ def roll_back_rule_set(
         KIND, owner=rule_set, actor=actor, reason=reason, from_version=from_version
     )
     return made
-
-
-def check_rules(name: str, definition: object) -> Rules:
-    """What must hold of the definition of the rule set `name` before it is kept. Raises InvalidDefinition."""
-    rules = read_rules(definition)
-    errors = [*_own_versions(name, rules), *_missing_lists(rules), *_contradictions(rules)]
-    if errors:
-        raise InvalidDefinition(errors=errors)
-    return rules
-
-
-def _own_versions(name: str, rules: Rules) -> list[FieldError]:
-    """A rule set that asks an earlier version of itself could be taken for a cycle."""
-    return [
-        FieldError(pointer=pointer("tables", at, "rule_set"), expected="another rule set", got="this one")
-        for at, step in enumerate(rules.steps)
-        if step.rule_set == name
-    ]
-
-
-def _missing_lists(rules: Rules) -> list[FieldError]:
-    """The lists that rules ask must be there."""
-    missing = missing_lists(set(rules.lists)) if rules.lists else []
-    return [
-        FieldError(pointer=where, expected="the name of a look-up list", got=describe(asked))
-        for where, asked in lists_asked(rules)
-        if asked in missing
-    ]
-
-
-def _contradictions(rules: Rules) -> list[FieldError]:
-    """A table that cannot do what it says is not put in use; what is merely odd (dead rows, gaps) the console shows."""
-    return [
-        FieldError(pointer=place + pointer("rules", finding.rows[0]), expected="no contradiction", got=finding.message)
-        for place, _, finding in analyse_rule_set(rules)
-        if finding.severity == "error"
-    ]

@@ -22,7 +22,8 @@ from inferhub.rulesets.cases import (
     save_case,
 )
 from inferhub.rulesets.models import RuleSet, RuleSetTest, RuleSetTestRun
-from inferhub.rulesets.queries import find_rule_set_version, look_around
+from inferhub.rulesets.queries import find_rule_set_version
+from inferhub.rulesets.reading import look_around
 
 CASE = Schema(RULE_SET_CASE)
 

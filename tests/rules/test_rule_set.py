@@ -11,11 +11,12 @@ import pytest
 
 from inferhub.errors import InvalidDefinition
 from inferhub.rules.analysis import Finding, analyse_rule_set
-from inferhub.rules.columns import evaluate_columns, evaluate_rule_set
+from inferhub.rules.columns import evaluate_columns
 from inferhub.rules.engine import RuleEngine, compile_rules
 from inferhub.rules.lists import ListSnapshot
 from inferhub.rules.look import Look
 from inferhub.rules.rule_set import RuleSet, lists_asked, parse_rule_set
+from inferhub.rules.rule_set_columns import evaluate_rule_set
 from inferhub.rules.rule_set_engine import compile_rule_set
 from inferhub.rules.table import parse_decision_table
 
@@ -272,3 +273,17 @@ def test_rows_overlap_only_in_what_earlier_tables_can_say() -> None:
         assert [finding.kind for finding in found if finding.kind != "dead_row"] == [
             k for k in kinds if k != "dead_row"
         ]
+
+
+def test_a_sequence_with_any_table_broken_is_refused() -> None:
+    generator = random.Random(13)
+    refused = 0
+    for _ in range(500):
+        definition = copy.deepcopy(SCREENING)
+        at = generator.choice([0, 2, 3])
+        definition["tables"][at] = tables.broken(definition["tables"][at], generator)
+        try:
+            parse(definition)
+        except InvalidDefinition as exc:
+            refused += all(error.pointer.startswith("/tables/") for error in exc.errors)
+    assert refused == 500

@@ -7,7 +7,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from inferhub.errors import InferhubError
 from inferhub.rulesets.files import export_rules, format_of, import_rules
-from inferhub.rulesets.queries import find_rule_set, find_version
+from inferhub.rulesets.queries import find_rule_set
+from inferhub.rulesets.reading import find_version
 from inferhub.rulesets.services import save_rule_set
 
 
