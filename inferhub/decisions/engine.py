@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import orjson
+
 from inferhub.decisions.definition import LONGEST_OUTCOME, UNDECIDED, PredictionPlan, WorkflowPlan
 from inferhub.errors import FieldError, InferhubError, InvalidInput
 from inferhub.lib.describe import describe, pointer
@@ -98,7 +100,7 @@ def subject_of(plan: WorkflowPlan, facts_in: Facts) -> str:
 def check_input(plan: WorkflowPlan, facts_in: Facts) -> None:
     """Raise InvalidInput with a pointer for each field that is not as declared."""
     plan.input_schema.check(facts_in, at="/input")
-    if _is_inexact(facts_in):
+    if not _is_plainly_exact(facts_in) and _is_inexact(facts_in):
         raise InvalidInput(errors=_inexact_integers(facts_in, "/input"))
 
 
@@ -108,6 +110,15 @@ def _input_error(plan: WorkflowPlan, facts_in: Facts) -> InvalidInput | None:
     except InvalidInput as exc:
         return exc
     return None
+
+
+def _is_plainly_exact(facts_in: Facts) -> bool:
+    """Whether it takes no look at each number: orjson refuses any of more than 53 bits."""
+    try:
+        orjson.dumps(facts_in, option=orjson.OPT_STRICT_INTEGER)
+    except orjson.JSONEncodeError:
+        return False
+    return True
 
 
 def _is_inexact(value: Any) -> bool:

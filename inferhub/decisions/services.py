@@ -3,7 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from inferhub.decisions.actions.registry import check_references
@@ -89,7 +89,7 @@ def decide_all(
     """
     published = find_workflow(workflow)
     rules = find_rule_set(published.plan.rule_set)
-    requests = [replace(request, request_id=request.request_id or str(uuid7())) for request in requests]
+    requests = [r if r.request_id else Request(facts=r.facts, request_id=str(uuid7())) for r in requests]
     facts = [request.facts for request in requests]
     keys = [subject_of(published.plan, request.facts) or request.request_id for request in requests]
     verdicts = run_rows(published.plan, rules.engine, facts, _Predictor(keys), look_around(rules.engine))
