@@ -11,6 +11,7 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 from inferhub.console import fields, html
 from inferhub.console.authored import authored_facts, saved_message, version_facts, version_table
 from inferhub.console.base import RecordAdmin, code_column, deed, link_column, time_column
+from inferhub.console.kinds import kinds_table
 from inferhub.console.pages import Done, FormPage, ServiceForm, sent
 from inferhub.console.sections import Section, Table, Text
 from inferhub.decisions.models import Workflow, WorkflowVersion
@@ -145,6 +146,7 @@ class WorkflowAdmin(RecordAdmin):
             submit="Check and save as a new version",
             found=workflow,
             intro=_INTRO,
+            sections=(kinds_table(),),
         )
         form = SaveWorkflowForm(sent(request), initial=initial, workflow=workflow)
         return self.show_deed(request, form, page)
