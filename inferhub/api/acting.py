@@ -13,7 +13,8 @@ from inferhub.accounts.models import Scope
 from inferhub.api import answers, bodies
 from inferhub.api.authentication import caller_of
 from inferhub.api.filtering import Filter, time_filters
-from inferhub.api.listing import CURSOR, page, parameters
+from inferhub.api.listing import CURSOR, check_parameters, page, parameters
+from inferhub.decisions.actions.registry import describe_kinds
 from inferhub.decisions.breakers import state_of
 from inferhub.decisions.dead_letters import DeadLetters, redrive_action, redrive_actions
 from inferhub.decisions.endpoints import save_endpoint, switch_endpoint
@@ -32,6 +33,28 @@ _FILTERS = (
 )
 _ACTION = {200: OpenApiResponse(answers.ACTION_WITH_ATTEMPTS, description="The action.")}
 _ENDPOINT = {200: OpenApiResponse(answers.WEBHOOK_ENDPOINT, description="The endpoint.")}
+
+
+class ActionKindsView(APIView):
+    scope = Scope.READ
+
+    @extend_schema(
+        operation_id="list_action_kinds",
+        summary="List the kinds of action that a workflow may name, with the settings of each",
+        responses={200: OpenApiResponse(answers.ACTION_KINDS, description="All that are installed.")},
+    )
+    def get(self, request: Request) -> Response:
+        check_parameters(request, [])
+        kinds = [
+            {
+                "kind": kind.name,
+                "description": kind.meaning,
+                "needs_subject": kind.needs_subject,
+                "settings": kind.schema,
+            }
+            for kind in describe_kinds()
+        ]
+        return Response({"kinds": kinds})
 
 
 class ActionsView(APIView):

@@ -355,6 +355,13 @@ _ATTEMPT = _object(
     detail=_STRING,
 )
 ACTION = _object(**_ACTION)
+_KIND = _object(
+    kind=_STRING,
+    description=_STRING,
+    needs_subject={"type": "boolean", "description": "Whether the workflow must name its subject."},
+    settings=_OBJECT | {"description": "JSON Schema of what an action says beside kind and ordered."},
+)
+ACTION_KINDS = _object(kinds={"type": "array", "items": _KIND})
 ACTION_WITH_ATTEMPTS = _object(**_ACTION, history={"type": "array", "items": _ATTEMPT})
 REDRIVEN = _object(redriven=_COUNT, left=_COUNT)
 DELIVERY_TARGET = _object(

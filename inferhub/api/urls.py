@@ -68,6 +68,7 @@ urlpatterns = [
     *publishing.addresses(),
     path("v1/decisions", reading.DecisionsView.as_view()),
     path("v1/decisions/<uuid:decision_id>", reading.DecisionView.as_view()),
+    path("v1/action-kinds", acting.ActionKindsView.as_view()),
     path("v1/actions", acting.ActionsView.as_view()),
     path("v1/actions/<uuid:action_id>", acting.ActionView.as_view()),
     path("v1/actions/<uuid:action_id>/redrive", acting.RedriveView.as_view()),

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from inferhub.audit.services import record_event
+from inferhub.decisions.breakers import close
 from inferhub.decisions.models import Action, ActionState, DeliveryTarget, WebhookEndpoint
 from inferhub.errors import Conflict, FieldError, InvalidInput, NotFound
 from inferhub.lib.allowed_hosts import AllowedHosts
@@ -38,6 +39,7 @@ def save_endpoint(
             name=name, defaults={"url": url, "encrypted_secret": encrypt(secret, key=settings.SECRET_KEY)}
         )
         DeliveryTarget.objects.get_or_create(name=f"webhook:{name}")
+        close(f"webhook:{name}", actor=actor)  # what another address did says nothing about this one
         action = "webhook_endpoint.created" if is_new else "webhook_endpoint.changed"
         record_event(action, actor=actor, subject=f"webhook:{name}", details={"url": url})
     return endpoint, secret

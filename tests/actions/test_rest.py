@@ -176,3 +176,31 @@ def test_a_key_that_may_only_read_changes_nothing(workflow: str) -> None:
     assert reader.patch("webhook-endpoints/shop", {"is_active": False}).status_code == 403
     assert reader.put("subjects/ann/flags/shipping", {"is_held": True, "reason": "x"}).status_code == 403
     assert Action.objects.get().state == "dead"
+
+
+def test_the_kinds_of_action_are_told_with_their_settings(api: Api) -> None:
+    kinds = {entry["kind"]: entry for entry in api.get("action-kinds").json()["kinds"]}
+    assert set(kinds) >= {
+        "add-to-list",
+        "email",
+        "hold",
+        "queue",
+        "release",
+        "remove-from-list",
+        "review",
+        "start-job",
+        "webhook",
+    }
+    assert kinds["hold"]["settings"]["required"] == ["flag"]
+    assert kinds["hold"]["needs_subject"] is True
+    assert all(entry["description"] for entry in kinds.values())
+
+
+def test_a_new_address_forgets_the_failures_of_the_old_one(api: Api, stubborn: list[StubbornReceiver]) -> None:
+    stubborn.append(StubbornReceiver(503))
+    action = act()
+    for _ in range(FAILURES_TO_OPEN):
+        try_now(action)
+    stubborn.append(StubbornReceiver(204))
+    assert api.get("targets/webhook:shop").json()["breaker"] == "closed"
+    assert try_now(action).state == "delivered"

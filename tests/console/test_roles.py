@@ -107,3 +107,18 @@ def test_no_role_does_anothers_job(with_role: Callable[[str], Client], workflow:
     assert reviewer.get(list_of(Decision)).status_code == 200
     assert reviewer.get(list_of(Review)).status_code == 200
     assert reviewer.get(list_of(Scenario)).status_code == 403
+
+
+def test_roles_that_a_hub_has_already_learn_to_hold_and_to_see_targets() -> None:
+    for group in Group.objects.all():
+        group.permissions.clear()
+    import_module("inferhub.decisions.migrations.0015_roles_that_hold_and_deliver").grant(apps, None)
+    learnt = {
+        group.name: set(group.permissions.values_list("codename", flat=True))
+        for group in Group.objects.filter(name__in=("reviewer", "operator", "auditor"))
+    }
+    assert learnt == {
+        "reviewer": {"view_flag", "add_flag", "change_flag"},
+        "operator": {"view_flag", "add_flag", "change_flag", "view_deliverytarget", "change_deliverytarget"},
+        "auditor": {"view_flag", "view_deliverytarget"},
+    }

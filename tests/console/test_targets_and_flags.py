@@ -126,3 +126,8 @@ def test_holds_are_found_by_state_and_subject(console: Client) -> None:
     for query in ({"is_held__exact": "1"}, {"q": "ann"}):
         found = console.get(list_of(Flag), query).context["cl"].result_list
         assert [flag.subject for flag in found] == ["ann"]
+
+
+def test_an_author_sees_which_kinds_of_action_there_are(console: Client, workflow: Workflow) -> None:
+    page = text_of(console.get(page_of(workflow, "edit")))
+    assert "add-to-list Puts the value of an input field on a look-up list" in page

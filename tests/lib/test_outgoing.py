@@ -3,16 +3,25 @@
 import contextlib
 import ipaddress
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
 from inferhub.errors import NotPermitted, Unavailable
+from inferhub.lib import outgoing
 from inferhub.lib.allowed_hosts import AllowedHosts
 from inferhub.lib.config import BadSetting, read_config
 from inferhub.lib.outgoing import address_problem, post
@@ -241,3 +250,46 @@ def test_an_address_of_version_6_keeps_its_brackets(monkeypatch: pytest.MonkeyPa
         assert post(f"http://[::1]:{port}/", b"{}", {}, allowed=LOCAL, seconds=5) == 204
         thread.join()
     assert f"host: [::1]:{port}".encode() in heads[0]
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """Key and self-signed certificate of `localhost`, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path = tmp_path / "localhost.pem"
+    path.write_bytes(private + signed.public_bytes(Encoding.PEM))
+    return path
+
+
+def test_a_certificate_must_be_trusted_and_that_of_the_host(
+    listener: Callable[..., int], certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(certificate)
+
+    def serve(connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), server.wrap_socket(connection, server_side=True) as wrapped:
+            wrapped.recv(65536)
+            wrapped.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
+        post(f"https://localhost:{listener(serve)}/", b"{}", {}, allowed=LOCAL, seconds=5)
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    monkeypatch.setattr(outgoing, "_trusted_certificates", lambda: trusting)
+    assert post(f"https://localhost:{listener(serve)}/", b"{}", {}, allowed=LOCAL, seconds=5) == 204
+    with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
+        post(f"https://127.0.0.1:{listener(serve)}/", b"{}", {}, allowed=LOCAL, seconds=5)

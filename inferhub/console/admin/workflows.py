@@ -21,6 +21,7 @@ from inferhub.console.authored import (
 from inferhub.console.authored_admin import OWNER_DEEDS, AuthoredAdmin, AuthoredVersionAdmin
 from inferhub.console.authored_forms import approval_field, empty_case
 from inferhub.console.base import code_column, deed, link_column, time_column
+from inferhub.console.kinds import kinds_table
 from inferhub.console.pages import Done, FormPage, ServiceForm, sent
 from inferhub.console.sections import Section, Table, Text
 from inferhub.decisions.models import Workflow, WorkflowVersion
@@ -181,6 +182,7 @@ class WorkflowAdmin(AuthoredAdmin):
             submit="Check and save as a new version",
             found=workflow,
             intro=_INTRO,
+            sections=(kinds_table(),),
         )
         form = SaveWorkflowForm(sent(request), initial=initial, workflow=workflow)
         return self.show_deed(request, form, page)

@@ -1,6 +1,8 @@
 """Kinds of action by name: the entry points of the group `inferhub.actions` (`inferhub.lib.plugins`)."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from inspect import cleandoc
 from typing import Any
 
 from inferhub.decisions.actions.base import ActionKind
@@ -8,6 +10,17 @@ from inferhub.errors import FieldError, InvalidDefinition
 from inferhub.lib.describe import describe, listed, pointer
 from inferhub.lib.plugins import Plugins
 from inferhub.lib.schema import Schema
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DescribedKind:
+    """A kind of action for those who write definitions; `meaning` is the first line that its class says of itself."""
+
+    name: str
+    meaning: str
+    schema: Mapping[str, Any]
+    needs_subject: bool
+
 
 _COMMON = ("kind", "ordered")
 _kinds: Plugins[tuple[ActionKind, Schema]] = Plugins("inferhub.actions", lambda kind: (kind(), Schema(kind.schema)))
@@ -22,6 +35,20 @@ def find_kind(name: str) -> ActionKind | None:
 def names() -> list[str]:
     """The names of all kinds, in order."""
     return _kinds.names()
+
+
+def describe_kinds() -> list[DescribedKind]:
+    """Every kind that can be used, by name."""
+    kinds = [(name, kind) for name in names() if (kind := find_kind(name)) is not None]
+    return [
+        DescribedKind(
+            name=name,
+            meaning=cleandoc(type(kind).__doc__ or "").partition("\n")[0],
+            schema=kind.schema,
+            needs_subject=kind.needs_subject,
+        )
+        for name, kind in kinds
+    ]
 
 
 def forget() -> None:
