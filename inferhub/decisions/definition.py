@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from inferhub.decisions.failures import MISSING_FACTS, ON_FAILURE, UNDECIDED, PredictionFailure
+from inferhub.decisions.failures import MISSING_FACTS, ON_FAILURE, REVIEW, UNDECIDED, PredictionFailure
 from inferhub.errors import FieldError, InvalidDefinition, InvalidInput
 from inferhub.lib.describe import describe, pointer
 from inferhub.lib.schema import Schema
@@ -105,7 +105,7 @@ class PredictionPlan:
     version: int | None
     inputs: tuple[tuple[str, str], ...]
     timeout_ms: int | None = None
-    on_failure: PredictionFailure = PredictionFailure()
+    on_failure: PredictionFailure = REVIEW
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a workflow does where a prediction fails or a fact is missing: a review, unless its definition says otherwise."""
+"""What a workflow does where a prediction fails or a fact is missing: a review, unless it says otherwise."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ MISSING_FACTS: dict[str, Any] = {
     "type": "string",
     "minLength": 1,
     "maxLength": 100,
-    "description": "The outcome where the rules miss a fact, or it is null, NaN or of another type: review where nothing "
-    "is said; error: the request fails.",
+    "description": "The outcome where the rules miss a fact, or it is null, NaN or of another type: review where "
+    "nothing is said; error: the request fails.",
 }
 _FACTS = ("/input/", "/prediction/")
 
@@ -48,6 +48,10 @@ class PredictionFailure:
     def error_of(self, name: str, error: InferhubError) -> InferhubError:
         """What the request hears: an error that may pass stays one."""
         return ModelFailed(f"The prediction '{name}' failed: {error}") if error.is_permanent else error
+
+
+REVIEW = PredictionFailure()
+"""What happens where nothing is said."""
 
 
 def missing_facts_of(trace: Mapping[str, Any]) -> list[FieldError]:
