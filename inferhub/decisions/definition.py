@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from inferhub.decisions.failures import MISSING_FACTS, ON_FAILURE, REVIEW, UNDECIDED, PredictionFailure
+from inferhub.decisions.failures import MISSING_FACTS, ON_FAILURE, REVIEW, PredictionFailure
 from inferhub.errors import FieldError, InvalidDefinition, InvalidInput
 from inferhub.lib.describe import describe, pointer
 from inferhub.lib.schema import Schema
 from inferhub.lib.slug import SLUG_PATTERN
+
+UNDECIDED = "review"  # the outcome where a fact is missing, null or of the wrong type, or a prediction failed
 
 LONGEST_OUTCOME = 100
 _NAME = {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$"}

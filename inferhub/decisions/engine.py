@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from inferhub.decisions.definition import LONGEST_OUTCOME, PredictionPlan, WorkflowPlan
-from inferhub.decisions.failures import UNDECIDED, missing_facts_of
+from inferhub.decisions.definition import LONGEST_OUTCOME, UNDECIDED, PredictionPlan, WorkflowPlan
+from inferhub.decisions.failures import missing_facts_of
 from inferhub.errors import FieldError, InferhubError, InvalidInput
 from inferhub.lib.describe import describe, pointer
 from inferhub.rules.engine import RuleEngine, RuleResult

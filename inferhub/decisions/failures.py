@@ -6,9 +6,6 @@ from typing import Any
 
 from inferhub.errors import FieldError, InferhubError, ModelFailed
 
-UNDECIDED = "review"
-"""The outcome where a fact is missing, null or of the wrong type, or a prediction failed."""
-
 ON_FAILURE: dict[str, Any] = {
     "description": "Where the model fails or takes too long: review, error (the request fails), or a fallback.",
     "oneOf": [

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from inferhub.decisions.definition import PredictionPlan, parse_workflow
+from inferhub.decisions.definition import UNDECIDED, PredictionPlan, parse_workflow
 from inferhub.decisions.drafts import Draft, make_draft
 from inferhub.decisions.engine import Answered, Verdict, run_rows, subject_of
-from inferhub.decisions.failures import UNDECIDED
 from inferhub.decisions.log import Written, decision_log
 from inferhub.decisions.models import Decision, WebhookEndpoint, WorkflowPublication, WorkflowVersion
 from inferhub.decisions.queries import decisions_with_names, find_workflow
