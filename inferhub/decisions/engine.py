@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from inferhub.decisions.definition import LONGEST_OUTCOME, UNDECIDED, PredictionPlan, WorkflowPlan
+from inferhub.decisions.failures import missing_facts_of
 from inferhub.errors import FieldError, InferhubError, InvalidInput
 from inferhub.lib.describe import describe, pointer
 from inferhub.rules.engine import RuleResult
@@ -56,24 +57,25 @@ def run_workflow(
     """Decide about one input.
 
     Raises InvalidInput where the input is not as the workflow declares it. Everything else that goes wrong - a model
-    that fails, a fact that is missing - is an outcome, `review`, with the reason in the trace: never a quiet guess.
+    that fails, a fact that is missing - is an outcome, `review`, with the reason in the trace: never a quiet guess. A
+    workflow may name another outcome, a fallback for a prediction, or want an error (`inferhub.decisions.failures`).
     """
     found = run_rows(plan, rules, [facts_in], predict, look)[0]
-    if isinstance(found, InvalidInput):
+    if isinstance(found, InferhubError):
         raise found
     return found
 
 
 def run_rows(
     plan: WorkflowPlan, rules: Engine, rows: Sequence[Facts], predict: Predict, look: MakeLook | None = None
-) -> list[Verdict | InvalidInput]:
+) -> list[Verdict | InferhubError]:
     """Decide about many inputs, each by itself: one that is not as declared gets its error, the others a verdict.
 
     Each model is asked once for all of them. Rules that ask for lists or the time get a look each, which the trace
     keeps under `surroundings` (`Look.recorded` repeats it). The timings of a verdict are those of the whole, by row.
     """
     clock = _Clock(len(rows))
-    verdicts: list[Verdict | InvalidInput | None] = [_input_error(plan, row) for row in rows]
+    verdicts: list[Verdict | InferhubError | None] = [_input_error(plan, row) for row in rows]
     asked = [(place, _Case(place, row)) for place, row in enumerate(rows) if verdicts[place] is None]
     clock.stop("validate")
     for step in plan.predictions:
@@ -82,6 +84,12 @@ def run_rows(
     results = [_apply_rules(rules, case, look) for _, case in asked]
     clock.stop("rules")
     for (place, case), (outcome, outputs, trace) in zip(asked, results, strict=True):
+        if case.failure is not None:
+            verdicts[place] = case.failure
+            continue
+        if "undecided" in trace and plan.missing_facts != UNDECIDED and (facts := missing_facts_of(trace)):
+            verdicts[place] = _missing(plan, case, facts, trace, clock.laps)
+            continue
         verdicts[place] = Verdict(
             outcome=outcome,
             outputs=outputs,
@@ -92,6 +100,23 @@ def run_rows(
             timings=clock.laps,
         )
     return [verdict for verdict in verdicts if verdict is not None]
+
+
+def _missing(
+    plan: WorkflowPlan, case: "_Case", facts: list[FieldError], trace: dict[str, Any], laps: dict[str, float]
+) -> Verdict | InvalidInput:
+    """What the workflow wants where facts are missing and that is not a review."""
+    if plan.missing_facts == "error":
+        return InvalidInput(errors=facts)
+    return Verdict(
+        outcome=plan.missing_facts,
+        outputs={},
+        predictions=case.predictions,
+        trace=trace | {"missing_facts": plan.missing_facts},
+        actions=plan.actions.get(plan.missing_facts, ()),
+        subject=subject_of(plan, case.facts_in),
+        timings=laps,
+    )
 
 
 def subject_of(plan: WorkflowPlan, facts_in: Facts) -> str:
@@ -141,13 +166,14 @@ def _inexact_integers(value: Any, place: str) -> list[FieldError]:
 class _Case:
     """One input on its way: what was predicted for it, and what went wrong with that."""
 
-    __slots__ = ("facts_in", "place", "predictions", "problems")
+    __slots__ = ("facts_in", "failure", "place", "predictions", "problems")
 
     def __init__(self, place: int, facts_in: Facts) -> None:
         self.place = place
         self.facts_in = facts_in
         self.predictions: dict[str, Any] = {}
         self.problems: list[FieldError] = []
+        self.failure: InferhubError | None = None
 
     def facts(self) -> dict[str, Any]:
         outputs = {name: entry["output"] for name, entry in self.predictions.items()}
@@ -173,7 +199,13 @@ def _predict_group(step: PredictionPlan, group: Sequence[tuple[_Case, Facts]], p
                 _predict_group(step, [one], predict)
             return
         case = group[0][0]
-        case.predictions[step.name] = {"model": step.model, "error": str(exc)}
+        entry = {"model": step.model, "error": str(exc)}
+        if step.on_failure.fallback is not None:
+            case.predictions[step.name] = entry | {"fallback": True, "output": dict(step.on_failure.fallback)}
+            return
+        if step.on_failure.is_error:
+            case.failure = step.on_failure.error_of(step.name, exc)
+        case.predictions[step.name] = entry
         case.problems.append(FieldError(pointer=f"/prediction/{step.name}", expected="a prediction", got=str(exc)))
         return
     for (case, _), answer in zip(group, answers, strict=True):

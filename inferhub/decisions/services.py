@@ -16,13 +16,13 @@ from inferhub.decisions.models import Decision, WorkflowPublication, WorkflowVer
 from inferhub.decisions.outcomes import Actions, check_outcomes
 from inferhub.decisions.queries import decisions_with_names, find_workflow
 from inferhub.decisions.testing import run_workflow_tests
-from inferhub.errors import Conflict, FieldError, InvalidDefinition, InvalidInput, NotFound
+from inferhub.errors import Conflict, FieldError, InferhubError, InvalidDefinition, NotFound
 from inferhub.inference.routing import Choice, choose_version
 from inferhub.inference.services import predict_by
 from inferhub.lib.canonical import canonical_json
-from inferhub.lib.describe import describe, pointer
+from inferhub.lib.describe import describe, listed, pointer
 from inferhub.lib.ids import uuid7
-from inferhub.registry.queries import find_version
+from inferhub.registry.queries import VersionPlan, find_version
 from inferhub.rules.table import DecisionTable
 from inferhub.rulesets.authored import check_name
 from inferhub.rulesets.cases import CaseResult
@@ -134,7 +134,7 @@ def decide_all(
     commit_ms = round((time.perf_counter() - started) * 1000 / max(len(drafts), 1), 3)
     made = iter(zip(drafts, written, strict=True))
     return [
-        verdict if isinstance(verdict, InvalidInput) else _outcome(*next(made), request.facts, commit_ms)
+        _outcome(*next(made), request.facts, commit_ms) if isinstance(verdict, Verdict) else verdict
         for request, verdict in zip(requests, verdicts, strict=True)
     ]
 
@@ -158,7 +158,8 @@ class _Predictor:
             groups[choice.plan.id].append(position)
         answers: dict[int, Answered] = {}
         for positions in groups.values():
-            said = predict_by(choices[positions[0]], rows=[rows[position] for position in positions])
+            wanted = [rows[position] for position in positions]
+            said = predict_by(choices[positions[0]], rows=wanted, timeout_ms=step.timeout_ms)
             used = {"model": said.model, "version": said.version, "digest": said.digest}
             answers |= {position: Answered(used, row) for position, row in zip(positions, said.rows, strict=True)}
         return [answers[position] for position in range(len(rows))]
@@ -174,8 +175,8 @@ class _Predictor:
         return Choice(plan=choice.route.pick(key), route=choice.route, key=key)
 
 
-def _dated(verdict: Verdict | InvalidInput, as_of: datetime) -> Verdict | InvalidInput:
-    if isinstance(verdict, InvalidInput):
+def _dated(verdict: Verdict | InferhubError, as_of: datetime) -> Verdict | InferhubError:
+    if isinstance(verdict, InferhubError):
         return verdict
     return replace(verdict, trace=verdict.trace | {"as_of": as_of.astimezone(UTC).isoformat()})
 
@@ -208,7 +209,7 @@ def _check_references(definition: dict[str, Any]) -> None:
     if not rules:
         errors.append(FieldError(pointer="/rule_set", expected="the name of a rule set", got=definition["rule_set"]))
     else:
-        errors.extend(_check_outcomes(read_rules(rules.definition).last, definition["actions"]))
+        errors.extend(_check_outcomes(read_rules(rules.definition).last, _actions_of_rules(definition)))
     for outcome, actions in definition["actions"].items():
         for position, action in enumerate(actions):
             errors.extend(check_references(action, at=pointer("actions", outcome, position)))
@@ -216,6 +217,12 @@ def _check_references(definition: dict[str, Any]) -> None:
         errors.extend(_check_prediction(position, entry))
     if errors:
         raise InvalidDefinition(errors=errors)
+
+
+def _actions_of_rules(definition: dict[str, Any]) -> Actions:
+    """Outcomes with actions, but for the one that a missing fact leads to, which no row need give."""
+    missing = definition.get("missing_facts")
+    return {outcome: actions for outcome, actions in definition["actions"].items() if outcome != missing}
 
 
 def _check_outcomes(table: DecisionTable, actions: Actions) -> list[FieldError]:
@@ -242,7 +249,20 @@ def _check_prediction(position: int, entry: dict[str, Any]) -> list[FieldError]:
         for name, spec in known.items()
         if not spec.is_optional and name not in entry["inputs"]
     ]
-    return unknown + missing
+    return unknown + missing + _check_fallback(f"{at}/on_failure/fallback", entry, version)
+
+
+def _check_fallback(at: str, entry: dict[str, Any], version: VersionPlan) -> list[FieldError]:
+    """A fallback names outputs that the model has; one that is left out would be a missing fact."""
+    on_failure = entry.get("on_failure")
+    if not isinstance(on_failure, dict):
+        return []
+    known = [spec.name for spec in version.pipeline.request.outputs]
+    return [
+        FieldError(pointer=at + pointer(name), expected=f"one of {listed(known)}", got=describe(name))
+        for name in on_failure["fallback"]
+        if name not in known
+    ]
 
 
 def _check_publishable(version: WorkflowVersion) -> None:

@@ -166,7 +166,7 @@ def _differences(expect: Mapping[str, Any], got: Got) -> Iterator[FieldError]:
         yield _difference("/actions", _kinds(expect["actions"]), _kinds(got.actions or ()))
     if "rule" in expect and not any(expect["rule"] in (row["index"], row.get("note")) for row in got.matched):
         rows = listed(_row(row) for row in got.matched) or "none"
-        yield _difference("/rule", f"the row {describe(expect['rule'])}", rows + undecided)
+        yield _difference("/rule", _wanted_row(expect["rule"]), rows + undecided)
     if "undecided" in expect and expect["undecided"] != bool(got.undecided):
         yield _difference(
             "/undecided", "no row that decides" if expect["undecided"] else "a row that decides", why or "one"
@@ -181,8 +181,12 @@ def _kinds(kinds: Sequence[str]) -> str:
     return listed(kinds) or "no action"
 
 
+def _wanted_row(rule: int | str) -> str:
+    return f"the row noted '{rule}'" if isinstance(rule, str) else f"the row with index {rule}"
+
+
 def _row(row: Mapping[str, Any]) -> str:
-    return f"the row {row['index']}" + (f" ({row['note']})" if row.get("note") else "")
+    return f"the row with index {row['index']}" + (f" ({row['note']})" if row.get("note") else "")
 
 
 def _is_same(one: Any, other: Any) -> bool:

@@ -29,16 +29,20 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Schedule:
-    """From each moment of `starts` on, the version of the same place in `version_ids` is in force; None: none is."""
+    """From each moment of `starts` on, the version of the same place in `version_ids` is in force; None: none is.
+
+    `settled` is the version that is in force for good, where nothing is planned: nobody has to look at the clock.
+    """
 
     starts: tuple[float, ...]
     version_ids: tuple[int | None, ...]
+    settled: int | None = None
 
     def version_id_at(self, moment: float) -> int | None:
         return self.version_ids[bisect_right(self.starts, moment) - 1]
 
 
-def compile_schedule(spans: Iterable[Span]) -> Schedule:
+def compile_schedule(spans: Iterable[Span], *, now: float = -math.inf) -> Schedule:
     """Of several publications whose time it is, the one that began last is in force, the later made of two such.
 
     >>> usual, christmas = Span(1, 11, 0.0, math.inf), Span(2, 12, 24.0, 26.0)
@@ -49,7 +53,8 @@ def compile_schedule(spans: Iterable[Span]) -> Schedule:
     known = list(spans)
     edges = sorted({edge for span in known for edge in (span.starts_at, span.ends_at) if edge < math.inf})
     starts = (-math.inf, *edges)
-    return Schedule(starts=starts, version_ids=tuple(_in_force(known, start) for start in starts))
+    version_ids = tuple(_in_force(known, start) for start in starts)
+    return Schedule(starts=starts, version_ids=version_ids, settled=version_ids[-1] if starts[-1] <= now else None)
 
 
 def _in_force(spans: Iterable[Span], moment: float) -> int | None:
@@ -75,7 +80,8 @@ class Timetable:
         """The version of `name` that is in force, now or at another moment. Raises NotFound."""
         if as_of is not None:
             return self._version_id_as_of(name, as_of)
-        found = self._schedules.get(name).version_id_at(time.monotonic())
+        schedule = self._schedules.get(name)
+        found = schedule.settled or schedule.version_id_at(time.monotonic())
         if found is None:
             raise NotFound(f"The {self._what} '{name}' has no version in force now.")
         return found
@@ -101,7 +107,7 @@ class Timetable:
                 break  # what began before it never comes back
         if not spans:
             self._check_known(name)
-        return compile_schedule(spans)
+        return compile_schedule(spans, now=now)
 
     def _check_known(self, name: str) -> None:
         if not self._owners.objects.filter(name=name).exists():

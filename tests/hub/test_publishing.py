@@ -5,10 +5,12 @@ import time
 from collections.abc import Callable
 from copy import deepcopy
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
+from django.apps import apps
+from django.contrib.auth.models import Group, Permission
 from django.db import IntegrityError, close_old_connections, connection, transaction
 from django.utils import timezone
 
@@ -25,7 +27,7 @@ from inferhub.errors import Conflict, InvalidDefinition, InvalidInput, NotFound
 from inferhub.lib.snapshots import Snapshots
 from inferhub.rulesets import schedules
 from inferhub.rulesets.lifecycle import describe_versions
-from inferhub.rulesets.models import RuleSetVersion
+from inferhub.rulesets.models import RuleSet, RuleSetVersion
 from inferhub.rulesets.publishing import TestsFailed, cancel_publication, set_approval
 from inferhub.rulesets.queries import find_rule_set
 from inferhub.rulesets.services import publish_rule_set, save_rule_set
@@ -388,3 +390,24 @@ def test_rule_sets_live_the_same_life(workflow: str) -> None:
     publish_rule_set(version=version, actor=ACTOR, reason="strict", effective_from=tomorrow)
     assert find_rule_set("screening").number == 1
     assert find_rule_set("screening", tomorrow).number == 2
+
+
+def test_what_a_hub_without_publications_had_in_use_stays_in_force(workflow: str) -> None:
+    for limit in (10, 20):
+        save_rule_set(name="older", definition=_rules(limit), actor=ACTOR, is_draft=True)
+    migration = import_module("inferhub.rulesets.migrations.0005_publish_what_was_in_use").Migration
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE rulesets_rulesetpublication DISABLE TRIGGER guard")  # it came later
+        cursor.execute("ALTER TABLE rulesets_ruleset DISABLE TRIGGER guard")
+        cursor.execute(migration.operations[0].sql)
+    older = RuleSet.objects.get(name="older")
+    assert (older.approval, older.current.number) == ("direct", 2)
+    made = older.publications.order_by("effective_from")
+    assert [one.effective_from == one.version.created_at for one in made] == [True, True]
+
+
+def test_rule_authors_of_a_hub_with_roles_may_withdraw_what_they_ask() -> None:
+    author = Group.objects.get(name="rule author")
+    author.permissions.clear()
+    import_module("inferhub.approvals.migrations.0004_rule_authors_ask").grant(apps, None)
+    assert [one.codename for one in author.permissions.all()] == ["add_changerequest"]

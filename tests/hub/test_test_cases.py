@@ -53,8 +53,8 @@ def test_a_case_passes_where_everything_that_it_names_comes_out(workflow: str) -
         ({"outcome": "hold"}, "/outcome: expected the string 'hold', got the string 'accept'"),
         ({"outputs": {"lane": "x"}}, "/outputs/lane: expected the string 'x', got nothing"),
         ({"actions": []}, "/actions: expected no action, got webhook"),
-        ({"rule": 0}, "/rule: expected the row 0, got the row 2 (all others)"),
-        ({"rule": "large"}, "/rule: expected the row the string 'large', got the row 2 (all others)"),
+        ({"rule": 0}, "/rule: expected the row with index 0, got the row with index 2 (all others)"),
+        ({"rule": "large"}, "/rule: expected the row noted 'large', got the row with index 2 (all others)"),
         ({"undecided": True}, "/undecided: expected no row that decides, got one"),
     ],
 )
