@@ -3,6 +3,7 @@
 A request brings an API key and an order; the hub checks it by a JSON Schema, asks a LightGBM model (200 trees, 20
 features), applies a 20-row table, commits decision, audit event and one pending action, and answers with the whole
 trace. Two web processes, PostgreSQL and the load generator (wrk) share the machine; workers that deliver do not run.
+In turn with it MLServer, in its best configuration (`make bench-peers`), makes the bare prediction of such a model.
 Then the web processes are killed 20 times under load, and every answer that callers got is compared with the database.
 """
 
@@ -14,6 +15,7 @@ import re
 import shutil
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -25,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.decisions_hub import FEATURES, NAME
+from benchmarks.peers import ask, best_mlserver, check_tools, train
 from benchmarks.report import parser, publish
 from inferhub.embedded.supervisor import Supervisor
 from inferhub.embedded.up import child_environment, hub_services, migration, supervised_hub
@@ -32,6 +35,7 @@ from inferhub.lib.config import Config, read_config
 
 BARS = {
     "decisions_per_second": ">=2660",
+    "decisions_to_mlserver": ">=1",
     "p99_ms": "<=25",
     "c1_p50_ms": "<=1.5",
     "lost_after_kill": "<=0",
@@ -181,12 +185,15 @@ def measure(folder: Path) -> dict[str, float]:
         supervisor.start(hub_services(config)[0])
         script = write_script(folder, key)
         load(config, script, connections=32, seconds=5)
-        runs = [load(config, script, connections=32, seconds=SECONDS) for _ in range(ROUNDS)]
+        runs, peer_rates = beside_mlserver(config, script, folder)
         best = sorted(runs, key=lambda run: run["rate"])[ROUNDS // 2]
+        mlserver = statistics.median(peer_rates)
         single = load(config, script, connections=1, seconds=5)
         found = kill_under_load(config, key, folder)
         return {
             "decisions_per_second": best["rate"],
+            "mlserver_rps": mlserver,
+            "decisions_to_mlserver": best["rate"] / mlserver,
             "p50_ms": best["p50"],
             "p99_ms": best["p99"],
             "c1_p50_ms": single["p50"],
@@ -197,10 +204,20 @@ def measure(folder: Path) -> dict[str, float]:
         }
 
 
+def beside_mlserver(config: Config, script: Path, folder: Path) -> tuple[list[dict[str, float]], list[float]]:
+    """Whole decisions of the hub and, in turn, bare predictions of MLServer with a model of the same size."""
+    train(folder)
+    with best_mlserver(folder) as peer:
+        runs, peer_rates = [], []
+        for number in range(ROUNDS):
+            runs.append(load(config, script, connections=32, seconds=SECONDS))
+            peer_rates.append(ask(peer, connections=32, seconds=SECONDS, seed=number).rps)
+        return runs, peer_rates
+
+
 def main() -> None:
     path = parser("Decisions over HTTP: throughput, latency, and what kill -9 loses.", "decisions").parse_args().json
-    if shutil.which("wrk") is None:
-        raise SystemExit("wrk is missing: apt-get install wrk")
+    check_tools()
     folder = Path(tempfile.mkdtemp(prefix="inferhub-bench-"))
     try:
         publish("decisions", measure(folder), BARS, path)

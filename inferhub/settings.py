@@ -193,6 +193,7 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 10.0},
     },
     "keep-partitions": {"task": "inferhub.decisions.tasks.keep_partitions", "schedule": 6 * 3600.0},
+    "expire-content": {"task": "inferhub.decisions.tasks.expire_content", "schedule": 24 * 3600.0},
     "sweep-jobs": {"task": "inferhub.jobs.tasks.sweep_jobs", "schedule": 5.0, "options": {"expires": 10.0}},
     "sweep-validations": {
         "task": "inferhub.registry.tasks.sweep_validations",

@@ -2,6 +2,7 @@
 
 import gc
 import os
+from http import HTTPStatus
 from typing import Any
 
 import django
@@ -10,8 +11,10 @@ from django.core.handlers.wsgi import WSGIHandler
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "inferhub.settings")
 django.setup(set_prefix=False)
 
-from inferhub.api.serving import BareRequest, check_connection, serve, takes_bare  # noqa: E402 (settings come first)
+from inferhub.api.serving import BareRequest, bare_match, check_connection, serve  # noqa: E402 (settings come first)
 from inferhub.inference import serving  # noqa: E402
+
+_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
 class Application(WSGIHandler):
@@ -21,14 +24,14 @@ class Application(WSGIHandler):
     """
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        if not takes_bare(environ):
+        match = bare_match(environ)
+        if match is None:
             return super().__call__(environ, start_response)
-        path = environ["PATH_INFO"]
-        check_connection(path)
+        check_connection(match.func.checks_connection_every)  # type: ignore[attr-defined]
         request = BareRequest(environ, lambda: self.request_class(environ))
-        response, headers = serve(request, path, request.as_django)
-        start_response(f"{response.status_code} {response.reason_phrase}", [*response.items(), *headers])
-        return [response.content]
+        reply = serve(request, environ["PATH_INFO"], request.as_django, match)
+        start_response(_STATUS_LINES[reply.status], reply.headers)
+        return [reply.body]
 
 
 application = Application()

@@ -17,18 +17,18 @@ from inferhub.api.deciding import present_decisions, status_of_decision, with_id
 from inferhub.api.json import dump_json, read_json
 from inferhub.api.metrics import Called, metrics
 from inferhub.api.problems import FORESEEN, MEDIA_TYPE, problem, problem_answer, problem_of, reason_of
-from inferhub.api.serving import SELDOM, Incoming, bare
+from inferhub.api.serving import SELDOM, Incoming, Reply, bare
 from inferhub.errors import Conflict, InvalidInput, ModelFailed, NotFound, error_from_dict
 from inferhub.jobs.calls import run_call
 from inferhub.jobs.deferred import defer_call
 from inferhub.jobs.models import DeferredCall, State
 from inferhub.lib.schema import Schema
-from inferhub.lib.stopwatch import Stopwatch, server_timing
+from inferhub.lib.stopwatch import Stopwatch
 
 _IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key", str, OpenApiParameter.HEADER, description="The same as the field `request_id`."
 )
-_View = TypeVar("_View", bound=Callable[..., HttpResponse])
+_View = TypeVar("_View", bound=Callable[..., Reply])
 _PREFER = OpenApiParameter(
     "Prefer",
     str,
@@ -72,16 +72,16 @@ class _CallView(APIView):
     checks_connection_every = 0.0
 
     @classmethod
-    def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponse]:  # type: ignore[override]
+    def as_view(cls, **initkwargs: Any) -> Callable[..., Any]:  # type: ignore[override]
         documented = super().as_view(**initkwargs)
 
         @wraps(documented)
-        def view(request: Incoming, name: str) -> HttpResponse:
+        def view(request: Incoming, name: str) -> Reply:
             return cls().answer(request, name)
 
         return bare(view, checks_connection_every=cls.checks_connection_every)
 
-    def answer(self, request: Incoming, name: str) -> HttpResponse:
+    def answer(self, request: Incoming, name: str) -> Reply:
         return _Call(self.kind, self.scope, self.body, name).answer(request)
 
 
@@ -97,25 +97,24 @@ class _Call:
         self._called = Called(call=kind)
         self._watch = Stopwatch()
 
-    def answer(self, request: Incoming) -> HttpResponse:
+    def answer(self, request: Incoming) -> Reply:
         try:
-            answer = self._answer(request)
+            reply = self._answer(request)
         except FORESEEN as exc:
-            answer = problem_answer(exc)
+            reply = Reply.of(problem_answer(exc))
             is_known = "parse" in self._watch.stages and isinstance(exc, _OF_WHAT_IS_THERE)
             called = Called(call=self._kind, name=self._name) if is_known else self._called
-            metrics.failed(called, reason_of(answer.status_code), self._watch)
+            metrics.failed(called, reason_of(reply.status), self._watch)
         else:
             metrics.succeeded(self._called, self._watch)
-        if self._watch.stages:
-            answer.headers["Server-Timing"] = server_timing(self._watch.stages)
-        return answer
+        reply.stages = self._watch.stages
+        return reply
 
-    def _answer(self, request: Incoming) -> HttpResponse:
+    def _answer(self, request: Incoming) -> Reply:
         caller = authenticate(request.META)
         check_scope(caller, {self._scope})
         if request.META["REQUEST_METHOD"] != "POST":
-            return _not_allowed(request.META["REQUEST_METHOD"])
+            return Reply.of(_not_allowed(request.META["REQUEST_METHOD"]))
         body = read_json(request)
         if self._kind == "decide":
             body = with_idempotency_key(body, request.META.get("HTTP_IDEMPOTENCY_KEY"))
@@ -123,14 +122,14 @@ class _Call:
         self._watch.lap("parse")
         if _prefers_async(request.META.get("HTTP_PREFER", "")):
             call = defer_call(kind=self._kind, target=self._name, body=body, actor=caller.actor)
-            return _accepted(request, call)
+            return Reply.of(_accepted(request, call))
         answer = run_call(self._kind, self._name, body, caller.actor)
         self._watch.lap("run")
         self._note_run(answer)
         status = 200
         if self._kind == "decide":
             answer, status = present_decisions(answer), status_of_decision(answer)
-        return HttpResponse(dump_json(answer), status=status, content_type="application/json")
+        return Reply(status, dump_json(answer), [("Content-Type", "application/json")])
 
     def _note_run(self, answer: dict[str, Any]) -> None:
         """Put the stages that the call tells of in the place of their sum."""
@@ -159,7 +158,7 @@ class PredictView(_CallView):
     checks_connection_every = SELDOM
 
     @_documented("predict", "Predict with a registered model", bodies.PREDICT, answers.PREDICTION)
-    def post(self, request: Incoming, name: str) -> HttpResponse:
+    def post(self, request: Incoming, name: str) -> Reply:
         return self.answer(request, name)
 
 
@@ -167,7 +166,7 @@ class RecommendView(_CallView):
     kind, scope, body = "recommend", Scope.RECOMMEND, bodies.RECOMMEND_BODY
 
     @_documented("recommend", "Recommend items for a user or a history", bodies.RECOMMEND, answers.RECOMMENDATION)
-    def post(self, request: Incoming, name: str) -> HttpResponse:
+    def post(self, request: Incoming, name: str) -> Reply:
         return self.answer(request, name)
 
 
@@ -175,7 +174,7 @@ class DecideView(_CallView):
     kind, scope, body = "decide", Scope.DECIDE, bodies.DECIDE_BODY
 
     @_documented("decide", "Decide by a workflow", bodies.DECIDE, answers.DECISIONS, _IDEMPOTENCY_KEY, created=True)
-    def post(self, request: Incoming, name: str) -> HttpResponse:
+    def post(self, request: Incoming, name: str) -> Reply:
         return self.answer(request, name)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Q
-from django.http import HttpResponse
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -17,7 +16,7 @@ from inferhub.accounts.models import Scope
 from inferhub.api.authentication import authenticate, check_scope
 from inferhub.api.metrics import BOUNDS, FAILED, read_snapshots
 from inferhub.api.problems import FORESEEN, problem_answer
-from inferhub.api.serving import Incoming, bare
+from inferhub.api.serving import Incoming, Reply, bare
 from inferhub.decisions.models import Action, ActionState
 from inferhub.jobs.models import Chunk, DeferredCall, State
 
@@ -31,13 +30,13 @@ _GAUGES = {
 
 
 @bare
-def metrics_view(request: Incoming) -> HttpResponse:
+def metrics_view(request: Incoming) -> Reply:
     try:
         if not _may_scrape_without_key(request.META):
             check_scope(authenticate(request.META), {Scope.READ})
     except FORESEEN as exc:
-        return problem_answer(exc)
-    return HttpResponse(exposition(read_snapshots()), content_type=CONTENT_TYPE_LATEST)
+        return Reply.of(problem_answer(exc))
+    return Reply(200, exposition(read_snapshots()), [("Content-Type", CONTENT_TYPE_LATEST)])
 
 
 def exposition(snapshots: Iterable[Mapping[str, Any]]) -> bytes:

@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,8 @@ _GAUGES: dict[str, Callable[[], float]] = {
 }
 TOTAL, FAILED = "total", "failed"
 _SECONDS = 1.0
+_Note = tuple["Called", str, tuple[tuple[str, float], ...], float]
+"""Whom, the reason of a failure, seconds by stage, when it succeeded."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,28 +90,25 @@ class Tally:
 
 
 class Metrics:
-    """The tallies of one process. Thread-safe."""
+    """The tallies of one process. Thread-safe.
+
+    A call leaves a note, and is counted when somebody looks (the writer does so every second): that keeps the road of a
+    call short.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._notes: deque[_Note] = deque()
         self._tallies: dict[Called, Tally] = {}
         self._answers: dict[int, int] = {}
         self._writer: threading.Thread | None = None
         self._written = b""
 
     def succeeded(self, called: Called, watch: Stopwatch) -> None:
-        with self._lock:
-            tally = self._tally(called)
-            for stage, seconds in watch.stages.items():
-                tally.add(stage, seconds)
-            tally.add(TOTAL, watch.seconds)
-            tally.succeeded_at = time.time()
+        self._notes.append((called, "", (*watch.stages.items(), (TOTAL, watch.seconds)), time.time()))
 
     def failed(self, called: Called, reason: str, watch: Stopwatch) -> None:
-        with self._lock:
-            tally = self._tally(called)
-            tally.errors[reason] = tally.errors.get(reason, 0) + 1
-            tally.add(FAILED, watch.seconds)
+        self._notes.append((called, reason, ((FAILED, watch.seconds),), 0.0))
 
     def answered(self, status: int) -> None:
         """Count an answer of any address."""
@@ -117,9 +117,22 @@ class Metrics:
         if self._writer is None:
             self._start_writer()
 
+    def _count_notes(self) -> None:
+        """To be called under the lock."""
+        while self._notes:
+            called, reason, stages, succeeded_at = self._notes.popleft()
+            tally = self._tally(called)
+            for stage, seconds in stages:
+                tally.add(stage, seconds)
+            if reason:
+                tally.errors[reason] = tally.errors.get(reason, 0) + 1
+            else:
+                tally.succeeded_at = succeeded_at
+
     def tally(self, called: Called) -> Tally:
         """A copy of what was counted so far; empty where nothing was."""
         with self._lock:
+            self._count_notes()
             found = self._tallies.get(called, Tally())
             return Tally(stages=dict(found.stages), errors=dict(found.errors), succeeded_at=found.succeeded_at)
 
@@ -127,12 +140,14 @@ class Metrics:
     def called(self) -> list[Called]:
         """What has been asked for so far."""
         with self._lock:
+            self._count_notes()
             return list(self._tallies)
 
     def snapshot(self) -> bytes:
         """Everything, as JSON for `inferhub.api.exposition`."""
         gauges = {name: read() for name, read in _GAUGES.items()}
         with self._lock:
+            self._count_notes()
             calls = [
                 {"call": called.call, "name": called.name, "version": called.version} | tally.to_dict()
                 for called, tally in self._tallies.items()

@@ -33,10 +33,8 @@ def machines_first(get_response: GetResponse) -> GetResponse:
         path = request.path_info
         if not is_for_machines(path):
             return get_response(request)
-        response, headers = serve(request, path, lambda: request)
-        for name, value in headers:
-            response.headers[name] = f"{response[name]}, {value}" if name in response else value
-        return response
+        reply = serve(request, path, lambda: request)
+        return HttpResponse(reply.body, status=reply.status, headers=dict(reply.headers))
 
     return middleware
 

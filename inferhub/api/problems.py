@@ -12,6 +12,7 @@ from rest_framework import exceptions
 
 from inferhub import errors
 from inferhub.api.authentication import CHALLENGE
+from inferhub.lib.request_ids import current_request_id
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +66,7 @@ def problem(status: int, detail: str, *, fields: tuple[errors.FieldError, ...] =
     }
     if fields:
         body["errors"] = [{"pointer": f.pointer, "expected": f.expected, "got": f.got} for f in fields]
-    request_id = structlog.contextvars.get_contextvars().get("request_id")
+    request_id = current_request_id.get()
     return body | ({"request_id": request_id} if request_id else {})
 
 

@@ -13,7 +13,6 @@ import os
 import struct
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,8 @@ from inferhub.errors import QuotaExceeded
 
 _WINDOW_SECONDS = 60
 _RECORD = struct.Struct("<dQ")  # when the window began, requests in it
-_USED = "inferhub.quota"
+QUOTA = "inferhub.quota"
+"""What is left of the caller's quota, in a request's `META`; keys without a quota have none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,17 +77,14 @@ class WindowCounts:
 def take_from_quota(meta: dict[str, Any], key_id: int, limit: int) -> None:
     """Count a request of a key; what is left is kept in the request's `meta` for its answer. Raises QuotaExceeded."""
     try:
-        meta[_USED] = _counts.take(key_id, limit, now=time.time())
+        meta[QUOTA] = _counts.take(key_id, limit, now=time.time())
     except QuotaExceeded as exc:
-        meta[_USED] = Quota(limit=limit, left=0, seconds=exc.retry_after_seconds)
+        meta[QUOTA] = Quota(limit=limit, left=0, seconds=exc.retry_after_seconds)
         raise
 
 
-def quota_headers(meta: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The headers of an answer; none where the key has no quota."""
-    quota: Quota | None = meta.get(_USED)
-    if quota is None:
-        return []
+def quota_headers(quota: Quota) -> list[tuple[str, str]]:
+    """The headers of an answer."""
     return [
         ("RateLimit-Policy", f'"minute";q={quota.limit};w={_WINDOW_SECONDS}'),
         ("RateLimit", f'"minute";r={quota.left};t={quota.seconds}'),

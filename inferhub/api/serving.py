@@ -9,9 +9,8 @@ import threading
 import time
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-import structlog
 from django.conf import settings
 from django.core.handlers.exception import response_for_exception
 from django.db import connection
@@ -23,8 +22,9 @@ from inferhub.api.conditional import with_etag
 from inferhub.api.idempotency import once
 from inferhub.api.metrics import metrics
 from inferhub.api.problems import problem_response
-from inferhub.api.quotas import quota_headers
-from inferhub.lib.ids import uuid7_text
+from inferhub.api.quotas import QUOTA, quota_headers
+from inferhub.lib.request_ids import current_request_id, make_request_id
+from inferhub.lib.stopwatch import server_timing
 
 _REST = "/api/v1/"
 _PREFIXES = ("/v2/", _REST)
@@ -39,8 +39,26 @@ _SECURITY = (
 SELDOM = 1.0
 """Seconds between two looks at the connection of a view that reads what processes remember for a second."""
 
+_NO_CHUNKS = "Send the body with a Content-Length; bodies in chunks are not accepted."
 _MOST_ADDRESSES = 4096
 _MOST_HOSTS = 64
+
+
+class Reply:
+    """The answer of a bare view: no more than what the web server wants. `stages`: seconds, for Server-Timing."""
+
+    __slots__ = ("body", "headers", "stages", "status")
+
+    def __init__(self, status: int, body: bytes, headers: Headers, stages: dict[str, float] | None = None) -> None:
+        self.status = status
+        self.body = body
+        self.headers = headers
+        self.stages = stages or {}
+
+    @classmethod
+    def of(cls, response: HttpResponse, stages: dict[str, float] | None = None) -> "Reply":
+        """What Django would send."""
+        return cls(response.status_code, response.content, list(response.items()), stages)
 
 
 class Incoming(Protocol):
@@ -74,10 +92,7 @@ class BareRequest:
         return self.as_django().build_absolute_uri(location)
 
 
-_View = TypeVar("_View", bound=Callable[..., HttpResponse])
-
-
-def bare(view: _View, *, checks_connection_every: float = 0.0) -> _View:
+def bare(view: Callable[..., Reply], *, checks_connection_every: float = 0.0) -> Callable[..., Any]:
     """Declare a view of `Incoming` that checks API key, scope and method itself.
 
     One that seldom needs the database need not have the thread's connection looked at for each request, but after so
@@ -99,44 +114,54 @@ def is_for_machines(path: str) -> bool:
     return path.startswith(_PREFIXES) or path in _WHOLE
 
 
-def takes_bare(environ: dict[str, Any]) -> bool:
-    """Whether this request can be answered without a Django request."""
+def bare_match(environ: dict[str, Any]) -> ResolverMatch | None:
+    """The bare view that this request is for; None where it needs a Django request."""
     path = environ["PATH_INFO"]
-    if not is_for_machines(path) or not path.isascii() or "HTTP_HOST" not in environ:
-        return False
+    if not is_for_machines(path) or "HTTP_HOST" not in environ or not path.isascii():
+        return None
     try:
-        return _is_bare(_match_at(path).func)
+        match = _match_at(path)
     except Resolver404:
-        return False
+        return None
+    return match if hasattr(match.func, "checks_connection_every") else None
 
 
-def serve(request: Incoming, path: str, as_django: Callable[[], HttpRequest]) -> tuple[HttpResponse, Headers]:
-    """Answer a request to an address for machines; the headers are to be added to those that the answer has.
+def serve(
+    request: Incoming, path: str, as_django: Callable[[], HttpRequest], match: ResolverMatch | None = None
+) -> Reply:
+    """Answer a request to an address for machines.
 
-    `as_django` makes Django's form of the request where that is needed.
+    `as_django` makes Django's form of the request where that is needed. `match` is what stands at `path`, where that
+    is known.
     """
     started = time.perf_counter()
-    request_id = bind_request_id(request.META)
+    meta = request.META
+    request_id = bind_request_id(meta)
     try:
-        response = _answer(request, path, as_django)
+        reply = _answer(request, path, as_django, match)
     except Exception as exc:  # the boundary of a request, as Django draws it
-        response = response_for_exception(as_django(), exc)
-    if response.status_code >= 500:
+        reply = Reply.of(response_for_exception(as_django(), exc))
+    if reply.status >= 500:
         _thread.connection_checked_at = 0.0
-    metrics.answered(response.status_code)
-    return response, [
+    metrics.answered(reply.status)
+    reply.stages["total"] = time.perf_counter() - started
+    reply.headers += (
         ("X-Request-Id", request_id),
-        ("Server-Timing", f"total;dur={(time.perf_counter() - started) * 1000:.3f}"),
-        ("Content-Length", str(len(response.content))),
+        ("Server-Timing", server_timing(reply.stages)),
+        ("Content-Length", str(len(reply.body))),
         *_SECURITY,
-        *quota_headers(request.META),
-    ]
+    )
+    if QUOTA in meta:
+        reply.headers += quota_headers(meta[QUOTA])
+    return reply
 
 
-def check_connection(path: str) -> None:
-    """What Django does around each request, for a bare view at `path`: let go of a connection that cannot be used."""
+def check_connection(seconds: float) -> None:
+    """What Django does around each request, for a bare view that wants it every so many seconds: let go of a
+    connection that cannot be used.
+    """
     now = time.monotonic()
-    if now - _thread.connection_checked_at >= _match_at(path).func.checks_connection_every:  # type: ignore[attr-defined]
+    if now - _thread.connection_checked_at >= seconds:
         connection.close_if_unusable_or_obsolete()
         _thread.connection_checked_at = now
 
@@ -144,24 +169,28 @@ def check_connection(path: str) -> None:
 def bind_request_id(meta: dict[str, Any]) -> str:
     """The caller's X-Request-Id where it is usable, else a new one; log lines and the audit log carry it from here."""
     given = meta.get("HTTP_X_REQUEST_ID")
-    request_id = given if given and _USABLE_ID.fullmatch(given) else uuid7_text()
-    structlog.contextvars.bind_contextvars(request_id=request_id)
+    request_id = given if given and _USABLE_ID.fullmatch(given) else make_request_id()
+    current_request_id.set(request_id)
     return request_id
 
 
-def _answer(request: Incoming, path: str, as_django: Callable[[], HttpRequest]) -> HttpResponse:
-    _check_host(request.META.get("HTTP_HOST") or as_django().get_host())
-    match = _match_at(path)
-    if path.startswith(_REST) and "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
-        return problem_response(411, "Send the body with a Content-Length; bodies in chunks are not accepted.")
-    response: HttpResponse
-    if _is_bare(match.func):
-        response = match.func(request, **match.kwargs)
-        return response
-    django_request = as_django()
+def _answer(request: Incoming, path: str, as_django: Callable[[], HttpRequest], match: ResolverMatch | None) -> Reply:
+    meta = request.META
+    _check_host(meta.get("HTTP_HOST") or as_django().get_host())
+    if "HTTP_TRANSFER_ENCODING" in meta and path.startswith(_REST) and not meta.get("CONTENT_LENGTH"):
+        return Reply.of(problem_response(411, _NO_CHUNKS))
+    if match is None:
+        match = _match_at(path)
+    if hasattr(match.func, "checks_connection_every"):
+        reply: Reply = match.func(request, **match.kwargs)
+        return reply
+    return Reply.of(_answer_of_django(as_django(), path, match))
+
+
+def _answer_of_django(django_request: HttpRequest, path: str, match: ResolverMatch) -> HttpResponse:
     django_request.resolver_match = match
     if not path.startswith(_REST):
-        response = match.func(django_request, *match.args, **match.kwargs)
+        response: HttpResponse = match.func(django_request, *match.args, **match.kwargs)
         return response
 
     def answer() -> HttpResponse:
@@ -169,15 +198,11 @@ def _answer(request: Incoming, path: str, as_django: Callable[[], HttpRequest]) 
 
     has_method = hasattr(getattr(match.func, "cls", None), str(django_request.method).lower())
     response = once(django_request, answer) if has_method else answer()
-    return with_etag(request.META, response)
+    return with_etag(django_request.META, response)
 
 
 def _rendered(response: HttpResponse) -> HttpResponse:
     return response.render() if isinstance(response, SimpleTemplateResponse) else response
-
-
-def _is_bare(view: Callable[..., Any]) -> bool:
-    return hasattr(view, "checks_connection_every")
 
 
 @lru_cache(_MOST_HOSTS)

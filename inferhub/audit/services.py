@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import structlog
 from django.db import connection
 
 from inferhub.audit.models import AuditEvent
+from inferhub.lib.request_ids import current_request_id
 
 
 def record_event(action: str, *, actor: str, subject: str, details: dict[str, Any] | None = None) -> None:
@@ -21,6 +21,6 @@ def event_values(action: str, *, actor: str, subject: str, details: dict[str, An
         "action": action,
         "actor": actor,
         "subject": subject[:200],
-        "request_id": structlog.contextvars.get_contextvars().get("request_id", ""),
+        "request_id": current_request_id.get(),
         "details": details or {},
     }

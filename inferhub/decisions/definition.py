@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from inferhub.errors import FieldError, InvalidDefinition
+from inferhub.decisions.failures import MISSING_FACTS, ON_FAILURE, REVIEW, UNDECIDED, PredictionFailure
+from inferhub.errors import FieldError, InvalidDefinition, InvalidInput
 from inferhub.lib.describe import describe, pointer
 from inferhub.lib.schema import Schema
 from inferhub.lib.slug import SLUG_PATTERN
-
-UNDECIDED = "review"  # the outcome where a fact is missing, null or of the wrong type, or a prediction failed
 
 LONGEST_OUTCOME = 100
 _NAME = {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$"}
@@ -53,12 +52,26 @@ DEFINITION = {
                         "additionalProperties": {"type": "string"},
                         "minProperties": 1,
                     },
+                    "timeout_ms": {
+                        "type": "integer",
+                        "minimum": 1,
+                        "maximum": 3_600_000,
+                        "description": "How long the model may wait and run; the server's own limit holds in any case.",
+                    },
+                    "on_failure": ON_FAILURE,
                 },
                 "required": ["name", "model", "inputs"],
                 "additionalProperties": False,
             },
         },
         "rule_set": _SLUG,
+        "missing_facts": MISSING_FACTS,
+        "retention_months": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 1200,
+            "description": "Months after which the content of a decision is erased; all is kept where nothing is said.",
+        },
         "actions": {
             "type": "object",
             "description": "By outcome: what is to be done.",
@@ -91,6 +104,8 @@ class PredictionPlan:
     alias: str
     version: int | None
     inputs: tuple[tuple[str, str], ...]
+    timeout_ms: int | None = None
+    on_failure: PredictionFailure = REVIEW
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,6 +117,8 @@ class WorkflowPlan:
     predictions: tuple[PredictionPlan, ...]
     rule_set: str
     actions: dict[str, tuple[dict[str, Any], ...]]
+    missing_facts: str = UNDECIDED
+    retention_months: int | None = None
 
 
 def parse_workflow(definition: Any) -> WorkflowPlan:
@@ -113,8 +130,11 @@ def parse_workflow(definition: Any) -> WorkflowPlan:
         predictions=tuple(_prediction(entry) for entry in definition["predictions"]),
         rule_set=definition["rule_set"],
         actions={outcome: tuple(actions) for outcome, actions in definition["actions"].items()},
+        missing_facts=definition.get("missing_facts", UNDECIDED),
+        retention_months=definition.get("retention_months"),
     )
     errors = _unknown_fields(plan, definition["input"]["properties"]) + _repeated_names(plan)
+    errors += _wrong_examples(plan, definition["input"])
     if errors:
         raise InvalidDefinition(errors=errors)
     return plan
@@ -137,6 +157,8 @@ def _prediction(entry: dict[str, Any]) -> PredictionPlan:
         alias=entry.get("alias", "champion"),
         version=entry.get("version"),
         inputs=tuple(entry["inputs"].items()),
+        timeout_ms=entry.get("timeout_ms"),
+        on_failure=PredictionFailure.parse(entry.get("on_failure", UNDECIDED)),
     )
 
 
@@ -164,3 +186,17 @@ def _repeated_names(plan: WorkflowPlan) -> list[FieldError]:
         for position, name in enumerate(names)
         if name in names[:position]
     ]
+
+
+def _wrong_examples(plan: WorkflowPlan, schema: dict[str, Any]) -> list[FieldError]:
+    """Examples of the input that the input schema itself would refuse."""
+    examples = schema.get("examples", [])
+    if not isinstance(examples, list):
+        return [FieldError(pointer="/input/examples", expected="a list of inputs", got=describe(examples))]
+    errors: list[FieldError] = []
+    for place, example in enumerate(examples):
+        try:
+            plan.input_schema.check(example, at=pointer("input", "examples", place))
+        except InvalidInput as exc:
+            errors += exc.errors
+    return errors

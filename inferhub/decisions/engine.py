@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from inferhub.decisions.definition import LONGEST_OUTCOME, UNDECIDED, PredictionPlan, WorkflowPlan
+import orjson
+
+from inferhub.decisions.definition import LONGEST_OUTCOME, PredictionPlan, WorkflowPlan
+from inferhub.decisions.failures import UNDECIDED, missing_facts_of
 from inferhub.errors import FieldError, InferhubError, InvalidInput
 from inferhub.lib.describe import describe, pointer
 from inferhub.rules.engine import RuleEngine, RuleResult
@@ -47,23 +50,24 @@ def run_workflow(plan: WorkflowPlan, rules: RuleEngine, facts_in: Facts, predict
     """Decide about one input.
 
     Raises InvalidInput where the input is not as the workflow declares it. Everything else that goes wrong - a model
-    that fails, a fact that is missing - is an outcome, `review`, with the reason in the trace: never a quiet guess.
+    that fails, a fact that is missing - is an outcome, `review`, with the reason in the trace: never a quiet guess. A
+    workflow may name another outcome, a fallback for a prediction, or want an error (`inferhub.decisions.failures`).
     """
     found = run_rows(plan, rules, [facts_in], predict)[0]
-    if isinstance(found, InvalidInput):
+    if isinstance(found, InferhubError):
         raise found
     return found
 
 
 def run_rows(
     plan: WorkflowPlan, rules: RuleEngine, rows: Sequence[Facts], predict: Predict
-) -> list[Verdict | InvalidInput]:
+) -> list[Verdict | InferhubError]:
     """Decide about many inputs, each by itself: one that is not as declared gets its error, the others a verdict.
 
     Each model is asked once for all of them. The timings of a verdict are those of the whole, by row.
     """
     clock = _Clock(len(rows))
-    verdicts: list[Verdict | InvalidInput | None] = [_input_error(plan, row) for row in rows]
+    verdicts: list[Verdict | InferhubError | None] = [_input_error(plan, row) for row in rows]
     asked = [(place, _Case(place, row)) for place, row in enumerate(rows) if verdicts[place] is None]
     clock.stop("validate")
     for step in plan.predictions:
@@ -72,6 +76,12 @@ def run_rows(
     results = [_apply_rules(rules, case) for _, case in asked]
     clock.stop("rules")
     for (place, case), (outcome, outputs, trace) in zip(asked, results, strict=True):
+        if case.failure is not None:
+            verdicts[place] = case.failure
+            continue
+        if "undecided" in trace and plan.missing_facts != UNDECIDED and (facts := missing_facts_of(trace)):
+            verdicts[place] = _missing(plan, case, facts, trace, clock.laps)
+            continue
         verdicts[place] = Verdict(
             outcome=outcome,
             outputs=outputs,
@@ -84,6 +94,23 @@ def run_rows(
     return [verdict for verdict in verdicts if verdict is not None]
 
 
+def _missing(
+    plan: WorkflowPlan, case: "_Case", facts: list[FieldError], trace: dict[str, Any], laps: dict[str, float]
+) -> Verdict | InvalidInput:
+    """What the workflow wants where facts are missing and that is not a review."""
+    if plan.missing_facts == "error":
+        return InvalidInput(errors=facts)
+    return Verdict(
+        outcome=plan.missing_facts,
+        outputs={},
+        predictions=case.predictions,
+        trace=trace | {"missing_facts": plan.missing_facts},
+        actions=plan.actions.get(plan.missing_facts, ()),
+        subject=subject_of(plan, case.facts_in),
+        timings=laps,
+    )
+
+
 def subject_of(plan: WorkflowPlan, facts_in: Facts) -> str:
     """Whom or what an input is about."""
     return str(facts_in.get(plan.subject, ""))[:200] if plan.subject else ""
@@ -92,7 +119,7 @@ def subject_of(plan: WorkflowPlan, facts_in: Facts) -> str:
 def check_input(plan: WorkflowPlan, facts_in: Facts) -> None:
     """Raise InvalidInput with a pointer for each field that is not as declared."""
     plan.input_schema.check(facts_in, at="/input")
-    if _is_inexact(facts_in):
+    if not _is_plainly_exact(facts_in) and _is_inexact(facts_in):
         raise InvalidInput(errors=_inexact_integers(facts_in, "/input"))
 
 
@@ -102,6 +129,15 @@ def _input_error(plan: WorkflowPlan, facts_in: Facts) -> InvalidInput | None:
     except InvalidInput as exc:
         return exc
     return None
+
+
+def _is_plainly_exact(facts_in: Facts) -> bool:
+    """Whether it takes no look at each number: orjson refuses any of more than 53 bits."""
+    try:
+        orjson.dumps(facts_in, option=orjson.OPT_STRICT_INTEGER)
+    except orjson.JSONEncodeError:
+        return False
+    return True
 
 
 def _is_inexact(value: Any) -> bool:
@@ -122,13 +158,14 @@ def _inexact_integers(value: Any, place: str) -> list[FieldError]:
 class _Case:
     """One input on its way: what was predicted for it, and what went wrong with that."""
 
-    __slots__ = ("facts_in", "place", "predictions", "problems")
+    __slots__ = ("facts_in", "failure", "place", "predictions", "problems")
 
     def __init__(self, place: int, facts_in: Facts) -> None:
         self.place = place
         self.facts_in = facts_in
         self.predictions: dict[str, Any] = {}
         self.problems: list[FieldError] = []
+        self.failure: InferhubError | None = None
 
     def facts(self) -> dict[str, Any]:
         outputs = {name: entry["output"] for name, entry in self.predictions.items()}
@@ -154,7 +191,13 @@ def _predict_group(step: PredictionPlan, group: Sequence[tuple[_Case, Facts]], p
                 _predict_group(step, [one], predict)
             return
         case = group[0][0]
-        case.predictions[step.name] = {"model": step.model, "error": str(exc)}
+        entry = {"model": step.model, "error": str(exc)}
+        if step.on_failure.fallback is not None:
+            case.predictions[step.name] = entry | {"fallback": True, "output": dict(step.on_failure.fallback)}
+            return
+        if step.on_failure.is_error:
+            case.failure = step.on_failure.error_of(step.name, exc)
+        case.predictions[step.name] = entry
         case.problems.append(FieldError(pointer=f"/prediction/{step.name}", expected="a prediction", got=str(exc)))
         return
     for (case, _), answer in zip(group, answers, strict=True):

@@ -7,20 +7,21 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from inferhub.decisions.definition import UNDECIDED, PredictionPlan, parse_workflow
+from inferhub.decisions.definition import PredictionPlan, parse_workflow
 from inferhub.decisions.drafts import Draft, make_draft
 from inferhub.decisions.engine import Answered, Verdict, run_rows, subject_of
+from inferhub.decisions.failures import UNDECIDED
 from inferhub.decisions.log import Written, decision_log
 from inferhub.decisions.models import Decision, WebhookEndpoint, WorkflowPublication, WorkflowVersion
 from inferhub.decisions.queries import decisions_with_names, find_workflow
 from inferhub.decisions.testing import run_workflow_tests
-from inferhub.errors import Conflict, FieldError, InvalidDefinition, InvalidInput, NotFound
+from inferhub.errors import Conflict, FieldError, InferhubError, InvalidDefinition, NotFound
 from inferhub.inference.routing import Choice, choose_version
 from inferhub.inference.services import predict_by
 from inferhub.lib.canonical import canonical_json
 from inferhub.lib.describe import describe, listed, pointer
 from inferhub.lib.ids import uuid7
-from inferhub.registry.queries import find_version
+from inferhub.registry.queries import VersionPlan, find_version
 from inferhub.rules.table import DecisionTable, parse_decision_table
 from inferhub.rulesets.authored import check_name
 from inferhub.rulesets.cases import CaseResult
@@ -115,7 +116,7 @@ def decide_all(
     """
     published = find_workflow(workflow, as_of)
     rules = find_rule_set(published.plan.rule_set, as_of)
-    requests = [replace(request, request_id=request.request_id or str(uuid7())) for request in requests]
+    requests = [r if r.request_id else Request(facts=r.facts, request_id=str(uuid7())) for r in requests]
     facts = [request.facts for request in requests]
     keys = [subject_of(published.plan, request.facts) or request.request_id for request in requests]
     verdicts = run_rows(published.plan, rules.engine, facts, _Predictor(keys))
@@ -131,7 +132,7 @@ def decide_all(
     commit_ms = round((time.perf_counter() - started) * 1000 / max(len(drafts), 1), 3)
     made = iter(zip(drafts, written, strict=True))
     return [
-        verdict if isinstance(verdict, InvalidInput) else _outcome(*next(made), request.facts, commit_ms)
+        _outcome(*next(made), request.facts, commit_ms) if isinstance(verdict, Verdict) else verdict
         for request, verdict in zip(requests, verdicts, strict=True)
     ]
 
@@ -155,7 +156,8 @@ class _Predictor:
             groups[choice.plan.id].append(position)
         answers: dict[int, Answered] = {}
         for positions in groups.values():
-            said = predict_by(choices[positions[0]], rows=[rows[position] for position in positions])
+            wanted = [rows[position] for position in positions]
+            said = predict_by(choices[positions[0]], rows=wanted, timeout_ms=step.timeout_ms)
             used = {"model": said.model, "version": said.version, "digest": said.digest}
             answers |= {position: Answered(used, row) for position, row in zip(positions, said.rows, strict=True)}
         return [answers[position] for position in range(len(rows))]
@@ -171,8 +173,8 @@ class _Predictor:
         return Choice(plan=choice.route.pick(key), route=choice.route, key=key)
 
 
-def _dated(verdict: Verdict | InvalidInput, as_of: datetime) -> Verdict | InvalidInput:
-    if isinstance(verdict, InvalidInput):
+def _dated(verdict: Verdict | InferhubError, as_of: datetime) -> Verdict | InferhubError:
+    if isinstance(verdict, InferhubError):
         return verdict
     return replace(verdict, trace=verdict.trace | {"as_of": as_of.astimezone(UTC).isoformat()})
 
@@ -205,7 +207,7 @@ def _check_references(definition: dict[str, Any]) -> None:
     if not rules:
         errors.append(FieldError(pointer="/rule_set", expected="the name of a rule set", got=definition["rule_set"]))
     else:
-        errors.extend(_check_outcomes(parse_decision_table(rules.definition), definition["actions"]))
+        errors.extend(_check_outcomes(parse_decision_table(rules.definition), _outcomes_of_rules(definition)))
     for outcome, actions in definition["actions"].items():
         for position, action in enumerate(actions):
             name = action.get("endpoint")
@@ -216,6 +218,11 @@ def _check_references(definition: dict[str, Any]) -> None:
         errors.extend(_check_prediction(position, entry))
     if errors:
         raise InvalidDefinition(errors=errors)
+
+
+def _outcomes_of_rules(definition: dict[str, Any]) -> list[str]:
+    """Outcomes with actions, but for the one that a missing fact leads to, which no row need give."""
+    return [outcome for outcome in definition["actions"] if outcome != definition.get("missing_facts")]
 
 
 def _check_outcomes(table: DecisionTable, actions: Iterable[str]) -> list[FieldError]:
@@ -252,7 +259,20 @@ def _check_prediction(position: int, entry: dict[str, Any]) -> list[FieldError]:
         for name, spec in known.items()
         if not spec.is_optional and name not in entry["inputs"]
     ]
-    return unknown + missing
+    return unknown + missing + _check_fallback(f"{at}/on_failure/fallback", entry, version)
+
+
+def _check_fallback(at: str, entry: dict[str, Any], version: VersionPlan) -> list[FieldError]:
+    """A fallback names outputs that the model has; one that is left out would be a missing fact."""
+    on_failure = entry.get("on_failure")
+    if not isinstance(on_failure, dict):
+        return []
+    known = [spec.name for spec in version.pipeline.request.outputs]
+    return [
+        FieldError(pointer=at + pointer(name), expected=f"one of {listed(known)}", got=describe(name))
+        for name in on_failure["fallback"]
+        if name not in known
+    ]
 
 
 def _check_publishable(version: WorkflowVersion) -> None:

@@ -5,7 +5,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from inferhub.decisions import delivery, partitions
+from inferhub.decisions import delivery, partitions, retention
 from inferhub.errors import Conflict
 
 log = structlog.get_logger(__name__)
@@ -30,3 +30,9 @@ def keep_partitions() -> None:
             partitions.detach_partition(partition, actor="system:retention")
         except Conflict as exc:
             log.warning("a month stays", table=partition.name, why=str(exc))
+
+
+@shared_task
+def expire_content() -> None:
+    """The content of decisions that are older than their workflow keeps them (`retention_months`)."""
+    retention.expire_content(now=timezone.now())

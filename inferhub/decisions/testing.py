@@ -8,7 +8,7 @@ from inferhub.decisions.definition import PredictionPlan
 from inferhub.decisions.engine import Answered, Facts, Verdict, run_rows
 from inferhub.decisions.models import Decision, Workflow, WorkflowTest, WorkflowTestRun
 from inferhub.decisions.queries import PublishedWorkflow, find_workflow_version
-from inferhub.errors import InvalidInput, ModelFailed, NotFound
+from inferhub.errors import InferhubError, InvalidInput, ModelFailed, NotFound
 from inferhub.inference.services import predict_with
 from inferhub.lib.describe import listed
 from inferhub.lib.schema import Schema
@@ -116,14 +116,15 @@ def _run(found: PublishedWorkflow, rules: RuleEngine, cases: Sequence[Mapping[st
     )
 
 
-def _got(verdict: Verdict | InvalidInput, unknown: Sequence[str], known: Sequence[str]) -> Got:
+def _got(verdict: Verdict | InferhubError, unknown: Sequence[str], known: Sequence[str]) -> Got:
     if unknown:
         expected = listed(known) or "none"
         return Got(
             outputs={}, problem=f"a prediction that the workflow does not ask for ({unknown[0]}; it has {expected})"
         )
-    if isinstance(verdict, InvalidInput):
-        return Got(outputs={}, problem=f"an input that is refused: {verdict}")
+    if isinstance(verdict, InferhubError):
+        kind = "an input that is refused" if isinstance(verdict, InvalidInput) else "an error"
+        return Got(outputs={}, problem=f"{kind}: {verdict}")
     return Got(
         outcome=verdict.outcome,
         outputs=verdict.outputs,
@@ -147,7 +148,7 @@ class _Given:
         missing = [position for position in range(len(rows)) if position not in answers]
         if missing:
             plan = find_version(step.model, alias=step.alias, number=step.version)
-            said = predict_with(plan, rows=[rows[position] for position in missing])
+            said = predict_with(plan, rows=[rows[position] for position in missing], timeout_ms=step.timeout_ms)
             used = {"model": said.model, "version": said.version, "digest": said.digest}
             answers |= {position: Answered(used, row) for position, row in zip(missing, said.rows, strict=True)}
         return [answers[position] for position in range(len(rows))]

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 from django.conf import settings
@@ -63,11 +62,14 @@ def predict_by(
 ) -> Prediction:
     """The same, with the version chosen; its shadow is noted."""
 
+    answer = predict_with(choice.plan, rows=rows, parameters=parameters, timeout_ms=timeout_ms, explain=explain)
+    if choice.shadow is None:
+        return answer
+
     def rerun(plan: VersionPlan) -> tuple[list[JsonRow], float]:
         again = predict_with(plan, rows=rows, parameters=parameters, is_beside=True)
         return again.rows, again.duration_ms
 
-    answer = predict_with(choice.plan, rows=rows, parameters=parameters, timeout_ms=timeout_ms, explain=explain)
     size = len(rows) * _ROW_BYTES
     shadows.note(choice, answer.rows, size=size, duration_ms=answer.duration_ms, rerun=rerun)
     return answer
@@ -101,10 +103,13 @@ def predict_with(
 def infer_by(choice: Choice, feeds: Feeds, *, timeout_ms: int | None = None) -> Feeds:
     """`infer` with the version of a choice, whose shadow is noted."""
 
+    outputs, duration_ms = _infer(choice.plan, feeds, timeout_ms)
+    if choice.shadow is None:
+        return outputs
+
     def rerun(plan: VersionPlan) -> tuple[Feeds, float]:
         return _infer(plan, feeds, is_beside=True)
 
-    outputs, duration_ms = _infer(choice.plan, feeds, timeout_ms)
     size = sum(feed.nbytes for feed in feeds.values())
     shadows.note(choice, outputs, size=size, duration_ms=duration_ms, rerun=rerun)
     return outputs
@@ -164,10 +169,15 @@ def _run(plan: VersionPlan, feeds: Feeds, timeout_ms: int | None, *, is_beside: 
     """The outputs, and the milliseconds that the graph took."""
     loaded = load_model(plan)
     deadline = _deadline(timeout_ms)
-    with nullcontext() if is_beside else _gate.turn(deadline):
+    if not is_beside:
+        _gate.enter(deadline)
+    try:
         started = time.perf_counter()
         outputs = loaded.run(feeds, deadline)
         return outputs, (time.perf_counter() - started) * 1000
+    finally:
+        if not is_beside:
+            _gate.leave()
 
 
 def _explain(plan: VersionPlan, feeds: Feeds, answered: list[JsonRow], timeout_ms: int | None) -> list[dict[str, Any]]:

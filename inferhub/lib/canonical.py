@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 
 _LARGEST_EXACT = 2**53
-# A number that may be spelt in another way: with 16 digits or more before a point, or with nothing but .0 behind it.
-_UNUSUAL_NUMBER = re.compile(rb"[:,\[]-?(?:\d{16}|\d+\.0[,\]}])")
-_DIGITS_ALIKE = bytes.maketrans(b"123456789", b"000000000")
+_SORTED = orjson.OPT_SORT_KEYS
+# A float with nothing behind its point, which may be spelt without it. Whole numbers within 53 bits have one spelling.
+_UNUSUAL_FLOAT = re.compile(rb"[:,\[]-?\d+\.0[,\]}]")
 
 
 def canonical_json(value: Any) -> bytes:
@@ -27,12 +27,10 @@ def canonical_json(value: Any) -> bytes:
 def encode_both(value: Any) -> tuple[bytes, bytes]:
     """`value` as JSON with its numbers as they are (1.0 stays 1.0), and its canonical form: most often the same."""
     try:
-        text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    except orjson.JSONEncodeError:  # a whole number of more than 64 bits, or a mapping that is no dict
-        canonical = _canonical(value)
-        return canonical, canonical
-    is_unusual = isinstance(value, int | float) or _has_unusual_number(text)
-    return text, _canonical(value) if is_unusual else text
+        text = orjson.dumps(value, option=_SORTED | orjson.OPT_STRICT_INTEGER)
+    except orjson.JSONEncodeError:
+        return _encode_unusual(value)
+    return text, _canonical(value) if isinstance(value, float) or _has_unusual_float(text) else text
 
 
 def digest_of(value: Any) -> str:
@@ -45,10 +43,18 @@ def plain_json(value: Any) -> Any:
     return orjson.loads(canonical_json(value))
 
 
-def _has_unusual_number(text: bytes) -> bool:
+def _encode_unusual(value: Any) -> tuple[bytes, bytes]:
+    """The same of a value with a whole number that a double may not hold, or with a mapping that is no dict."""
+    canonical = _canonical(value)
+    try:
+        return orjson.dumps(value, option=_SORTED), canonical
+    except orjson.JSONEncodeError:  # more than 64 bits
+        return canonical, canonical
+
+
+def _has_unusual_float(text: bytes) -> bool:
     """First what is quick and finds too much: the expression reads each character."""
-    has_sign = b".0," in text or b".0}" in text or b".0]" in text or b"0" * 16 in text.translate(_DIGITS_ALIKE)
-    return has_sign and _UNUSUAL_NUMBER.search(text) is not None
+    return (b".0," in text or b".0}" in text or b".0]" in text) and _UNUSUAL_FLOAT.search(text) is not None
 
 
 def _canonical(value: Any) -> bytes:

@@ -6,11 +6,14 @@ from typing import Any
 
 import structlog
 
+from inferhub.lib.request_ids import add_request_id
+
 
 def logging_settings(log_format: str) -> None:
     """Send structlog's and the standard library's records through one formatter to standard error."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        add_request_id,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

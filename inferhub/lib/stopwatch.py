@@ -1,6 +1,7 @@
 """How long the stages of a call take."""
 
 import time
+from functools import lru_cache
 
 
 class Stopwatch:
@@ -30,4 +31,9 @@ def server_timing(stages: dict[str, float]) -> str:
     >>> server_timing({"parse": 0.0000121, "model": 0.0035})
     'parse;dur=0.012, model;dur=3.500'
     """
-    return ", ".join([f"{stage};dur={seconds * 1000:.3f}" for stage, seconds in stages.items()])
+    return _pattern(tuple(stages)) % tuple([seconds * 1000 for seconds in stages.values()])
+
+
+@lru_cache(256)
+def _pattern(stages: tuple[str, ...]) -> str:
+    return ", ".join(f"{stage};dur=%.3f" for stage in stages)

@@ -49,13 +49,17 @@ class Watch:
         self.is_late = False
 
     def __enter__(self) -> "Watch":
-        _watchdog.add(self)
+        with _watchdog.lock:
+            _watchdog.running.add(self)
+            if self.deadline.at < _watchdog.wakes_at:
+                _watchdog.wake_by(self.deadline.at)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _watchdog.remove(self)
+        with _watchdog.lock:
+            _watchdog.running.remove(self)
 
     def stop(self) -> None:
         self.is_late = True
@@ -69,24 +73,15 @@ class Watchdog:
         self.reset()
 
     def reset(self) -> None:
-        self._lock = threading.Lock()
-        self._condition = threading.Condition(self._lock)
-        self._running: dict[int, Watch] = {}
-        self._wakes_at = math.inf
+        self.lock = threading.Lock()
+        self.running: set[Watch] = set()
+        self.wakes_at = math.inf
+        self._condition = threading.Condition(self.lock)
         self._thread: threading.Thread | None = None
 
-    def add(self, watch: Watch) -> None:
-        with self._lock:
-            self._running[id(watch)] = watch
-            if watch.deadline.at < self._wakes_at:
-                self._wakes_at = watch.deadline.at
-                self._wake()
-
-    def remove(self, watch: Watch) -> None:
-        with self._lock:
-            del self._running[id(watch)]
-
-    def _wake(self) -> None:
+    def wake_by(self, at: float) -> None:
+        """Look again at that time at the latest. To be called under the lock, as all that changes `running` must be."""
+        self.wakes_at = at
         if self._thread is None:
             self._thread = threading.Thread(target=self._look_after, name="inferhub-deadlines", daemon=True)
             self._thread.start()
@@ -94,15 +89,15 @@ class Watchdog:
             self._condition.notify()
 
     def _look_after(self) -> None:
-        with self._lock:
+        with self.lock:
             while True:
                 now = time.monotonic()
-                for watch in self._running.values():
+                for watch in self.running:
                     if watch.deadline.at <= now and not watch.is_late:
                         watch.stop()
-                due = (watch.deadline.at for watch in self._running.values() if not watch.is_late)
-                self._wakes_at = min(due, default=math.inf)
-                left = self._wakes_at - now
+                due = (watch.deadline.at for watch in self.running if not watch.is_late)
+                self.wakes_at = min(due, default=math.inf)
+                left = self.wakes_at - now
                 self._condition.wait(None if left == math.inf else max(left, 0))
 
 

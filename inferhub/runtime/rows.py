@@ -22,6 +22,7 @@ from inferhub.errors import FieldError, InvalidInput, ModelFailed
 from inferhub.lib.describe import describe, listed, pointer
 from inferhub.runtime.cells import problem, to_array
 from inferhub.runtime.signature import Array, Feeds, Signature, TensorSpec, shape_text
+from inferhub.runtime.tensors import is_usable
 
 JsonRow = dict[str, Any]
 _Pointer = Callable[[tuple[int, ...]], str]
@@ -262,7 +263,7 @@ def _index(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
 def _json_column(spec: TensorSpec, output: Array, row_count: int) -> list[Any]:
     if output.ndim == 0 or output.shape[0] != row_count:
         raise ModelFailed(f"Output '{spec.name}' has the shape {shape_text(output.shape)} for {row_count} rows.")
-    if spec.is_float and not spec.allows_nan and not np.isfinite(output).all():
+    if not is_usable(spec, output, infinite=True):
         row = int(np.argwhere(~np.isfinite(output))[0][0])
         raise ModelFailed(f"Output '{spec.name}' is NaN or infinite in row {row}.")
     if spec.shape[1:] == (1,):

@@ -75,6 +75,7 @@ class LoadedModel:
     signature: Signature
     metadata: Mapping[str, str]
     size: int
+    output_names: tuple[str, ...]
 
     def run(self, feeds: Mapping[str, Array], deadline: Deadline | None = None) -> Feeds:
         """Run the model once: tensors by input name in, tensors by output name out.
@@ -94,14 +95,13 @@ class LoadedModel:
                 raise
 
     def _run(self, feeds: Mapping[str, Array], options: ort.RunOptions | None) -> Feeds:
-        names = [spec.name for spec in self.signature.outputs]
         try:
-            outputs = self.session.run(names, dict(feeds), options)
+            outputs = self.session.run(self.output_names, feeds, options)
         except ORT_ERRORS as exc:
             raise ModelFailed(f"The model stopped: {sentence(exc)}") from exc
         except UnicodeDecodeError as exc:
             raise ModelFailed("The model answered with text that is not UTF-8.") from exc
-        return dict(zip(names, outputs, strict=True))
+        return dict(zip(self.output_names, outputs, strict=True))
 
 
 def load_session(onnx_bytes: bytes, settings: SessionSettings = SessionSettings()) -> LoadedModel:
@@ -116,8 +116,13 @@ def load_session(onnx_bytes: bytes, settings: SessionSettings = SessionSettings(
         except ORT_ERRORS as exc:
             raise ModelFailed(f"The model does not load: {sentence(exc)}") from exc
     metadata = dict(session.get_modelmeta().custom_metadata_map)
+    signature = _signature(session, metadata)
     return LoadedModel(
-        session=session, signature=_signature(session, metadata), metadata=metadata, size=len(onnx_bytes)
+        session=session,
+        signature=signature,
+        metadata=metadata,
+        size=len(onnx_bytes),
+        output_names=tuple([spec.name for spec in signature.outputs]),
     )
 
 

@@ -93,6 +93,8 @@ class Signature:
 
     def check_feeds(self, feeds: Mapping[str, Array]) -> None:
         """Compare tensors with the declared inputs. Raises InvalidInput with one error for each bad input."""
+        if len(feeds) == len(self.inputs) and all(_fits(spec, feeds.get(spec.name)) for spec in self.inputs):
+            return
         errors = [error for spec in self.inputs for error in _feed_errors(spec, feeds.get(spec.name))]
         known = {spec.name for spec in self.inputs}
         errors += [
@@ -150,6 +152,20 @@ def _value_errors(entry: dict[str, Any], place: tuple[str, int]) -> list[FieldEr
     return bad
 
 
+def _fits(spec: TensorSpec, feed: Array | None) -> bool:
+    """Whether nothing is wrong, in less time than it takes to look for what is."""
+    return feed is not None and feed.dtype == NUMPY_TYPES[spec.datatype] and _has_shape(feed.shape, spec.shape)
+
+
+def _has_shape(shape: tuple[int, ...], declared: tuple[int | None, ...]) -> bool:
+    if len(shape) != len(declared):
+        return False
+    for dim, free_or_fixed in zip(shape, declared, strict=True):
+        if free_or_fixed is not None and free_or_fixed != dim:
+            return False
+    return True
+
+
 def _feed_errors(spec: TensorSpec, feed: Array | None) -> list[FieldError]:
     if feed is None:
         expected = f"a tensor {spec.datatype} {shape_text(spec.shape)}"
@@ -157,10 +173,7 @@ def _feed_errors(spec: TensorSpec, feed: Array | None) -> list[FieldError]:
     bad = []
     if feed.dtype != spec.numpy_type and not (spec.datatype == "BYTES" and feed.dtype.kind == "U"):
         bad.append(FieldError(pointer=pointer(spec.name), expected=f"datatype {spec.datatype}", got=str(feed.dtype)))
-    fits = len(feed.shape) == len(spec.shape) and all(
-        dim is None or dim == given for dim, given in zip(spec.shape, feed.shape, strict=True)
-    )
-    if not fits:
+    if not _has_shape(feed.shape, spec.shape):
         expected, got = f"shape {shape_text(spec.shape)}", shape_text(feed.shape)
         bad.append(FieldError(pointer=pointer(spec.name), expected=expected, got=got))
     return bad

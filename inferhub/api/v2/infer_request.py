@@ -1,8 +1,7 @@
 """An inference request: its JSON and raw tensors, first as a message, then as what a version's signature asks for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from inferhub.api.v2.body import parameters_of
 from inferhub.errors import FieldError, InvalidInput
@@ -18,8 +17,7 @@ _REFUSED = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SentTensor:
+class SentTensor(NamedTuple):
     """One input as it came: `raw` where it is binary, `data` otherwise."""
 
     name: str
@@ -30,14 +28,19 @@ class SentTensor:
     place: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AskedOutput:
+class AskedOutput(NamedTuple):
     name: str
     is_binary: bool
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InferRequest:
+class WantedOutput(NamedTuple):
+    """An output as the version declares it, and whether it is to be answered as raw bytes."""
+
+    spec: TensorSpec
+    is_binary: bool
+
+
+class InferRequest(NamedTuple):
     """A well-formed message. `outputs` is empty where all are wanted; `is_binary` holds for those.
 
     `key` is what decides between an alias's version and its canary: the parameter of that name, or else the id.
@@ -46,8 +49,8 @@ class InferRequest:
     id: str
     key: str
     alias: object
-    inputs: tuple[SentTensor, ...]
-    outputs: tuple[AskedOutput, ...]
+    inputs: Sequence[SentTensor]
+    outputs: Sequence[AskedOutput]
     is_binary: bool
     timeout_ms: int | None
 
@@ -55,37 +58,38 @@ class InferRequest:
         """The tensors for a model. Raises InvalidInput with a pointer to what the signature does not allow."""
         specs = {spec.name: spec for spec in signature.inputs}
         given = {tensor.name for tensor in self.inputs}
-        for spec in signature.inputs:
-            if spec.name not in given and not spec.is_optional:
-                raise _wrong("/inputs", f"the input '{spec.name}'", listed(sorted(given)) or "none")
+        if given != specs.keys():
+            for spec in signature.inputs:
+                if spec.name not in given and not spec.is_optional:
+                    raise _wrong("/inputs", f"the input '{spec.name}'", listed(sorted(given)) or "none")
         return {tensor.name: _array(specs, tensor, max_bytes) for tensor in self.inputs}
 
-    def wanted(self, signature: Signature) -> tuple[AskedOutput, ...]:
+    def wanted(self, signature: Signature) -> list[WantedOutput]:
         """The outputs to answer with, in order. Raises InvalidInput for one that the model does not have."""
-        known = [spec.name for spec in signature.outputs]
+        if not self.outputs:
+            return [WantedOutput(spec, self.is_binary) for spec in signature.outputs]
+        known = {spec.name: spec for spec in signature.outputs}
         for index, output in enumerate(self.outputs):
             if output.name not in known:
                 got = describe(output.name)
                 raise _wrong(pointer("outputs", index, "name"), f"one of the outputs {listed(known)}", got)
-        return self.outputs or tuple(AskedOutput(name=name, is_binary=self.is_binary) for name in known)
+        return [WantedOutput(known[output.name], output.is_binary) for output in self.outputs]
 
 
 def read_infer_request(document: object, raw: memoryview) -> InferRequest:
     """Raises InvalidInput with a pointer to what is not of the protocol's form."""
     parameters = parameters_of(document)
-    _refuse(parameters, "")
     message: dict[str, Any] = document if isinstance(document, dict) else {}
-    is_binary = _boolean(parameters, "binary_data_output", "", default=False) if parameters else False
-    message_id = _text(message.get("id", ""), "/id")
-    return InferRequest(
-        id=message_id,
-        key=_text(parameters.get("key", ""), "/parameters/key") or message_id,
-        alias=parameters.get("alias"),
-        inputs=_inputs(message, raw),
-        outputs=tuple([_output(entry, place, is_binary) for entry, place in _entries(message, "outputs")]),
-        is_binary=is_binary,
-        timeout_ms=_timeout_ms(parameters),
-    )
+    message_id = _text(message["id"], "/id") if "id" in message else ""
+    key, is_binary, timeout_ms = message_id, False, None
+    if parameters:
+        _refuse(parameters, "")
+        is_binary = _boolean(parameters, "binary_data_output", "", default=False)
+        key = _text(parameters.get("key", ""), "/parameters/key") or message_id
+        timeout_ms = _timeout_ms(parameters)
+    inputs = _inputs(message, raw)
+    outputs = [_output(entry, place, is_binary) for entry, place in _entries(message, "outputs")]
+    return InferRequest(message_id, key, parameters.get("alias"), inputs, outputs, is_binary, timeout_ms)
 
 
 def _timeout_ms(parameters: dict[str, Any]) -> int | None:
@@ -96,7 +100,7 @@ def _timeout_ms(parameters: dict[str, Any]) -> int | None:
     return -(-timeout // 1000) or None
 
 
-def _inputs(message: dict[str, Any], raw: memoryview) -> tuple[SentTensor, ...]:
+def _inputs(message: dict[str, Any], raw: memoryview) -> list[SentTensor]:
     inputs: list[SentTensor] = []
     for entry, place in _entries(message, "inputs"):
         tensor, raw = _input(entry, place, raw)
@@ -105,7 +109,7 @@ def _inputs(message: dict[str, Any], raw: memoryview) -> tuple[SentTensor, ...]:
         raise _wrong("/inputs", "a list of tensors", "none")
     if len(raw):
         raise _wrong("", "raw tensors of the sizes that `binary_data_size` says", f"{len(raw)} bytes more")
-    return tuple(inputs)
+    return inputs
 
 
 def _input(entry: dict[str, Any], place: str, raw: memoryview) -> tuple[SentTensor, memoryview]:
@@ -122,15 +126,8 @@ def _input(entry: dict[str, Any], place: str, raw: memoryview) -> tuple[SentTens
         own, raw = raw[:size], raw[size:]
     elif "data" not in entry:
         raise _wrong(place, "`data`, or `binary_data_size` among the parameters", "neither")
-    tensor = SentTensor(
-        name=_text(entry.get("name"), place + "/name"),
-        datatype=entry.get("datatype"),
-        shape=entry.get("shape"),
-        data=entry.get("data"),
-        raw=own,
-        place=place,
-    )
-    return tensor, raw
+    name = _text(entry.get("name"), place + "/name")
+    return SentTensor(name, entry.get("datatype"), entry.get("shape"), entry.get("data"), own, place), raw
 
 
 def _output(entry: dict[str, Any], place: str, is_binary: bool) -> AskedOutput:

@@ -10,19 +10,19 @@ from inferhub.api.authentication import authenticate, check_scope
 from inferhub.api.health import states_of_parts
 from inferhub.api.metrics import Called, metrics
 from inferhub.api.problems import reason_of
-from inferhub.api.serving import SELDOM, Incoming, bare
+from inferhub.api.serving import SELDOM, Incoming, Reply, bare
 from inferhub.api.v2 import documents
 from inferhub.api.v2.body import HEADER_LENGTH, parameters_of, read_body, split_body
 from inferhub.api.v2.endpoint import Endpoint, OpenEndpoint, json_response
 from inferhub.api.v2.errors import FORESEEN, Refusal, error_response, response_to
 from inferhub.api.v2.finding import choose, find_plan, versions_of
-from inferhub.api.v2.infer_answer import compressed, infer_answer
+from inferhub.api.v2.infer_answer import infer_answer
 from inferhub.api.v2.infer_request import read_infer_request
 from inferhub.api.v2.statistics import INFER, called, inferred, statistics_document
 from inferhub.errors import InvalidInput, Unavailable
 from inferhub.inference.services import infer_by, is_loaded, load_model, unload
 from inferhub.lib.describe import shorten
-from inferhub.lib.stopwatch import Stopwatch, server_timing
+from inferhub.lib.stopwatch import Stopwatch
 from inferhub.registry.models import ModelVersion, VersionState
 from inferhub.registry.queries import find_champions
 
@@ -77,7 +77,7 @@ class ConfigView(Endpoint):
         return json_response(documents.config_document(find_plan(name, version, request.GET.get("alias"))))
 
 
-def _infer_view(request: Incoming, name: str, version: str = "") -> HttpResponse:
+def _infer_view(request: Incoming, name: str, version: str = "") -> Reply:
     return _InferCall().answer(request, name, version)
 
 
@@ -91,18 +91,18 @@ class _InferCall:
         self._watch = Stopwatch()
         self._called = _NOBODY
 
-    def answer(self, request: Incoming, name: str, version: str) -> HttpResponse:
+    def answer(self, request: Incoming, name: str, version: str) -> Reply:
         try:
-            answer = self._infer(request, name, version)
+            reply = self._infer(request, name, version)
         except FORESEEN as exc:
-            answer = response_to(exc)
-            metrics.failed(self._called, reason_of(answer.status_code), self._watch)
+            reply = Reply.of(response_to(exc))
+            metrics.failed(self._called, reason_of(reply.status), self._watch)
         else:
             metrics.succeeded(self._called, self._watch)
-        answer.headers["Server-Timing"] = server_timing(self._watch.stages)
-        return answer
+        reply.stages = self._watch.stages
+        return reply
 
-    def _infer(self, request: Incoming, name: str, version: str) -> HttpResponse:
+    def _infer(self, request: Incoming, name: str, version: str) -> Reply:
         meta, watch = request.META, self._watch
         check_scope(authenticate(meta), _MAY_INFER)
         if meta["REQUEST_METHOD"] != "POST":
@@ -121,9 +121,9 @@ class _InferCall:
         watch.lap("validate")
         outputs = infer_by(choice, feeds, timeout_ms=asked.timeout_ms)
         watch.lap("model")
-        answer = compressed(infer_answer(plan, asked.id, wanted, outputs), meta.get("HTTP_ACCEPT_ENCODING", ""))
+        reply = infer_answer(plan, asked.id, wanted, outputs, meta.get("HTTP_ACCEPT_ENCODING", ""))
         watch.lap("encode")
-        return answer
+        return reply
 
 
 class StatisticsView(Endpoint):

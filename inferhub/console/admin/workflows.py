@@ -215,7 +215,7 @@ def workflow_sections(definition: Mapping[str, Any]) -> tuple[Section, ...]:
     return (
         _input_table(definition),
         _prediction_table(definition["predictions"]),
-        _rules_table(definition["rule_set"]),
+        _rules_table(definition),
         _action_table(definition["actions"]),
         Text(title="As JSON", text=html.json_text(definition), is_code=True, is_folded=True),
     )
@@ -232,6 +232,8 @@ def _given_input(text: str) -> dict[str, Any] | None:
 
 def example_of(schema: Mapping[str, Any]) -> dict[str, Any]:
     """An input to start from: the schema's own examples and defaults, else the simplest value of each type."""
+    if schema.get("examples"):
+        return dict(schema["examples"][0])
     return {name: _example_value(entry) for name, entry in schema.get("properties", {}).items()}
 
 
@@ -281,19 +283,31 @@ def _prediction_table(predictions: Sequence[Mapping[str, Any]]) -> Table:
             html.link_to(models[entry["model"]]) if entry["model"] in models else entry["model"],
             f"version {entry['version']}" if "version" in entry else entry.get("alias", "champion"),
             html.lines(entry["inputs"]),
+            f"{entry['timeout_ms']} ms" if "timeout_ms" in entry else None,
+            html.plain(entry.get("on_failure", "review")),
         )
         for entry in predictions
     ]
-    columns = ("Rules see it as", "Model", "Version", "Model input, and the field that feeds it")
+    columns = (
+        "Rules see it as",
+        "Model",
+        "Version",
+        "Model input, and the field that feeds it",
+        "At most",
+        "If it fails",
+    )
     return Table(
         title="Predictions", columns=columns, rows=rows, empty="No model is asked: the rules see the input only."
     )
 
 
-def _rules_table(name: str) -> Table:
+def _rules_table(definition: Mapping[str, Any]) -> Table:
+    name = definition["rule_set"]
     found = RuleSet.objects.filter(name=name).first()
     rows = [(html.link_to(found) if found else name, found.description if found else "")]
-    return Table(title="Rules", columns=("Rule set", "Description"), rows=rows)
+    missing = definition.get("missing_facts", "review")
+    note = f"Where a fact is missing, null or of another type: {missing}."
+    return Table(title="Rules", columns=("Rule set", "Description"), rows=rows, note=note)
 
 
 def _action_table(actions: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
