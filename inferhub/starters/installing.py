@@ -173,13 +173,13 @@ def _write_scenario(installation: Installation, starter: Starter) -> None:
 def _test_workflow(installation: Installation, starter: Starter) -> None:
     name = installation.name
     replace_workflow_tests(workflow=name, cases=starter.tests, actor=installation.requested_by)
-    _refuse_failures(run_workflow_tests(workflow=name).failures)
+    _refuse_failures(run_workflow_tests(workflow=name, actor=installation.requested_by).failures)
 
 
 def _test_rules(installation: Installation, starter: Starter) -> None:
     name = installation.name
     replace_rule_set_tests(rule_set=name, cases=starter.tests, actor=installation.requested_by)
-    _refuse_failures(run_rule_set_tests(rule_set=name).failures)
+    _refuse_failures(run_rule_set_tests(rule_set=name, actor=installation.requested_by).failures)
 
 
 def _refuse_failures(failures: tuple[CaseResult, ...]) -> None:

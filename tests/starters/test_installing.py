@@ -163,7 +163,7 @@ def test_test_cases_that_fail_keep_it_from_counting_as_installed(
 
 def _run_cases(cases: list[dict[str, object]]) -> Callable[..., object]:
     real = installing.run_workflow_tests
-    return lambda *, workflow: real(workflow=workflow, cases=cases)
+    return lambda *, workflow, actor: real(workflow=workflow, cases=cases)
 
 
 def test_the_shop_is_loaded_into_an_empty_catalogue_and_kept_by_a_second_installation(install: Install) -> None:
