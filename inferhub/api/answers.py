@@ -86,6 +86,13 @@ DECISION = _object(
     decided_at=_TIME,
     is_repeat={"type": "boolean"},
 )
+REPLAY = _object(
+    decision_id={"type": "string", "format": "uuid"},
+    is_equal={"type": "boolean"},
+    differences={"type": "array", "items": _object(pointer=_STRING, stored={}, replayed={})},
+    problem=_STRING | {"description": "Why it could not be decided again; empty where it could."},
+    takes_failure={"type": "boolean", "description": "A prediction had failed; its error was taken as recorded."},
+)
 DECISIONS = {
     "description": "One decision, or the results of the rows in their order.",
     "oneOf": [

@@ -27,6 +27,11 @@ def find_workflow(name: str) -> PublishedWorkflow:
     return _plans.get(_current_ids.get(name))
 
 
+def find_workflow_version(version_id: int) -> PublishedWorkflow:
+    """One version by its id, in use or not. Raises NotFound."""
+    return _plans.get(version_id)
+
+
 def _read_current_id(name: str) -> int:
     current_id = Workflow.objects.filter(name=name).values_list("current_id", flat=True).first()
     if current_id is None:
@@ -35,7 +40,9 @@ def _read_current_id(name: str) -> int:
 
 
 def _read_plan(version_id: int) -> PublishedWorkflow:
-    version = WorkflowVersion.objects.select_related("workflow").get(pk=version_id)
+    version = WorkflowVersion.objects.select_related("workflow").filter(pk=version_id).first()
+    if version is None:
+        raise NotFound(f"There is no workflow version with the id {version_id}.")
     return PublishedWorkflow(
         workflow_id=version.workflow_id,
         version_id=version.pk,

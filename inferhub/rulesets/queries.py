@@ -24,6 +24,11 @@ def find_rule_set(name: str) -> RuleSetPlan:
     return _plans.get(_current_ids.get(name))
 
 
+def find_rule_set_version(version_id: int) -> RuleSetPlan:
+    """One version by its id, in use or not. Raises NotFound."""
+    return _plans.get(version_id)
+
+
 def _read_current_id(name: str) -> int:
     current_id = RuleSet.objects.filter(name=name).values_list("current_id", flat=True).first()
     if current_id is None:
@@ -32,7 +37,9 @@ def _read_current_id(name: str) -> int:
 
 
 def _read_plan(version_id: int) -> RuleSetPlan:
-    version = RuleSetVersion.objects.select_related("rule_set").get(pk=version_id)
+    version = RuleSetVersion.objects.select_related("rule_set").filter(pk=version_id).first()
+    if version is None:
+        raise NotFound(f"There is no rule set version with the id {version_id}.")
     return RuleSetPlan(
         version_id=version.pk,
         name=version.rule_set.name,

@@ -175,7 +175,7 @@ def test_a_person_who_may_only_look_is_offered_no_deed(person: Callable[..., Cli
     assert client.get(page_of(found, "delete")).status_code == 403
     site_admin = django_admin.site._registry[model]
     for deed in site_admin.actions_detail:
-        if deed == "recommend_now":
+        if deed in ("recommend_now", "replay"):  # they only show
             continue
         assert client.get(page_of(found, deed)).status_code == 403, deed
         assert client.post(page_of(found, deed)).status_code == 403, deed

@@ -13,6 +13,7 @@ from inferhub.console import fields, html
 from inferhub.console.base import RecordAdmin, as_uuid, deed, link_column, time_column
 from inferhub.console.filters import DayFilter, OutcomeFilter
 from inferhub.console.pages import Done, FormPage, ServiceForm, sent
+from inferhub.console.replay import replay_sections
 from inferhub.console.sections import Section
 from inferhub.console.trace import decision_facts, decision_sections
 from inferhub.decisions.models import Decision, DecisionKey, Workflow
@@ -60,8 +61,8 @@ class DecisionAdmin(RecordAdmin):
     search_help_text = "Request id, subject or decision id, exactly as sent"
     ordering = ("-id",)
     sortable_by = ()
-    actions_detail = ("erase",)
-    deeds = {"erase": lambda found: bool(found.subject)}
+    actions_detail = ("replay", "erase")
+    deeds = {"erase": lambda found: bool(found.subject), "replay": lambda found: found.erased_at is None}
 
     @admin.display(description="Outcome")
     def result(self, decision: Decision) -> SafeString:
@@ -87,6 +88,11 @@ class DecisionAdmin(RecordAdmin):
 
     def sections(self, request: HttpRequest, found: Decision) -> Sequence[Section]:
         return decision_sections(found)
+
+    @deed("Replay", icon="replay", permission="decisions.view_decision")
+    def replay(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        decision = self.find(request, object_id)
+        return self.show_sections(request, decision, f"Replay of {decision}", replay_sections(decision))
 
     @deed("Erase the subject's data", icon="person_off", permission=_ERASE)
     def erase(self, request: HttpRequest, object_id: str) -> HttpResponse:
