@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "inferhub.rulesets",
     "inferhub.catalog",
     "inferhub.decisions",
+    "inferhub.backtests",
     "inferhub.recommendations",
     "inferhub.jobs",
     "inferhub.console",
@@ -193,6 +194,11 @@ CELERY_BEAT_SCHEDULE = {
     },
     "keep-partitions": {"task": "inferhub.decisions.tasks.keep_partitions", "schedule": 6 * 3600.0},
     "sweep-jobs": {"task": "inferhub.jobs.tasks.sweep_jobs", "schedule": 5.0, "options": {"expires": 10.0}},
+    "sweep-backtests": {
+        "task": "inferhub.backtests.tasks.sweep_backtests",
+        "schedule": 15.0,
+        "options": {"expires": 30.0},
+    },
     "sweep-validations": {
         "task": "inferhub.registry.tasks.sweep_validations",
         "schedule": 30.0,

@@ -27,7 +27,7 @@ def find_workflow(name: str) -> PublishedWorkflow:
     return _plans.get(_current_ids.get(name))
 
 
-def find_workflow_version(version_id: int) -> PublishedWorkflow:
+def find_workflow_by_id(version_id: int) -> PublishedWorkflow:
     """One version by its id, in use or not. Raises NotFound."""
     return _plans.get(version_id)
 

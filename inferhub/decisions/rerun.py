@@ -22,13 +22,13 @@ from inferhub.decisions.definition import PredictionPlan
 from inferhub.decisions.digests import commitment_of, content_of
 from inferhub.decisions.engine import Answered, Facts, Verdict, run_rows
 from inferhub.decisions.models import Action, Decision
-from inferhub.decisions.queries import find_workflow_version
+from inferhub.decisions.queries import find_workflow_by_id
 from inferhub.errors import InferhubError, InvalidInput
 from inferhub.inference.services import load_model, predict_with, run_beside
 from inferhub.lib.canonical import canonical_json
 from inferhub.lib.describe import pointer
 from inferhub.registry.queries import VersionPlan, find_used_version, list_session_settings
-from inferhub.rulesets.queries import find_rule_set_version
+from inferhub.rulesets.queries import find_rule_set_by_id
 from inferhub.runtime.rows import JsonRow
 
 _AT_ONCE = 1000
@@ -87,7 +87,7 @@ def _rerun(key: _GroupKey, group: list[Decision], actions: Mapping[uuid.UUID, li
     """Replay decisions that name the same versions."""
     version_id, rule_set_version_id, used = key
     try:
-        published, rules = find_workflow_version(version_id), find_rule_set_version(rule_set_version_id)
+        published, rules = find_workflow_by_id(version_id), find_rule_set_by_id(rule_set_version_id)
         versions = {name: find_used_version(*which) for name, *which in used if which[0] is not None}
         for version in versions.values():
             load_model(version)
@@ -96,7 +96,7 @@ def _rerun(key: _GroupKey, group: list[Decision], actions: Mapping[uuid.UUID, li
         return
     left, firsts = group, dict[uuid.UUID, Replayed]()
     for way in _ways(versions):
-        inputs = [_as_sent(decision.input) for decision in left]
+        inputs = [as_sent(decision.input) for decision in left]
         verdicts = run_rows(published.plan, rules.engine, inputs, _Recorded(left, versions, way))
         found = [
             _compare(decision, verdict, actions.get(decision.pk, []))
@@ -204,10 +204,10 @@ def _differences(stored: Any, replayed: Any, place: str) -> Iterator[Difference]
         yield Difference(pointer=place, stored=stored, replayed=replayed)
 
 
-def _as_sent(value: Any) -> Any:
+def as_sent(value: Any) -> Any:
     """The database spells 1e300 as a whole number of 301 digits; it came as a number with a fraction."""
     if type(value) is int:
         return value if abs(value) <= _LARGEST_EXACT else float(value)
     if isinstance(value, dict):
-        return {key: _as_sent(item) for key, item in value.items()}
-    return [_as_sent(item) for item in value] if isinstance(value, list) else value
+        return {key: as_sent(item) for key, item in value.items()}
+    return [as_sent(item) for item in value] if isinstance(value, list) else value

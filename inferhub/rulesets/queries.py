@@ -24,7 +24,7 @@ def find_rule_set(name: str) -> RuleSetPlan:
     return _plans.get(_current_ids.get(name))
 
 
-def find_rule_set_version(version_id: int) -> RuleSetPlan:
+def find_rule_set_by_id(version_id: int) -> RuleSetPlan:
     """One version by its id, in use or not. Raises NotFound."""
     return _plans.get(version_id)
 
