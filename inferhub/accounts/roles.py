@@ -14,6 +14,7 @@ _SEE_MODELS = ("registry.view_registeredmodel", "registry.view_modelversion", "r
 _SEE_RULES = ("rulesets.view_ruleset", "rulesets.view_rulesetversion")
 _SEE_WORKFLOWS = ("decisions.view_workflow", "decisions.view_workflowversion")
 _SEE_DECISIONS = ("decisions.view_decision", "decisions.view_action", "decisions.view_review")
+_SEE_BACKTESTS = ("backtests.view_backtest",)
 _SEE_RECOMMENDATIONS = (
     "recommendations.view_scenario",
     "jobs.view_job",
@@ -26,7 +27,15 @@ _SEE_SCHEDULES = (
     "django_celery_beat.view_intervalschedule",
 )
 _SEE_CHANGES = ("approvals.view_changerequest",)
-_SEE_WORK = (*_SEE_CHANGES, *_SEE_MODELS, *_SEE_RULES, *_SEE_WORKFLOWS, *_SEE_DECISIONS, *_SEE_RECOMMENDATIONS)
+_SEE_WORK = (
+    *_SEE_CHANGES,
+    *_SEE_MODELS,
+    *_SEE_RULES,
+    *_SEE_WORKFLOWS,
+    *_SEE_DECISIONS,
+    *_SEE_BACKTESTS,
+    *_SEE_RECOMMENDATIONS,
+)
 
 ROLES: Mapping[str, tuple[str, ...]] = {
     "data scientist": (
@@ -40,6 +49,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "recommendations.add_scenario",
         "recommendations.change_scenario",
         "jobs.run_job",
+        "backtests.run_backtest",
     ),
     "rule author": (
         *_SEE_WORK,
@@ -48,11 +58,13 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "decisions.add_workflow",
         "decisions.change_workflow",
         "decisions.add_decision",
+        "backtests.run_backtest",
     ),
     "approver": (
         *_SEE_WORK,
         "registry.change_alias",
         "approvals.add_changerequest",
+        "backtests.run_backtest",
         "approvals.approve_changerequest",
         "audit.view_auditevent",
     ),

@@ -3,7 +3,7 @@
 from django.urls import path, re_path, register_converter
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
-from inferhub.api import aliases, approvals, calls, erasing, reading, registering, replaying
+from inferhub.api import aliases, approvals, backtests, calls, erasing, reading, registering, replaying
 from inferhub.api.converters import SlugConverter
 from inferhub.api.errors import not_found
 
@@ -40,6 +40,11 @@ urlpatterns = [
     path("v1/decisions/<uuid:decision_id>", reading.DecisionView.as_view()),
     path("v1/decisions/<uuid:decision_id>/replay", replaying.ReplayView.as_view()),
     path("v1/erasures", erasing.ErasuresView.as_view()),
+    path("v1/backtests", backtests.BacktestsView.as_view()),
+    path("v1/backtests/<uuid:backtest_id>", backtests.BacktestView.as_view()),
+    path("v1/backtests/<uuid:backtest_id>/changes", backtests.ChangesView.as_view()),
+    path("v1/backtests/<uuid:backtest_id>/changes.csv", backtests.ChangesFileView.as_view()),
+    path("v1/backtests/<uuid:backtest_id>/cancel", backtests.CancelView.as_view()),
     path("v1/jobs", reading.JobsView.as_view()),
     path("v1/jobs/<uuid:job_id>", reading.JobView.as_view()),
     path("v1/calls/<uuid:call_id>", calls.DeferredCallView.as_view()),

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from inferhub.backtests.sides import Asked, Side, resolve_side
-from inferhub.decisions.models import Decision, Workflow
-from inferhub.decisions.queries import PublishedWorkflow, find_workflow_by_id
+from inferhub.decisions.models import Decision, Workflow, WorkflowVersion
+from inferhub.decisions.queries import PublishedWorkflow, find_workflow, find_workflow_by_id
 from inferhub.errors import Conflict, FieldError, InvalidInput, NotFound
 from inferhub.lib.canonical import digest_of
 from inferhub.lib.describe import describe, listed
@@ -46,13 +46,13 @@ class Resolved:
 
 def resolve(question: Question) -> Resolved:
     """Raises NotFound, InvalidInput (pointers into the question) and Conflict (no rows)."""
-    workflow = Workflow.objects.select_related("current").filter(name=question.workflow).first()
+    workflow = Workflow.objects.filter(name=question.workflow).first()
     if workflow is None:
         raise NotFound(f"There is no workflow '{question.workflow}'.")
     total, recorded_by = _rows(workflow, question)
     baseline = question.baseline
     if baseline is None and recorded_by is None:
-        baseline = _in_use(workflow)
+        baseline = _in_use(workflow.name)
 
     def side(asked: Asked, at: str) -> Side:
         return resolve_side(asked, workflow=workflow.name, recorded_by=recorded_by, at=at)
@@ -73,6 +73,16 @@ def resolve(question: Question) -> Resolved:
         "baseline": before and before.to_dict(),
     }
     return Resolved(workflow=workflow, options=options, total=total)
+
+
+def input_fields(workflow: str, version: int | None = None) -> dict[str, Any]:
+    """The input's fields with their schemas, of a version or of the newest one. Raises NotFound."""
+    versions = WorkflowVersion.objects.filter(workflow__name=workflow).order_by("-number")
+    found = (versions if version is None else versions.filter(number=version)).first()
+    if found is None:
+        raise NotFound(f"The workflow '{workflow}' has no version" + (f" {version}." if version is not None else "."))
+    fields: dict[str, Any] = found.definition["input"]["properties"]
+    return fields
 
 
 def is_number(schema: Any) -> bool:
@@ -100,12 +110,10 @@ def _rows(workflow: Workflow, question: Question) -> tuple[int, list[PublishedWo
     return total, recorded_by
 
 
-def _in_use(workflow: Workflow) -> Asked:
-    """The version that decides now, with the rules that are in use."""
-    if workflow.current is None:
-        raise Conflict(f"No version of the workflow '{workflow.name}' is in use; say what the baseline is.")
-    plan = find_workflow_by_id(workflow.current.pk).plan
-    return Asked(workflow_version=workflow.current.number, rule_set_version=find_rule_set(plan.rule_set).number)
+def _in_use(workflow: str) -> Asked:
+    """The version that decides now, with the rules that are in use. Raises NotFound where there is none."""
+    found = find_workflow(workflow)
+    return Asked(workflow_version=found.number, rule_set_version=find_rule_set(found.plan.rule_set).number)
 
 
 def _takes_others(side: Side, recorded_by: Sequence[PublishedWorkflow]) -> bool:

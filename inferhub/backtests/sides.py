@@ -46,6 +46,7 @@ class Side:
                 name: {"model": plan.model, "version": plan.number, "digest": plan.digest, "version_id": plan.id}
                 for name, plan in self.models.items()
             },
+            "model_version_ids": [plan.id for plan in self.models.values()],
         }
 
 

@@ -46,6 +46,10 @@ def whole_number(label: str, **options: Any) -> forms.IntegerField:
     return forms.IntegerField(label=label, widget=widgets.UnfoldAdminIntegerFieldWidget(), **options)
 
 
+def day(label: str, **options: Any) -> forms.DateField:
+    return forms.DateField(label=label, widget=widgets.UnfoldAdminTextInputWidget(attrs={"type": "date"}), **options)
+
+
 class JsonField(forms.CharField):
     """A JSON object in a text area. An error names line and column; a key that comes twice is one."""
 
@@ -98,6 +102,12 @@ class ModelField(forms.FileField):
 def golden_rows(label: str, **options: Any) -> forms.FileField:
     """A file of golden rows; the check reads it."""
     widget = widgets.UnfoldAdminFileFieldWidget(attrs={"accept": ".json,.npz"})
+    return forms.FileField(label=label, widget=widget, **options)
+
+
+def rows_file(label: str, **options: Any) -> forms.FileField:
+    """A file of inputs; the service reads it."""
+    widget = widgets.UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,.jsonl,.ndjson"})
     return forms.FileField(label=label, widget=widget, **options)
 
 

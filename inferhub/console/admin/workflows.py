@@ -10,8 +10,9 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 
 from inferhub.console import fields, html
 from inferhub.console.authored import authored_facts, saved_message, version_facts, version_table
+from inferhub.console.backtest_forms import BacktestForm
 from inferhub.console.base import RecordAdmin, code_column, deed, link_column, time_column
-from inferhub.console.pages import Done, FormPage, ServiceForm, sent
+from inferhub.console.pages import Done, FormPage, ServiceForm, sent, sent_with_files
 from inferhub.console.sections import Section, Table, Text
 from inferhub.decisions.models import Workflow, WorkflowVersion
 from inferhub.decisions.services import decide, save_workflow
@@ -98,7 +99,7 @@ class WorkflowAdmin(RecordAdmin):
     search_fields = ("name", "description")
     add_form = AddWorkflowForm
     add_page = FormPage(title="Add a workflow", submit="Check and save", intro=_INTRO)
-    actions_detail = ("try_it", "edit")
+    actions_detail = ("try_it", "back_test", "edit")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Workflow]:
         return super().get_queryset(request).select_related("current__workflow")
@@ -130,6 +131,18 @@ class WorkflowAdmin(RecordAdmin):
         )
         form = TryForm(sent(request), initial={"input": example_of(schema)}, workflow=workflow)
         return self.show_deed(request, form, page)
+
+    @deed("Back-test", icon="compare_arrows", permission="backtests.run_backtest")
+    def back_test(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        workflow = self.find(request, object_id)
+        page = FormPage(
+            title=f"Back-test {workflow}",
+            submit="Start",
+            found=workflow,
+            intro="What would the candidate have decided? It is held against what was decided; for a file, against the "
+            "versions in use. Nothing is decided for real, and nothing is done.",
+        )
+        return self.show_deed(request, BacktestForm(*sent_with_files(request), workflow=workflow), page)
 
     @deed("Edit", icon="edit", permission="decisions.change_workflow")
     def edit(self, request: HttpRequest, object_id: str) -> HttpResponse:
