@@ -1,9 +1,9 @@
 """A back-test of a million decisions: how long the whole report takes, from the rows in PostgreSQL to the last figure.
 
 The decisions are those of benchmarks/decisions.py: one is made by the hub, and a million others are made of it with
-inputs, predictions and outcomes of their own, traces and all, so that the table is as wide as a real one (1.6 kB a row).
+inputs, predictions and outcomes of their own, traces and all, so that the table is as wide as a real one: 1.6 kB a row.
 The candidate is another version of the 20-row table. What is measured reads the rows out of PostgreSQL, matches them
-over columns, and counts outcomes, money, transitions, 20 segments, the rows that change and how sure each difference is.
+over columns, and counts outcomes, money, transitions, 20 segments, changed rows, and how sure each difference is.
 """
 
 import json

@@ -60,7 +60,7 @@ class Outcomes:
     def codes(self, outcomes: Sequence[Any]) -> Codes:
         """Of many at once."""
         known = {outcome: self.code(outcome) for outcome in dict.fromkeys(outcomes)}
-        return np.array([known[outcome] for outcome in outcomes], dtype=np.int32)
+        return np.fromiter(map(known.__getitem__, outcomes), dtype=np.int32, count=len(outcomes))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -141,29 +141,36 @@ class Tally:
 
     def _codes(self, values: Sequence[Any]) -> Codes:
         """Segments by number; where there are too many of them the rest are one."""
-        texts = [value[:_LONGEST_SEGMENT] if type(value) is str else _segment_text(value) for value in values]
+        are_texts = set(map(type, values)) <= {str, type(None)}
+        texts = values if are_texts else list(map(_segment_text, values))
         codes = self._segment_codes
+        known = {}
         for text in dict.fromkeys(texts):
-            if text not in codes and len(codes) < _MOST_DISTINCT:
-                codes[text] = len(codes)
-        return np.array([codes.get(text, 0) for text in texts], dtype=np.int32)
+            name = _segment_text(text)
+            if name not in codes and len(codes) < _MOST_DISTINCT:
+                codes[name] = len(codes)
+            known[text] = codes.get(name, 0)
+        return np.fromiter(map(known.__getitem__, texts), dtype=np.int32, count=len(texts))
 
     def _keep(self, chunk: Chunk, baseline: Codes, candidate: Codes, amounts: Numbers) -> None:
         """Of each kind of change the first rows."""
-        for place in np.flatnonzero(baseline != candidate).tolist():
-            kind = (int(baseline[place]), int(candidate[place]))
-            if self._kept[kind] == MOST_OF_A_CHANGE or len(self.changes) == MOST_CHANGES:
-                continue
-            self._kept[kind] += 1
-            amount = float(amounts[place]) if self.amount else np.nan
-            change = Change(
-                row=chunk.first + place + 1,
-                decision_id=chunk.ids[place] if chunk.ids else None,
-                baseline=self.outcomes.names[kind[0]],
-                candidate=self.outcomes.names[kind[1]],
-                amount=None if np.isnan(amount) else amount,
-            )
-            self.changes.append(change)
+        changed = np.flatnonzero(baseline != candidate)
+        kinds = baseline[changed].astype(np.int64) * len(self.outcomes.names) + candidate[changed]
+        for kind in np.unique(kinds).tolist():
+            one, other = divmod(kind, len(self.outcomes.names))
+            room = min(MOST_OF_A_CHANGE - self._kept[one, other], MOST_CHANGES - len(self.changes))
+            places = changed[kinds == kind][:room].tolist()
+            self._kept[one, other] += len(places)
+            self.changes += [self._change(chunk, place, (one, other), float(amounts[place])) for place in places]
+
+    def _change(self, chunk: Chunk, place: int, kind: tuple[int, int], amount: float) -> Change:
+        return Change(
+            row=chunk.first + place + 1,
+            decision_id=chunk.ids[place] if chunk.ids else None,
+            baseline=self.outcomes.names[kind[0]],
+            candidate=self.outcomes.names[kind[1]],
+            amount=amount if self.amount and not np.isnan(amount) else None,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -197,7 +204,9 @@ def _amounts(values: Sequence[Any]) -> Numbers:
 
 
 def _segment_text(value: Any) -> str:
-    return NO_SEGMENT if value is None else orjson.dumps(value).decode()[:_LONGEST_SEGMENT]
+    if value is None:
+        return NO_SEGMENT
+    return (value if type(value) is str else orjson.dumps(value).decode())[:_LONGEST_SEGMENT]
 
 
 def _joined(parts: Sequence[Codes]) -> Codes:
