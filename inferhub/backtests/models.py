@@ -44,6 +44,7 @@ class Backtest(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        verbose_name = "back-test"
         permissions = [("run_backtest", "Can start and cancel a back-test")]
         constraints = [
             models.CheckConstraint(condition=Q(done__lte=F("total")), name="backtest_done_within_total"),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from inferhub.backtests.models import Backtest
@@ -21,6 +21,24 @@ def backtest_sections(backtest: Backtest, page: int) -> tuple[Section, ...]:
     problem = (Text(title="Why it failed", text=backtest.problem),) if backtest.problem else ()
     report = backtest.report
     return (_facts(backtest), *problem, *(_report(backtest, report, page) if report else ()))
+
+
+def evidence_sections(evidence: Mapping[str, Any]) -> tuple[Section, ...]:
+    """The back-tests that a change request points to; nothing where there are none."""
+    named = evidence.get("backtests", ())
+    known = Backtest.objects.select_related("workflow").in_bulk([entry["backtest"] for entry in named])
+    found = {str(pk): backtest for pk, backtest in known.items()}
+    rows = [
+        (
+            html.link_to(found[entry["backtest"]]) if entry["backtest"] in found else entry["backtest"],
+            f"{entry['changed']:,} of {entry['rows']:,} rows",
+            html.digest(entry["digest"]),
+            entry["finished_at"],
+        )
+        for entry in named
+    ]
+    columns = ("Back-test", "Would be decided otherwise", "Digest of the report", "Finished")
+    return (Table(title="Back-tests", columns=columns, rows=rows),) if rows else ()
 
 
 def _facts(backtest: Backtest) -> Facts:
@@ -72,9 +90,9 @@ def _report(backtest: Backtest, report: Mapping[str, Any], page: int) -> tuple[S
         _outcome_table(outcomes, amount=backtest.options["amount"]),
         _heat(report["transitions"], names),
         *_segments(report["segments"], names, backtest.options["segment"]),
-        _change_table(backtest, page),
         _rule_table(report),
         *_oddities(report),
+        _change_table(backtest, page),
     )
 
 
@@ -181,14 +199,14 @@ def _pager(backtest: Backtest, first: int, kept: int) -> SafeString | str:
         return ""
     page, last = first // _ROWS_ON_A_PAGE + 1, (kept - 1) // _ROWS_ON_A_PAGE + 1
     steps = [(page - 1, "earlier")] * (page > 1) + [(page + 1, "later")] * (page < last)
-    links = [format_html(' <a class="text-link" href="?page={}">{}</a>', number, word) for number, word in steps]
+    links = format_html_join("", ' <a class="text-link" href="?page={}">{}</a>', steps)
     return format_html(
         'Of each kind of change the first thousand: {} to {} of {}. <a class="text-link" href="{}">All as CSV</a>{}',
         first + 1,
         min(first + _ROWS_ON_A_PAGE, kept),
         f"{kept:,}",
         html.deed_url(backtest, "download"),
-        SafeString("").join(links),
+        links,
     )
 
 

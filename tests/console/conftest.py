@@ -149,7 +149,8 @@ def make_action(decision: Decision, *, kind: str = "webhook", state: str = "pend
 def make_backtest(workflow: Workflow, word: str = "accept") -> Backtest:
     """A finished one, with `word` wherever a report holds a word of somebody."""
     rule_set = RuleSet.objects.get(name=workflow.current.definition["rule_set"])
-    side = {"workflow_version_id": workflow.current.pk, "rule_set_version_id": rule_set.current.pk}
+    side = {"workflow_version": 1, "workflow_version_id": workflow.current.pk}
+    side |= {"rule_set_version": 1, "rule_set_version_id": rule_set.current.pk}
     interval = {"value": 0.5, "low": 0.25, "high": 0.75}
     counts = {"rows": 1, "amount": 5.0}
     outcome = {

@@ -8,12 +8,14 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
+from inferhub.approvals.models import ChangeRequest
 from inferhub.backtests.models import Backtest
+from inferhub.backtests.queries import evidence_of
 from inferhub.backtests.services import work_on_backtest
 from inferhub.decisions.models import Workflow
 from inferhub.decisions.services import decide
 from inferhub.rulesets.services import save_rule_set
-from tests.console.conftest import ACTOR, make_backtest, rules
+from tests.console.conftest import ACTOR, make_backtest, make_change, rules
 from tests.console.pages import list_of, page_of, text_of
 
 pytestmark = pytest.mark.django_db
@@ -86,3 +88,20 @@ def test_a_back_test_is_cancelled_by_those_who_may_start_one(
     console.post(page_of(backtest, "cancel"))
     backtest.refresh_from_db()
     assert backtest.state == "cancelled"
+
+
+def test_an_approver_finds_the_back_tests_beside_the_gates(console: Client, workflow: Workflow) -> None:
+    backtest = make_backtest(workflow)
+    change = make_change()
+    asked = change.evidence | {"backtests": [evidence_of(backtest)]}
+    copy = ChangeRequest.objects.create(
+        kind="alias.canary",
+        subject="x",
+        payload=change.payload | {"percent": 5},
+        reason="r",
+        requested_by="a",
+        evidence=asked,
+    )
+    response = console.get(page_of(copy))
+    assert "1 of 1 rows" in text_of(response)
+    assert page_of(backtest) in response.content.decode()

@@ -36,6 +36,7 @@ class Migration(migrations.Migration):
                 ('workflow', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='backtests', to='decisions.workflow')),
             ],
             options={
+                'verbose_name': 'back-test',
                 'ordering': ['-id'],
                 'permissions': [('run_backtest', 'Can start and cancel a back-test')],
             },
