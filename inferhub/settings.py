@@ -199,6 +199,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 15.0,
         "options": {"expires": 30.0},
     },
+    "run-challengers": {
+        "task": "inferhub.backtests.tasks.run_challengers",
+        "schedule": 5.0,
+        "options": {"expires": 10.0},
+    },
     "sweep-validations": {
         "task": "inferhub.registry.tasks.sweep_validations",
         "schedule": 30.0,

@@ -14,7 +14,7 @@ _SEE_MODELS = ("registry.view_registeredmodel", "registry.view_modelversion", "r
 _SEE_RULES = ("rulesets.view_ruleset", "rulesets.view_rulesetversion")
 _SEE_WORKFLOWS = ("decisions.view_workflow", "decisions.view_workflowversion")
 _SEE_DECISIONS = ("decisions.view_decision", "decisions.view_action", "decisions.view_review")
-_SEE_BACKTESTS = ("backtests.view_backtest",)
+_SEE_BACKTESTS = ("backtests.view_backtest", "backtests.view_challenger")
 _SEE_RECOMMENDATIONS = (
     "recommendations.view_scenario",
     "jobs.view_job",

@@ -30,7 +30,7 @@ from inferhub.lib.schema import Schema
 from inferhub.lib.slug import SLUG_PATTERN
 
 _NUMBER = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}
-_SIDE: dict[str, Any] = {
+SIDE: dict[str, Any] = {
     "type": "object",
     "properties": {
         "workflow_version": _NUMBER | {"description": "The newest by default."},
@@ -50,8 +50,8 @@ QUESTION: dict[str, Any] = {
         "workflow": {"type": "string", "pattern": SLUG_PATTERN},
         "since": _TIME | {"description": "Only decisions made at this time or later."},
         "until": _TIME | {"description": "Only decisions made before this time."},
-        "candidate": _SIDE,
-        "baseline": _SIDE | {"description": "By default what was decided; for a file the versions in use."},
+        "candidate": SIDE,
+        "baseline": SIDE | {"description": "By default what was decided; for a file the versions in use."},
         "amount": {"type": "string", "description": "The input field whose sums are told as money."},
         "segment": {"type": "string", "description": "The input field by whose values rows are told apart."},
     },
@@ -118,13 +118,14 @@ class _InOrder(NewestFirst):
     ordering = "row"
 
 
-def _parameters(filters: Iterable[Filter]) -> list[OpenApiParameter]:
+def parameters(filters: Iterable[Filter]) -> list[OpenApiParameter]:
     return [*_CURSOR, *(one.parameter for one in filters)]
 
 
-def _page(
+def listed_page(
     view: APIView, rows: QuerySet[Any], show: Callable[[Any], Any], filters: Iterable[Filter], pages: NewestFirst
 ) -> Response:
+    """One of `pages` of the rows. Raises InvalidInput for a parameter that the list does not know."""
     known = ["cursor", "page_size", *(one.name for one in filters)]
     unknown = [name for name in view.request.query_params if name not in known]
     if unknown:
@@ -142,12 +143,12 @@ class BacktestsView(APIView):
     @extend_schema(
         operation_id="list_backtests",
         summary="List the back-tests",
-        parameters=_parameters(_FILTERS),
+        parameters=parameters(_FILTERS),
         responses={200: OpenApiResponse(page_of(BACKTEST), description="The answer.")},
     )
     def get(self, request: Request) -> Response:
         rows = Backtest.objects.select_related("workflow")
-        return _page(self, rows, show_backtest, _FILTERS, NewestFirst())
+        return listed_page(self, rows, show_backtest, _FILTERS, NewestFirst())
 
     @extend_schema(
         operation_id="start_backtest",
@@ -183,12 +184,12 @@ class ChangesView(APIView):
         operation_id="list_backtest_changes",
         summary="List the rows that the candidate decides otherwise",
         description="The first thousand of each kind of change, ten thousand in all, in the order of the rows.",
-        parameters=_parameters(_CHANGE_FILTERS),
+        parameters=parameters(_CHANGE_FILTERS),
         responses={200: OpenApiResponse(page_of(CHANGE), description="The answer.")},
     )
     def get(self, request: Request, backtest_id: str) -> Response:
         rows = find_backtest(backtest_id).changes.all()
-        return _page(self, rows, _show_change, _CHANGE_FILTERS, _InOrder())
+        return listed_page(self, rows, _show_change, _CHANGE_FILTERS, _InOrder())
 
 
 class ChangesFileView(APIView):

@@ -3,7 +3,7 @@
 from django.urls import path, re_path, register_converter
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
-from inferhub.api import aliases, approvals, backtests, calls, erasing, reading, registering, replaying
+from inferhub.api import aliases, approvals, backtests, calls, challengers, erasing, reading, registering, replaying
 from inferhub.api.converters import SlugConverter
 from inferhub.api.errors import not_found
 
@@ -45,6 +45,10 @@ urlpatterns = [
     path("v1/backtests/<uuid:backtest_id>/changes", backtests.ChangesView.as_view()),
     path("v1/backtests/<uuid:backtest_id>/changes.csv", backtests.ChangesFileView.as_view()),
     path("v1/backtests/<uuid:backtest_id>/cancel", backtests.CancelView.as_view()),
+    path("v1/challengers", challengers.ChallengersView.as_view()),
+    path("v1/challengers/<uuid:challenger_id>", challengers.ChallengerView.as_view()),
+    path("v1/challengers/<uuid:challenger_id>/changes", challengers.ChallengerChangesView.as_view()),
+    path("v1/challengers/<uuid:challenger_id>/end", challengers.EndChallengerView.as_view()),
     path("v1/jobs", reading.JobsView.as_view()),
     path("v1/jobs/<uuid:job_id>", reading.JobView.as_view()),
     path("v1/calls/<uuid:call_id>", calls.DeferredCallView.as_view()),

@@ -83,7 +83,7 @@ class Decider:
         for version in side.models.values():
             load_model(version)  # raises where none of its answers could come
         self.side = side
-        self._outcomes = outcomes
+        self.outcomes = outcomes
         self._checks_input = checks_input
         self._table = side.rules.engine.table
         self._at = [column.field for column in self._table.outputs].index("outcome")
@@ -161,16 +161,16 @@ class Decider:
     def _decided(
         self, result: ColumnResult, refused: Mask, failed: Mask, problems: Sequence[tuple[int, str]]
     ) -> Decided:
-        codes = np.full(result.count, self._outcomes.code(UNDECIDED), dtype=np.int32)
+        codes = np.full(result.count, self.outcomes.code(UNDECIDED), dtype=np.int32)
         for index, places in enumerate(result.matches):
             said = self._table.rules[index].results[self._at]
             if isinstance(said, Literal):
-                codes[places] = self._outcomes.code(said.value)
+                codes[places] = self.outcomes.code(said.value)
             elif len(places):
-                codes[places] = self._outcomes.codes(result.computed[index][self._at])
+                codes[places] = self.outcomes.codes(result.computed[index][self._at])
         rules = result.rule
-        codes[failed], rules[failed] = self._outcomes.code(UNDECIDED), -1
-        codes[refused], rules[refused] = self._outcomes.code(REFUSED), -1
+        codes[failed], rules[failed] = self.outcomes.code(UNDECIDED), -1
+        codes[refused], rules[refused] = self.outcomes.code(REFUSED), -1
         asked = ~(failed | refused)
         undecided = {where: int(asked[places].sum()) for where, places in result.undecided.items()}
         undecided["/prediction"] = int((failed & ~refused).sum())

@@ -89,3 +89,67 @@ class BacktestChange(models.Model):
 
     def __str__(self) -> str:
         return f"row {self.row}: {self.baseline} to {self.candidate}"
+
+
+class Challenger(models.Model):
+    """A candidate that decides beside a workflow's live traffic, without actions, until somebody ends it.
+
+    The decision log is its queue: a worker decides again what was committed, a few seconds behind, and `last_id` is the
+    last decision that it has seen. So it takes nothing from those who decide, and misses none.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="challengers")
+    candidate = models.JSONField(help_text="Versions, as a back-test has them.")
+    last_id = models.UUIDField(help_text="Decisions after this one are yet to be seen.")
+    rows = models.PositiveBigIntegerField(default=0, help_text="Decisions seen.")
+    problem = models.TextField(blank=True, help_text="Why it stands still, where it does.")
+    started_at = models.DateTimeField(db_default=Now(), editable=False)
+    started_by = models.CharField(max_length=200)
+    ended_at = models.DateTimeField(null=True)
+    ended_by = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workflow"], condition=Q(ended_at=None), name="one_open_challenger_per_workflow"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"challenger of {self.workflow.name}"
+
+
+class ChallengerCount(models.Model):
+    """How many decisions came out as `baseline`, and as `candidate` by the challenger."""
+
+    challenger = models.ForeignKey(Challenger, on_delete=models.CASCADE, related_name="counts")
+    baseline = models.CharField(max_length=100, help_text="Outcome.")
+    candidate = models.CharField(max_length=100, help_text="Outcome.")
+    rows = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["challenger", "baseline", "candidate"]
+        constraints = [
+            models.UniqueConstraint(fields=["challenger", "baseline", "candidate"], name="one_count_per_pair")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.baseline} to {self.candidate}: {self.rows}"
+
+
+class ChallengerChange(models.Model):
+    """A decision that the challenger makes otherwise: of each kind the newest ones. It holds nothing of a person."""
+
+    challenger = models.ForeignKey(Challenger, on_delete=models.CASCADE, related_name="changes")
+    decision_id = models.UUIDField()
+    baseline = models.CharField(max_length=100, help_text="Outcome.")
+    candidate = models.CharField(max_length=100, help_text="Outcome.")
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["challenger", "baseline", "candidate", "-id"], name="changes_by_kind")]
+
+    def __str__(self) -> str:
+        return f"{self.decision_id}: {self.baseline} to {self.candidate}"

@@ -67,8 +67,8 @@ def resolve(question: Question) -> Resolved:
         "amount": question.amount,
         "segment": question.segment,
         "checks_input": recorded_by is None
-        or _takes_others(candidate, recorded_by)
-        or (before is not None and _takes_others(before, recorded_by)),
+        or takes_other_inputs(candidate, recorded_by)
+        or (before is not None and takes_other_inputs(before, recorded_by)),
         "candidate": candidate.to_dict(),
         "baseline": before and before.to_dict(),
     }
@@ -116,7 +116,7 @@ def _in_use(workflow: str) -> Asked:
     return Asked(workflow_version=found.number, rule_set_version=find_rule_set(found.plan.rule_set).number)
 
 
-def _takes_others(side: Side, recorded_by: Sequence[PublishedWorkflow]) -> bool:
+def takes_other_inputs(side: Side, recorded_by: Sequence[PublishedWorkflow]) -> bool:
     """Whether a side declares another input than the versions that took the inputs did."""
     known = {digest_of(version.plan.input_schema.definition) for version in recorded_by}
     return {digest_of(side.workflow.plan.input_schema.definition)} != known

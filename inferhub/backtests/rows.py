@@ -61,14 +61,18 @@ class Source(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecisionRows:
-    """The decisions of a workflow from `since` to before `until` that are not erased, the oldest first."""
+    """The decisions of a workflow from `since` to before `until` that are not erased, the oldest first.
+
+    `after`: only those behind this one.
+    """
 
     workflow_id: int
-    since: datetime | None
-    until: datetime | None
+    since: datetime | None = None
+    until: datetime | None = None
+    after: uuid.UUID | None = None
 
     def chunks(self, wanted: Wanted) -> Iterator[Chunk]:
-        read, last = 0, _first_id(self.since)
+        read, last = 0, str(self.after or _first_id(self.since))
         while rows := self._read(wanted, last):
             columns = list(zip(*rows, strict=True))
             yield self._chunk(wanted, columns, read)

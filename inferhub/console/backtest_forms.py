@@ -6,6 +6,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from inferhub.backtests.challengers import start_challenger
 from inferhub.backtests.files import read_rows
 from inferhub.backtests.question import Question, is_number
 from inferhub.backtests.services import start_backtest
@@ -21,48 +22,25 @@ _MOST_VERSIONS = 50
 _MODEL = "model_"
 
 
-class BacktestForm(ServiceForm):
-    """The candidate's versions, where the rows come from, and what the report tells apart."""
-
-    since = fields.day("Decisions from", required=False, help_text="The first day, by UTC. Empty: all there are.")
-    until = fields.day("To", required=False, help_text="The last day.")
+class CandidateForm(ServiceForm):
+    """The versions of a candidate."""
 
     def __init__(self, *args: Any, workflow: Workflow, **options: Any) -> None:
-        today = timezone.now().date()
-        options["initial"] = {"since": today - timedelta(days=_DAYS), "until": today}
         super().__init__(*args, **options)
         self._workflow = workflow
         newest = workflow.versions.order_by("-number").first()
-        definition = newest.definition if newest else {"input": {"properties": {}}, "predictions": [], "rule_set": ""}
-        self._add_versions(definition)
-        self._add_columns(definition)
-        self.fields["file"] = fields.rows_file(
-            "Or a file of inputs", required=False, help_text="CSV or JSON lines, decided instead of the decisions."
-        )
+        nothing: dict[str, Any] = {"input": {"properties": {}}, "predictions": [], "rule_set": ""}
+        self._definition = newest.definition if newest else nothing
+        self._add_versions(self._definition)
 
-    def save(self, *, actor: str) -> Done:
+    def candidate(self) -> Asked:
         words = self.cleaned_data
-        version = _number(words["workflow_version"])
-        file = words["file"]
-        question = Question(
-            workflow=self._workflow.name,
-            candidate=Asked(
-                workflow_version=version,
-                rule_set_version=_number(words["rule_set_version"]),
-                models={
-                    name.removeprefix(_MODEL): int(number)
-                    for name, number in words.items()
-                    if name.startswith(_MODEL) and number
-                },
-            ),
-            since=_moment(words["since"]),
-            until=_moment(words["until"], days=1),
-            rows=read_rows(file.name, file.read(), workflow=self._workflow.name, version=version) if file else None,
-            amount=words["amount"],
-            segment=words["segment"],
+        models = {name.removeprefix(_MODEL): words[name] for name in words if name.startswith(_MODEL)}
+        return Asked(
+            workflow_version=_number(words["workflow_version"]),
+            rule_set_version=_number(words["rule_set_version"]),
+            models={name: int(number) for name, number in models.items() if number},
         )
-        backtest = start_backtest(question, actor=actor)
-        return Done(message=f"The back-test of {self._workflow} is queued.", url=html.url_of(backtest))
 
     def _add_versions(self, definition: dict[str, Any]) -> None:
         workflow_versions = WorkflowVersion.objects.filter(workflow=self._workflow)
@@ -77,6 +55,45 @@ class BacktestForm(ServiceForm):
                 required=False,
                 help_text=f"Versions of {step['model']}. A version that is chosen runs again over every row.",
             )
+
+
+class ChallengerForm(CandidateForm):
+    """The candidate that is to decide beside the workflow."""
+
+    def save(self, *, actor: str) -> Done:
+        challenger = start_challenger(workflow=self._workflow.name, candidate=self.candidate(), actor=actor)
+        return Done(message=f"The challenger of {self._workflow} runs.", url=html.url_of(challenger))
+
+
+class BacktestForm(CandidateForm):
+    """The candidate's versions, where the rows come from, and what the report tells apart."""
+
+    since = fields.day("Decisions from", required=False, help_text="The first day, by UTC. Empty: all there are.")
+    until = fields.day("To", required=False, help_text="The last day.")
+
+    def __init__(self, *args: Any, workflow: Workflow, **options: Any) -> None:
+        today = timezone.now().date()
+        options["initial"] = {"since": today - timedelta(days=_DAYS), "until": today}
+        super().__init__(*args, workflow=workflow, **options)
+        self._add_columns(self._definition)
+        self.fields["file"] = fields.rows_file(
+            "Or a file of inputs", required=False, help_text="CSV or JSON lines, decided instead of the decisions."
+        )
+
+    def save(self, *, actor: str) -> Done:
+        words, candidate = self.cleaned_data, self.candidate()
+        version, file = candidate.workflow_version, words["file"]
+        question = Question(
+            workflow=self._workflow.name,
+            candidate=candidate,
+            since=_moment(words["since"]),
+            until=_moment(words["until"], days=1),
+            rows=read_rows(file.name, file.read(), workflow=self._workflow.name, version=version) if file else None,
+            amount=words["amount"],
+            segment=words["segment"],
+        )
+        backtest = start_backtest(question, actor=actor)
+        return Done(message=f"The back-test of {self._workflow} is queued.", url=html.url_of(backtest))
 
     def _add_columns(self, definition: dict[str, Any]) -> None:
         properties = definition["input"]["properties"]

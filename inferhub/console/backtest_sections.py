@@ -53,8 +53,8 @@ def _facts(backtest: Backtest) -> Facts:
             ("Rows", html.progress(backtest.done, backtest.total)),
             ("Workflow", html.link_to(backtest.workflow)),
             ("Rows come from", _source(options)),
-            ("Before", "what was decided" if options["baseline"] is None else _side(options["baseline"])),
-            ("Candidate", _side(options["candidate"])),
+            ("Before", "what was decided" if options["baseline"] is None else versions_of(options["baseline"])),
+            ("Candidate", versions_of(options["candidate"])),
             ("Would be decided otherwise", changed),
             ("Asked for by", backtest.requested_by),
             ("Asked for", html.moment(backtest.created_at)),
@@ -72,8 +72,8 @@ def _source(options: Mapping[str, Any]) -> str:
     return " ".join(["decisions", *filter(None, parts)])
 
 
-def _side(side: Mapping[str, Any]) -> SafeString:
-    """Its versions, with links; what is not named is as it is recorded."""
+def versions_of(side: Mapping[str, Any]) -> SafeString:
+    """The versions of a side, with links; predictions that it does not name are as they are recorded."""
     workflow = WorkflowVersion.objects.select_related("workflow").get(pk=side["workflow_version_id"])
     rules = RuleSetVersion.objects.select_related("rule_set").get(pk=side["rule_set_version_id"])
     models = ", ".join(f"{model['model']} version {model['version']}" for model in side["models"].values())
@@ -86,9 +86,9 @@ def _report(backtest: Backtest, report: Mapping[str, Any], page: int) -> tuple[S
     outcomes = report["outcomes"]
     names = [entry["outcome"] for entry in outcomes]
     return (
-        _stacks(outcomes, names),
-        _outcome_table(outcomes, amount=backtest.options["amount"]),
-        _heat(report["transitions"], names),
+        outcome_stacks(outcomes, names),
+        outcome_table(outcomes, amount=backtest.options["amount"]),
+        heat_map(report["transitions"], names),
         *_segments(report["segments"], names, backtest.options["segment"]),
         _rule_table(report),
         *_oddities(report),
@@ -96,7 +96,7 @@ def _report(backtest: Backtest, report: Mapping[str, Any], page: int) -> tuple[S
     )
 
 
-def _stacks(outcomes: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Stacks:
+def outcome_stacks(outcomes: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Stacks:
     return Stacks(
         title="Outcomes",
         what="Shares of the rows, before and by the candidate",
@@ -108,7 +108,7 @@ def _stacks(outcomes: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Stac
     )
 
 
-def _outcome_table(outcomes: Sequence[Mapping[str, Any]], *, amount: str) -> Table:
+def outcome_table(outcomes: Sequence[Mapping[str, Any]], *, amount: str) -> Table:
     rows = [
         (
             html.badge(entry["outcome"]),
@@ -140,7 +140,7 @@ def _sure(p_value: float) -> SafeString | str:
     return html.badge(text, state="review") if p_value < _SURE else text
 
 
-def _heat(transitions: Sequence[Mapping[str, Any]], names: Sequence[str]) -> HeatMap:
+def heat_map(transitions: Sequence[Mapping[str, Any]], names: Sequence[str]) -> HeatMap:
     counts = {(entry["baseline"], entry["candidate"]): entry["rows"] for entry in transitions}
     return HeatMap(
         title="From outcome to outcome",

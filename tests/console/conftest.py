@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from inferhub.accounts.models import User
 from inferhub.approvals.models import ChangeRequest
-from inferhub.backtests.models import Backtest, BacktestChange
+from inferhub.backtests.models import Backtest, BacktestChange, Challenger, ChallengerChange, ChallengerCount
 from inferhub.decisions.models import Action, Decision, DecisionKey, Review, Workflow
 from inferhub.decisions.services import save_workflow
 from inferhub.lib.ids import uuid7
@@ -190,6 +190,23 @@ def make_backtest(workflow: Workflow, word: str = "accept") -> Backtest:
     )
     BacktestChange.objects.create(backtest=backtest, row=1, baseline=word, candidate=word, amount=5.0)
     return backtest
+
+
+def make_challenger(workflow: Workflow, word: str = "accept") -> Challenger:
+    """One that saw a decision, with `word` wherever it holds a word of somebody."""
+    rule_set = RuleSet.objects.get(name=workflow.current.definition["rule_set"])
+    side = {"workflow_version_id": workflow.current.pk, "rule_set_version_id": rule_set.current.pk}
+    challenger = Challenger.objects.create(
+        workflow=workflow,
+        candidate=side | {"models": {word: {"model": word, "version": 1}}},
+        last_id=uuid7(),
+        rows=1,
+        problem=word,
+        started_by=word,
+    )
+    ChallengerCount.objects.create(challenger=challenger, baseline=word, candidate=word, rows=1)
+    ChallengerChange.objects.create(challenger=challenger, decision_id=uuid7(), baseline=word, candidate=word)
+    return challenger
 
 
 def make_review(workflow: Workflow, *, title: str = "Look at this order", **changes: Any) -> Review:

@@ -9,7 +9,8 @@ from django.test import Client
 from django.utils import timezone
 
 from inferhub.approvals.models import ChangeRequest
-from inferhub.backtests.models import Backtest
+from inferhub.backtests import challengers
+from inferhub.backtests.models import Backtest, Challenger
 from inferhub.backtests.queries import evidence_of
 from inferhub.backtests.services import work_on_backtest
 from inferhub.decisions.models import Workflow
@@ -105,3 +106,22 @@ def test_an_approver_finds_the_back_tests_beside_the_gates(console: Client, work
     response = console.get(page_of(copy))
     assert "1 of 1 rows" in text_of(response)
     assert page_of(backtest) in response.content.decode()
+
+
+def test_a_challenger_is_started_on_the_workflow_s_page_and_its_report_read(
+    console: Client, workflow: Workflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(challengers, "_BEHIND", timedelta(0))
+    save_rule_set(name="order-rules", definition=rules(limit=80), actor=ACTOR)
+    form = {"workflow_version": "1", "rule_set_version": "1"}
+    response = console.post(page_of(workflow, "challenge"), form)
+    challenger = Challenger.objects.get()
+    assert response["Location"] == page_of(challenger)
+    assert "None so far." in text_of(console.get(page_of(challenger)))
+    decided(workflow)
+    challengers.run_challengers(seconds=10)
+    text = text_of(console.get(page_of(challenger)))
+    assert "Decisions seen 3" in text
+    assert "decision review accept" in text
+    console.post(page_of(challenger, "end"))
+    assert "ended" in text_of(console.get(page_of(challenger)))

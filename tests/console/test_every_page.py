@@ -15,7 +15,7 @@ from inferhub.accounts.models import ApiKey, User
 from inferhub.accounts.services import create_api_key
 from inferhub.approvals.models import ChangeRequest
 from inferhub.audit.models import AuditEvent
-from inferhub.backtests.models import Backtest
+from inferhub.backtests.models import Backtest, Challenger
 from inferhub.catalog.models import Event, Item
 from inferhub.console.base import RecordAdmin
 from inferhub.decisions.kinds import save_endpoint
@@ -33,6 +33,7 @@ from tests.console.conftest import (
     HOSTILE,
     make_action,
     make_backtest,
+    make_challenger,
     make_review,
     make_scenario,
     make_version,
@@ -62,6 +63,7 @@ def fill(suffix: str) -> None:
         name=f"flow-{suffix}", definition=authored, actor=HOSTILE, description=HOSTILE, note=HOSTILE
     )
     make_backtest(version.workflow, HOSTILE)
+    make_challenger(version.workflow, HOSTILE)
     review = make_review(version.workflow, title=HOSTILE, subject=HOSTILE, outcome=HOSTILE, request_id=HOSTILE + suffix)
     make_action(review.decision, state="dead", endpoint=HOSTILE)
     scenario = make_scenario(f"scene-{suffix}")
@@ -96,6 +98,7 @@ RECORDS: tuple[type[Model], ...] = (
     ApiKey,
     AuditEvent,
     Backtest,
+    Challenger,
     ChangeRequest,
     CrontabSchedule,
     Decision,

@@ -10,7 +10,7 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 
 from inferhub.console import fields, html
 from inferhub.console.authored import authored_facts, saved_message, version_facts, version_table
-from inferhub.console.backtest_forms import BacktestForm
+from inferhub.console.backtest_forms import BacktestForm, ChallengerForm
 from inferhub.console.base import RecordAdmin, code_column, deed, link_column, time_column
 from inferhub.console.pages import Done, FormPage, ServiceForm, sent, sent_with_files
 from inferhub.console.sections import Section, Table, Text
@@ -99,7 +99,7 @@ class WorkflowAdmin(RecordAdmin):
     search_fields = ("name", "description")
     add_form = AddWorkflowForm
     add_page = FormPage(title="Add a workflow", submit="Check and save", intro=_INTRO)
-    actions_detail = ("try_it", "back_test", "edit")
+    actions_detail = ("try_it", "back_test", "challenge", "edit")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Workflow]:
         return super().get_queryset(request).select_related("current__workflow")
@@ -143,6 +143,17 @@ class WorkflowAdmin(RecordAdmin):
             "versions in use. Nothing is decided for real, and nothing is done.",
         )
         return self.show_deed(request, BacktestForm(*sent_with_files(request), workflow=workflow), page)
+
+    @deed("Challenge", icon="swords", permission="backtests.run_backtest")
+    def challenge(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        workflow = self.find(request, object_id)
+        page = FormPage(
+            title=f"Challenge {workflow}",
+            submit="Start",
+            found=workflow,
+            intro="The candidate decides beside the live traffic, some seconds behind it and without actions.",
+        )
+        return self.show_deed(request, ChallengerForm(sent(request), workflow=workflow), page)
 
     @deed("Edit", icon="edit", permission="decisions.change_workflow")
     def edit(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -8,13 +8,13 @@ from typing import Any
 from django.contrib.auth.management import create_permissions
 from django.db import migrations
 
-_SEE = "view_backtest"
+_SEE = ("view_backtest", "view_challenger")
 _GRANTS = {
-    "data scientist": (_SEE, "run_backtest"),
-    "rule author": (_SEE, "run_backtest"),
-    "approver": (_SEE, "run_backtest"),
-    "operator": (_SEE,),
-    "auditor": (_SEE,),
+    "data scientist": (*_SEE, "run_backtest"),
+    "rule author": (*_SEE, "run_backtest"),
+    "approver": (*_SEE, "run_backtest"),
+    "operator": _SEE,
+    "auditor": _SEE,
 }
 
 
@@ -33,7 +33,7 @@ def grant(apps: Any, schema_editor: Any) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("backtests", "0002_evidence_stands"),
+        ("backtests", "0003_challengers"),
         ("auth", "0012_alter_user_first_name_max_length"),
         ("contenttypes", "0002_remove_content_type_name"),
     ]
