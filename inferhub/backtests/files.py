@@ -34,6 +34,8 @@ def read_rows(name: str, data: bytes, *, workflow: str, version: int | None = No
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
         raise _wrong("", "text in UTF-8", f"other bytes at {exc.start}") from exc
+    if "\x00" in text or "\\u0000" in text:
+        raise _wrong("", "text without U+0000, which the database cannot hold", "it")
     rows = []
     for row in _csv(text, input_fields(workflow, version)) if ending == ".csv" else _json_lines(text):
         rows.append(row)

@@ -119,6 +119,8 @@ def test_cells_of_csv_become_what_the_input_schema_declares(workflow: str) -> No
         ("orders.csv", b"total\n\xff\n", "/file"),
         ("orders.jsonl", b'{"total": 1}\n{"total": \n', "/file/2"),
         ("orders.jsonl", b"[1]\n", "/file/1"),
+        ("orders.jsonl", b'{"customer_id": "\\u0000"}\n', "/file"),
+        ("orders.csv", b"customer_id\nann\x00\n", "/file"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_by_line(workflow: str, name: str, data: bytes, pointer: str) -> None:
