@@ -12,7 +12,7 @@ from typing import Any
 
 import django
 
-from benchmarks.rules import definition
+from benchmarks.table import definition
 
 FEATURES = 20
 TREES, LEAVES, ROWS = 200, 31, 20_000

@@ -4,19 +4,22 @@ The table has 20 rows and 3 inputs; the facts vary. Evaluations are counted in p
 in the best of many short batches, as anything else on the machine only adds to it. A million facts are matched over
 columns and each is compared with what the engine decides of it alone; a quarter of a million go through several tables
 in sequence, which combine rows and ask a look-up list, and are compared in the same way. Each fact that a table cannot
-use is counted where it falls into the else row.
+use is counted where it falls into the else row. Then a back-test of a million decisions, which reads them out of
+PostgreSQL (benchmarks/rules_backtest.py).
 """
 
 import math
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
 
 from benchmarks.report import parser, publish
+from benchmarks.rules_backtest import measure_report
+from benchmarks.table import definition
 from inferhub.errors import InvalidDefinition
 from inferhub.rules.columns import evaluate_columns
 from inferhub.rules.engine import RuleEngine, compile_rules
@@ -37,32 +40,12 @@ BARS = {
     "backtest_mismatches": "<=0",
     "sequence_mismatches": "<=0",
     "silent_falls": "<=0",
+    "backtest_report_seconds": "<=15",
 }
 BATCH, BATCHES = 200, 100
 FACTS = 1_000_000
 SEQUENCE_FACTS = 250_000
 NOW = datetime(2026, 1, 31, 23, 30, tzinfo=UTC)
-FIELDS = ("prediction.value", "order.country", "order.items")
-
-
-def definition(fields: Sequence[str] = FIELDS) -> dict[str, Any]:
-    """20 rows over three inputs: the fields of a number, a text and a number."""
-    rows = [
-        {
-            "when": [f"> {10 * row} and <= {10 * row + 10}", f'"{chr(97 + row)}"', f"[{row}..{row + 5}]"],
-            "then": [f'"outcome {row}"', str(row)],
-            "note": f"row {row}",
-        }
-        for row in range(19)
-    ]
-    return {
-        "hit_policy": "first",
-        "inputs": [
-            {"field": field, "type": kind} for field, kind in zip(fields, ("number", "string", "number"), strict=True)
-        ],
-        "outputs": [{"field": "outcome", "type": "string"}, {"field": "priority", "type": "number"}],
-        "rules": [*rows, {"when": ["", "", ""], "then": ['"accept"', "0"]}],
-    }
 
 
 def make_facts(generator: random.Random) -> dict[str, Any]:
@@ -94,6 +77,7 @@ def measure(engine: RuleEngine) -> dict[str, float]:
         "silent_falls": count_silent_falls(engine, generator),
         **measure_columns(engine, generator),
         **measure_sequence(generator),
+        **measure_report(),
     }
 
 

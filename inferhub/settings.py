@@ -44,6 +44,7 @@ INSTALLED_APPS = [
     "inferhub.rulesets",
     "inferhub.catalog",
     "inferhub.decisions",
+    "inferhub.backtests",
     "inferhub.recommendations",
     "inferhub.jobs",
     "inferhub.starters",
@@ -206,6 +207,16 @@ CELERY_BEAT_SCHEDULE = {
     "keep-partitions": {"task": "inferhub.decisions.tasks.keep_partitions", "schedule": 6 * 3600.0},
     "expire-content": {"task": "inferhub.decisions.tasks.expire_content", "schedule": 24 * 3600.0},
     "sweep-jobs": {"task": "inferhub.jobs.tasks.sweep_jobs", "schedule": 5.0, "options": {"expires": 10.0}},
+    "sweep-backtests": {
+        "task": "inferhub.backtests.tasks.sweep_backtests",
+        "schedule": 15.0,
+        "options": {"expires": 30.0},
+    },
+    "run-challengers": {
+        "task": "inferhub.backtests.tasks.run_challengers",
+        "schedule": 5.0,
+        "options": {"expires": 10.0},
+    },
     "sweep-validations": {
         "task": "inferhub.registry.tasks.sweep_validations",
         "schedule": 30.0,

@@ -24,6 +24,7 @@ _SEE_DECISIONS = (
     "decisions.view_review",
     "decisions.view_flag",
 )
+_SEE_BACKTESTS = ("backtests.view_backtest", "backtests.view_challenger")
 _SEE_RECOMMENDATIONS = (
     "recommendations.view_scenario",
     "jobs.view_job",
@@ -44,6 +45,7 @@ _SEE_WORK = (
     *_SEE_RULES,
     *_SEE_WORKFLOWS,
     *_SEE_DECISIONS,
+    *_SEE_BACKTESTS,
     *_SEE_RECOMMENDATIONS,
 )
 _SEE_TO_REVIEW = (*_SEE_WORKFLOWS, *_SEE_RULES, *_SEE_DECISIONS)
@@ -63,6 +65,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "jobs.run_job",
         "starters.add_installation",
         "decisions.export_review",
+        "backtests.run_backtest",
     ),
     "rule author": (
         *_SEE_WORK,
@@ -75,11 +78,13 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "decisions.change_workflow",
         "decisions.add_decision",
         "starters.add_installation",
+        "backtests.run_backtest",
     ),
     "approver": (
         *_SEE_WORK,
         "registry.change_alias",
         "approvals.add_changerequest",
+        "backtests.run_backtest",
         "approvals.approve_changerequest",
         "audit.view_auditevent",
     ),

@@ -95,6 +95,13 @@ DECISION["properties"]["reviewed_decision_id"] = _STRING | {
     "format": "uuid",
     "description": "Only of a decision that a person made: the one that was reviewed.",
 }
+REPLAY = _object(
+    decision_id={"type": "string", "format": "uuid"},
+    is_equal={"type": "boolean"},
+    differences={"type": "array", "items": _object(pointer=_STRING, stored={}, replayed={})},
+    problem=_STRING | {"description": "Why it could not be decided again; empty where it could."},
+    takes_failure={"type": "boolean", "description": "A prediction had failed; its error was taken as recorded."},
+)
 DECISIONS = {
     "description": "One decision, or the results of the rows in their order.",
     "oneOf": [

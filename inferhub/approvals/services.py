@@ -31,7 +31,11 @@ class _Kind:
     apply: Callable[[ChangeRequest, str], None]
 
 
+Witness = Callable[[str, Mapping[str, Any]], Evidence]
+"""Tells of a kind of change and its payload what else speaks for it or against it, such as back-tests."""
+
 _kinds: dict[str, _Kind] = {}
+_witnesses: list[Witness] = []
 
 
 def register_kind(
@@ -45,6 +49,11 @@ def register_kind(
     _kinds[kind] = _Kind(check=check, apply=apply)
 
 
+def register_witness(witness: Witness) -> None:
+    """Have `witness` add to the evidence of every change that is asked for, once per process."""
+    _witnesses.append(witness)
+
+
 def request_change(
     *,
     kind: str,
@@ -56,6 +65,9 @@ def request_change(
 ) -> ChangeRequest:
     """Ask for a change, in the present transaction. Raises InvalidInput (no reason), Conflict (one is pending)."""
     _check_reason(reason)
+    gathered = dict(evidence or {})
+    for witness in _witnesses:
+        gathered |= witness(kind, payload)
     try:
         with transaction.atomic():
             change = ChangeRequest.objects.create(
@@ -63,7 +75,7 @@ def request_change(
                 subject=subject,
                 payload=dict(payload),
                 reason=reason,
-                evidence=dict(evidence or {}),
+                evidence=gathered,
                 requested_by=actor,
                 requested_person=person_behind(actor),
             )

@@ -13,6 +13,7 @@ from django.core.paginator import Paginator
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 from unfold.decorators import action
 from unfold.views import ChangeList
@@ -141,6 +142,20 @@ class RecordAdmin(ConsoleAdmin):
     def show_deed(self, request: HttpRequest, form: ServiceForm, page: FormPage) -> HttpResponse:
         """A deed's page."""
         return show_form(request, self, form, page)
+
+    def show_sections(
+        self, request: HttpRequest, found: Model, title: str, sections: Sequence[Section], **more: Any
+    ) -> HttpResponse:
+        """A page about `found` that only shows."""
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": found,
+            "title": title,
+            "sections": sections,
+            "back": html.url_of(found),
+        }
+        return TemplateResponse(request, "console/shown.html", context | more)
 
     def find(self, request: HttpRequest, object_id: str) -> Any:
         """The record of a deed's page; 404 where there is none, 403 where it may not be seen."""

@@ -46,6 +46,10 @@ def whole_number(label: str, **options: Any) -> forms.IntegerField:
     return forms.IntegerField(label=label, widget=widgets.UnfoldAdminIntegerFieldWidget(), **options)
 
 
+def day(label: str, **options: Any) -> forms.DateField:
+    return forms.DateField(label=label, widget=widgets.UnfoldAdminTextInputWidget(attrs={"type": "date"}), **options)
+
+
 class JsonField(forms.CharField):
     """A JSON object in a text area. An error names line and column; a key that comes twice is one."""
 
@@ -104,6 +108,12 @@ def golden_rows(label: str, **options: Any) -> forms.FileField:
 def rule_file(label: str, **options: Any) -> forms.FileField:
     """A rule set as a file; the service reads it."""
     widget = widgets.UnfoldAdminFileFieldWidget(attrs={"accept": ".xlsx,.csv,.json"})
+    return forms.FileField(label=label, widget=widget, **options)
+
+
+def rows_file(label: str, **options: Any) -> forms.FileField:
+    """A file of inputs; the service reads it."""
+    widget = widgets.UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,.jsonl,.ndjson"})
     return forms.FileField(label=label, widget=widget, **options)
 
 

@@ -1,11 +1,12 @@
 """What a page shows: titled pieces, each rendered by its own template. Values are text, or HTML made by `html`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django.utils.safestring import SafeString
 
+_COLOURS = 8
 _BAR_STEP, _BAR_FLOOR, _TALLEST_BAR = 64, 125, 100
 
 
@@ -106,4 +107,61 @@ class Requests:
     requests: Sequence[tuple[str, str, str, str]]
 
 
-Section = Facts | Table | Text | Prose | Bars | Flow | Requests
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stacks:
+    """Horizontal bars of equal length, cut into shares: `rows` has a label and a count for each name of `names`."""
+
+    template: ClassVar[str] = "console/sections/stacks.html"
+    title: str
+    what: str
+    names: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[int]]]
+
+    @property
+    def drawn(self) -> list[dict[str, Any]]:
+        return [{"label": label, "parts": list(self._parts(counts))} for label, counts in self.rows]
+
+    @property
+    def legend(self) -> list[dict[str, Any]]:
+        return [{"name": name, "colour": place % _COLOURS} for place, name in enumerate(self.names)]
+
+    def _parts(self, counts: Sequence[int]) -> Iterator[dict[str, Any]]:
+        total, left = sum(counts) or 1, 0.0
+        for place, (name, count) in enumerate(zip(self.names, counts, strict=True)):
+            width = count * 100 / total
+            if count:
+                words = f"{name}: {count:,} ({count / total:.1%})"
+                yield {"x": f"{left:.3f}", "width": f"{width:.3f}", "colour": place % _COLOURS, "words": words}
+            left += width
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeatMap:
+    """A square table of counts, the darker the more: from a name at the left to one at the top."""
+
+    template: ClassVar[str] = "console/sections/heatmap.html"
+    title: str
+    what: str
+    names: Sequence[str]
+    counts: Sequence[Sequence[int]]
+
+    @property
+    def drawn(self) -> list[dict[str, Any]]:
+        """Shades within a row, so that a rare outcome shows where its rows go; what stays as it was is grey."""
+        rows = []
+        for at, (name, counts) in enumerate(zip(self.names, self.counts, strict=True)):
+            total = sum(counts) or 1
+            cells = [
+                {
+                    "count": f"{count:,}" if count else "",
+                    "shade": f"{0.08 + 0.72 * count / total:.2f}" if count else "0",
+                    "stays": at == to,
+                    "words": f"{name} to {self.names[to]}: {count:,} ({count / total:.1%})",
+                }
+                for to, count in enumerate(counts)
+            ]
+            rows.append({"name": name, "cells": cells, "total": f"{sum(counts):,}"})
+        return rows
+
+
+Section = Facts | Table | Text | Prose | Bars | Flow | Requests | Stacks | HeatMap

@@ -45,8 +45,15 @@ def find_workflow_version(name: str, number: int | None = None) -> PublishedWork
     return _plans.get(version_id)
 
 
+def find_workflow_by_id(version_id: int) -> PublishedWorkflow:
+    """One version by its id, in use or not. Raises NotFound."""
+    return _plans.get(version_id)
+
+
 def _read_plan(version_id: int) -> PublishedWorkflow:
-    version = WorkflowVersion.objects.select_related("workflow").get(pk=version_id)
+    version = WorkflowVersion.objects.select_related("workflow").filter(pk=version_id).first()
+    if version is None:
+        raise NotFound(f"There is no workflow version with the id {version_id}.")
     return PublishedWorkflow(
         workflow_id=version.workflow_id,
         version_id=version.pk,

@@ -20,7 +20,7 @@ from inferhub.runtime.explain import check_row_count, name_after
 from inferhub.runtime.gate import Gate
 from inferhub.runtime.pool import SessionPool
 from inferhub.runtime.rows import Columns, JsonRow
-from inferhub.runtime.session import LoadedModel
+from inferhub.runtime.session import LoadedModel, SessionSettings, load_session
 from inferhub.runtime.signature import Feeds
 from inferhub.runtime.tensors import check_output
 
@@ -117,6 +117,12 @@ def predict_with(
         duration_ms=round(duration_ms, 3),
         explanations=explanations,
     )
+
+
+def run_beside(plan: VersionPlan, rows: Sequence[Mapping[str, Any]], session: SessionSettings) -> list[JsonRow]:
+    """Run rows together in a session made for it, which the pool never sees. Raises as `predict_with` does."""
+    prepared = plan.pipeline.prepare(rows)
+    return plan.pipeline.rows(load_session(read_artifact(plan.digest), session).run(prepared.feeds), prepared)
 
 
 def infer_by(choice: Choice, feeds: Feeds, *, timeout_ms: int | None = None) -> Feeds:

@@ -172,6 +172,15 @@ def find_version_by_id(version_id: int) -> VersionPlan:
     return _plans.get(version_id)
 
 
+def find_used_version(model: str, number: int, digest: str) -> VersionPlan:
+    """The version that a decision names, whatever became of it since. Raises NotFound."""
+    found = ModelVersion.objects.filter(model__name=model, number=number, digest=digest).values_list("pk", flat=True)
+    version_id = found.first()
+    if version_id is None:
+        raise NotFound(f"There is no version {number} of the model '{model}' with the digest {digest[:12]}.")
+    return _plans.get(version_id)
+
+
 def find_champions() -> list[VersionPlan]:
     """Every version that this process serves, or is about to serve, as `champion`."""
     if routes.ensure_kept() and routes.is_warm:
@@ -190,6 +199,12 @@ def find_session_settings(plan: VersionPlan) -> SessionSettings:
     tuned = Tuning.objects.filter(version_id=plan.id)
     settings = tuned.order_by("-id").values_list("settings", flat=True).first()
     return SessionSettings() if settings is None else SessionSettings.from_dict(settings)
+
+
+def list_session_settings(plan: VersionPlan) -> list[SessionSettings]:
+    """Every setting that a version may have been run with: what `inferhub tune` found, and the defaults."""
+    tuned = Tuning.objects.filter(version_id=plan.id).order_by("-id").values_list("settings", flat=True)
+    return list(dict.fromkeys([*map(SessionSettings.from_dict, tuned), SessionSettings()]))
 
 
 def pending_move(version: ModelVersion) -> ChangeRequest | None:

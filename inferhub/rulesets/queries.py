@@ -44,8 +44,15 @@ def find_rule_set_version(name: str, number: int | None = None) -> RuleSetPlan:
     return _plans.get(version_id)
 
 
+def find_rule_set_by_id(version_id: int) -> RuleSetPlan:
+    """One version by its id, in use or not. Raises NotFound."""
+    return _plans.get(version_id)
+
+
 def _read_plan(version_id: int) -> RuleSetPlan:
-    version = RuleSetVersion.objects.select_related("rule_set").get(pk=version_id)
+    version = RuleSetVersion.objects.select_related("rule_set").filter(pk=version_id).first()
+    if version is None:
+        raise NotFound(f"There is no rule set version with the id {version_id}.")
     rules = read_rules(version.definition)
     return RuleSetPlan(
         version_id=version.pk,

@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 
 from inferhub.accounts.models import User
 from inferhub.approvals.models import ChangeRequest
+from inferhub.backtests.models import Backtest, BacktestChange, Challenger, ChallengerChange, ChallengerCount
 from inferhub.decisions.models import Action, Decision, DecisionKey, Review, Workflow
 from inferhub.decisions.services import save_workflow
 from inferhub.lib.ids import uuid7
@@ -149,6 +150,69 @@ def make_action(decision: Decision, *, kind: str = "webhook", state: str = "pend
         next_attempt_at=timezone.now(),
         created_at=timezone.now(),
     )
+
+
+def make_backtest(workflow: Workflow, word: str = "accept") -> Backtest:
+    """A finished one, with `word` wherever a report holds a word of somebody."""
+    rule_set = RuleSet.objects.get(name=workflow.current.definition["rule_set"])
+    side = {"workflow_version": 1, "workflow_version_id": workflow.current.pk}
+    side |= {"rule_set_version": 1, "rule_set_version_id": rule_set.current.pk}
+    interval = {"value": 0.5, "low": 0.25, "high": 0.75}
+    counts = {"rows": 1, "amount": 5.0}
+    outcome = {
+        "outcome": word,
+        "baseline": counts,
+        "candidate": counts,
+        "share_difference": interval,
+        "amount_difference": interval,
+        "p_value": 0.001,
+    }
+    segment = {"segment": word, "rows": 1, "changed": 1, "baseline": {word: 1}, "candidate": {word: 1}}
+    report = {
+        "rows": 1,
+        "changed": 1,
+        "changed_amount": 5.0,
+        "outcomes": [outcome],
+        "transitions": [{"baseline": word, "candidate": word} | counts],
+        "segments": [segment],
+        "rules": [{"index": 0, "rows": 1}],
+        "rule_notes": [word, word],
+        "undecided": {word: 1},
+        "refused": [{"row": 1, "problem": word}],
+    }
+    options = {"source": "decisions", "since": None, "until": None, "amount": word, "segment": word, "baseline": None}
+    backtest = Backtest.objects.create(
+        workflow=workflow,
+        options=options | {"candidate": side | {"models": {word: {"model": word, "version": 1}}}},
+        state="succeeded",
+        total=1,
+        done=1,
+        report=report,
+        digest="0" * 64,
+        timings={"whole": 0.5},
+        problem=word,
+        requested_by=word,
+        finished_at=timezone.now(),
+    )
+    BacktestChange.objects.create(backtest=backtest, row=1, baseline=word, candidate=word, amount=5.0)
+    return backtest
+
+
+def make_challenger(workflow: Workflow, word: str = "accept") -> Challenger:
+    """One that saw a decision, with `word` wherever it holds a word of somebody."""
+    rule_set = RuleSet.objects.get(name=workflow.current.definition["rule_set"])
+    side = {"workflow_version_id": workflow.current.pk, "rule_set_version_id": rule_set.current.pk}
+    challenger = Challenger.objects.create(
+        workflow=workflow,
+        candidate=side | {"models": {word: {"model": word, "version": 1}}},
+        last_id=uuid7(),
+        rows=1,
+        problem=word,
+        started_by=word,
+    )
+    ChallengerCount.objects.create(challenger=challenger, baseline=word, candidate=word, rows=1)
+    ChallengerChange.objects.create(challenger=challenger, decision_id=uuid7(), baseline=word, candidate=word)
+    return challenger
 
 
 def make_review(workflow: Workflow, *, title: str = "Look at this order", **changes: Any) -> Review:

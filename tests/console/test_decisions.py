@@ -12,7 +12,8 @@ from django.utils import timezone
 from inferhub.console.html import deed_url
 from inferhub.decisions.models import ActionAttempt, Decision, Workflow
 from inferhub.decisions.queries import list_outcomes
-from tests.console.conftest import make_action, make_decision, make_review, make_version
+from inferhub.decisions.services import decide
+from tests.console.conftest import ACTOR, make_action, make_decision, make_review, make_version
 from tests.console.pages import list_of, page_of, text_of
 
 pytestmark = pytest.mark.django_db
@@ -115,3 +116,12 @@ def test_the_subject_of_a_decision_can_be_erased_and_the_page_then_says_so(conso
     assert "777" not in text
     assert "ann" not in text.split()
     assert Decision.objects.get(pk=other.pk).subject == "ben"
+
+
+def test_the_page_of_a_replay_says_what_comes_out_differently(console: Client, workflow: Workflow) -> None:
+    decision, _ = decide(workflow=workflow.name, facts_in={"order_id": "A1", "total": 500}, actor=ACTOR)
+    assert "Bit for bit" in text_of(console.get(page_of(decision, "replay")))
+    other = make_decision(workflow, total=5, subject="order-2")
+    told = text_of(console.get(page_of(other, "replay")))
+    assert "It comes out differently now." in told
+    assert "/outcome" in told

@@ -370,7 +370,7 @@ def test_a_case_whose_person_was_erased_can_still_be_closed(review: Review) -> N
 def test_data_scientists_of_an_older_hub_learn_to_export() -> None:
     group = Group.objects.get(name="data scientist")
     group.permissions.clear()
-    import_module("inferhub.decisions.migrations.0013_data_scientists_export_reviews").grant(apps, None)
+    import_module("inferhub.decisions.migrations.0019_data_scientists_export_reviews").grant(apps, None)
     assert [entry.codename for entry in group.permissions.all()] == ["export_review"]
 
 

@@ -14,6 +14,7 @@ from inferhub.approvals.models import ChangeRequest, ChangeState
 from inferhub.approvals.services import APPROVE, approve_change, reject_change, review_change, withdraw_change
 from inferhub.console import fields, html
 from inferhub.console.authored import difference_tables
+from inferhub.console.backtest_sections import evidence_sections
 from inferhub.console.base import RecordAdmin, deed, time_column
 from inferhub.console.model_sections import comparison_sections, gates_in_words
 from inferhub.console.pages import Done, FormPage, ServiceForm, sent
@@ -75,7 +76,7 @@ class ChangeRequestAdmin(RecordAdmin):
 
     def sections(self, request: HttpRequest, found: ChangeRequest) -> Sequence[Section]:
         now = review_change(found)
-        return (self._facts(found), *_details(found, now or {}))
+        return (self._facts(found), *_details(found, now or {}), *evidence_sections(found.evidence))
 
     def _facts(self, change: ChangeRequest) -> Facts:
         decided = (

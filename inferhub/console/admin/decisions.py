@@ -14,6 +14,7 @@ from inferhub.console.authored_forms import CaseForm
 from inferhub.console.base import RecordAdmin, as_uuid, deed, link_column, time_column
 from inferhub.console.filters import DayFilter, OutcomeFilter
 from inferhub.console.pages import Done, FormPage, ServiceForm, sent
+from inferhub.console.replay import replay_sections
 from inferhub.console.sections import Section
 from inferhub.console.trace import decision_facts, decision_sections
 from inferhub.decisions.models import Decision, DecisionKey, Workflow, WorkflowTest
@@ -62,8 +63,12 @@ class DecisionAdmin(RecordAdmin):
     search_help_text = "Request id, subject or decision id, exactly as sent"
     ordering = ("-id",)
     sortable_by = ()
-    actions_detail = ("make_case", "erase")
-    deeds = {"erase": lambda found: bool(found.subject), "make_case": lambda found: found.erased_at is None}
+    actions_detail = ("replay", "make_case", "erase")
+    deeds = {
+        "erase": lambda found: bool(found.subject),
+        "make_case": lambda found: found.erased_at is None,
+        "replay": lambda found: found.erased_at is None and found.reviewed_decision_id is None,
+    }
 
     @admin.display(description="Outcome")
     def result(self, decision: Decision) -> SafeString:
@@ -106,6 +111,11 @@ class DecisionAdmin(RecordAdmin):
             intro="This input has to come out so from now on. It is removed when the decision is erased.",
         )
         return self.show_deed(request, form, page)
+
+    @deed("Replay", icon="replay", permission="decisions.view_decision")
+    def replay(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        decision = self.find(request, object_id)
+        return self.show_sections(request, decision, f"Replay of {decision}", replay_sections(decision))
 
     @deed("Erase the subject's data", icon="person_off", permission=_ERASE)
     def erase(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -20,9 +20,10 @@ from inferhub.console.authored import (
 )
 from inferhub.console.authored_admin import OWNER_DEEDS, AuthoredAdmin, AuthoredVersionAdmin
 from inferhub.console.authored_forms import approval_field, empty_case
+from inferhub.console.backtest_forms import BacktestForm, ChallengerForm
 from inferhub.console.base import code_column, deed, link_column, time_column
 from inferhub.console.kinds import kinds_table
-from inferhub.console.pages import Done, FormPage, ServiceForm, sent
+from inferhub.console.pages import Done, FormPage, ServiceForm, sent, sent_with_files
 from inferhub.console.sections import Section, Table, Text
 from inferhub.decisions.models import Workflow, WorkflowVersion
 from inferhub.decisions.services import KIND, decide, save_workflow
@@ -124,7 +125,7 @@ class WorkflowAdmin(AuthoredAdmin):
     search_fields = ("name", "description")
     add_form = AddWorkflowForm
     add_page = FormPage(title="Add a workflow", submit="Check and save", intro=_INTRO)
-    actions_detail = ("try_it", *OWNER_DEEDS)
+    actions_detail = ("try_it", "back_test", "challenge", *OWNER_DEEDS)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Workflow]:
         return cast("AuthoredQuerySet", super().get_queryset(request)).with_current()
@@ -167,6 +168,29 @@ class WorkflowAdmin(AuthoredAdmin):
         given = _given_input(request.GET.get("input", ""))
         form = TryForm(sent(request), initial={"input": given or example_of(schema)}, workflow=workflow)
         return self.show_deed(request, form, page)
+
+    @deed("Back-test", icon="compare_arrows", permission="backtests.run_backtest")
+    def back_test(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        workflow = self.find(request, object_id)
+        page = FormPage(
+            title=f"Back-test {workflow}",
+            submit="Start",
+            found=workflow,
+            intro="What would the candidate have decided? It is held against what was decided; for a file, against the "
+            "versions in use. Nothing is decided for real, and nothing is done.",
+        )
+        return self.show_deed(request, BacktestForm(*sent_with_files(request), workflow=workflow), page)
+
+    @deed("Challenge", icon="swords", permission="backtests.run_backtest")
+    def challenge(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        workflow = self.find(request, object_id)
+        page = FormPage(
+            title=f"Challenge {workflow}",
+            submit="Start",
+            found=workflow,
+            intro="The candidate decides beside the live traffic, some seconds behind it and without actions.",
+        )
+        return self.show_deed(request, ChallengerForm(sent(request), workflow=workflow), page)
 
     @deed("Edit", icon="edit", permission="decisions.change_workflow")
     def edit(self, request: HttpRequest, object_id: str) -> HttpResponse:

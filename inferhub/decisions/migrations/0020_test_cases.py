@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('decisions', '0009_erase_permission'),
+        ("decisions", "0019_data_scientists_export_reviews"),
     ]
 
     operations = [

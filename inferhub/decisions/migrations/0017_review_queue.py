@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("decisions", "0010_reviewed_decision")]
+    dependencies = [("decisions", "0016_reviewed_decision")]
     operations = [
         migrations.AlterModelOptions(
             name="review",

@@ -25,7 +25,7 @@ def grant(apps: Any, schema_editor: Any) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("decisions", "0012_review_comments"),
+        ("decisions", "0018_review_comments"),
         ("auth", "0012_alter_user_first_name_max_length"),
         ("contenttypes", "0002_remove_content_type_name"),
     ]

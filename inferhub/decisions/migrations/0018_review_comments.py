@@ -25,7 +25,7 @@ DROP FUNCTION inferhub_guard_review_comment();
 
 
 class Migration(migrations.Migration):
-    dependencies = [("decisions", "0011_review_queue")]
+    dependencies = [("decisions", "0017_review_queue")]
     operations = [
         migrations.CreateModel(
             name="ReviewComment",

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0006_erase_scope'),
+        ("accounts", "0008_scopes_to_operate_and_hold"),
     ]
 
     operations = [

@@ -6,5 +6,5 @@ from inferhub.rulesets.publication_guard import publish_what_was_in_use
 
 
 class Migration(migrations.Migration):
-    dependencies = [("decisions", "0011_publications")]
+    dependencies = [("decisions", "0021_publications")]
     operations = [publish_what_was_in_use(owner="workflow", app="decisions")]

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0006_erase_scope")]
+    dependencies = [("accounts", "0009_author_scope")]
     operations = [
         migrations.AlterField(
             model_name="apikey",

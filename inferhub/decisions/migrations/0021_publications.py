@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('approvals', '0003_roles_that_approve'),
-        ('decisions', '0010_test_cases'),
+        ("decisions", "0020_test_cases"),
     ]
 
     operations = [

@@ -7,7 +7,7 @@ from inferhub.rulesets.publication_guard import guard_publications
 
 
 class Migration(migrations.Migration):
-    dependencies = [("decisions", "0012_publish_what_was_in_use"), ("approvals", "0002_decided_once"), ("audit", "0002_append_only")]
+    dependencies = [("decisions", "0022_publish_what_was_in_use"), ("approvals", "0002_decided_once"), ("audit", "0002_append_only")]
     operations = [
         *guard_publications(owner="workflow", subject="workflow", app="decisions"),
         refuse_deletion("decisions_workflowpublication"),

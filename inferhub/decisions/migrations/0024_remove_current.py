@@ -4,5 +4,5 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    dependencies = [("decisions", "0013_publication_guards")]
+    dependencies = [("decisions", "0023_publication_guards")]
     operations = [migrations.RemoveField(model_name="workflow", name="current")]

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("decisions", "0009_erase_permission")]
+    dependencies = [("decisions", "0015_roles_that_hold_and_deliver")]
     operations = [
         migrations.AddField(
             model_name="decision",

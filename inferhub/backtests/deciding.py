@@ -1,0 +1,266 @@
+"""One side of a back-test decides a chunk: models in batches, rules over columns, the outcome of each row.
+
+The outcomes are those that `inferhub.decisions.engine` would come to, row by row: the same input check, the same words
+for what no rule decides. Nothing is written and nothing is done.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from inferhub.backtests.rows import Chunk, Path, Wanted, find
+from inferhub.backtests.sides import Side
+from inferhub.decisions.definition import LONGEST_OUTCOME, UNDECIDED, PredictionPlan
+from inferhub.decisions.engine import check_input
+from inferhub.errors import InferhubError, InvalidInput
+from inferhub.inference.services import load_model, predict_with
+from inferhub.registry.queries import VersionPlan
+from inferhub.rules.columns import ColumnResult, evaluate_columns
+from inferhub.rules.expressions import Literal
+from inferhub.rules.table import DecisionTable
+from inferhub.rules.tokens import parse_day
+
+REFUSED = "(input refused)"
+OTHERS = "(others)"
+_MOST_OUTCOMES = 200
+_ROWS_AT_ONCE = 1000
+_MOST_PROBLEMS = 20
+
+Codes = npt.NDArray[np.int32]
+Mask = npt.NDArray[np.bool_]
+Seconds = defaultdict[str, float]
+
+
+class Outcomes:
+    """Outcomes by number. Where a result cell computes them there may be as many as rows: the rest are one."""
+
+    def __init__(self) -> None:
+        self.names = [UNDECIDED, REFUSED, OTHERS]
+        self._codes = {name: code for code, name in enumerate(self.names)}
+
+    def code(self, outcome: Any) -> int:
+        if not isinstance(outcome, str) or not 1 <= len(outcome) <= LONGEST_OUTCOME:
+            return self._codes[UNDECIDED]
+        found = self._codes.get(outcome)
+        if found is None:
+            if len(self.names) == _MOST_OUTCOMES:
+                return self._codes[OTHERS]
+            found = self._codes[outcome] = len(self.names)
+            self.names.append(outcome)
+        return found
+
+    def codes(self, outcomes: Sequence[Any]) -> Codes:
+        """Of many at once."""
+        known = {outcome: self.code(outcome) for outcome in dict.fromkeys(outcomes)}
+        return np.fromiter(map(known.__getitem__, outcomes), dtype=np.int32, count=len(outcomes))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decided:
+    """Of each row the outcome and the deciding row of the table (-1: none); and the first rows that were refused."""
+
+    outcomes: Codes
+    rules: npt.NDArray[np.int32]
+    undecided: Mapping[str, int]
+    problems: Sequence[tuple[int, str]]
+
+
+class Decider:
+    """Decides chunks as `side` says. Raises InferhubError where one of its models does not load.
+
+    `checks_input`: the rows are not known to be as its workflow declares them.
+    """
+
+    def __init__(self, side: Side, outcomes: Outcomes, *, checks_input: bool) -> None:
+        for version in side.models.values():
+            load_model(version)  # raises where none of its answers could come
+        self.side = side
+        self.outcomes = outcomes
+        self._checks_input = checks_input
+        self._table = side.rules.engine.table
+        self._at = [column.field for column in self._table.outputs].index("outcome")
+
+    @property
+    def wanted(self) -> Wanted:
+        """What it needs of each row."""
+        run = self.side.models
+        facts = [path for path in map(_path, _fields(self._table)) if path[0] == "input" or path[1] not in run]
+        recorded = [step.name for step in self.side.workflow.plan.predictions if step.name not in run]
+        return Wanted(facts=tuple(facts), succeeded=tuple(recorded), has_inputs=bool(run) or self._checks_input)
+
+    def decide(self, chunk: Chunk, seconds: Seconds) -> Decided:
+        """`seconds` gets the time of each stage."""
+        with timed(seconds, "checking"):
+            refused, problems = self._check(chunk) if self._checks_input else (np.zeros(chunk.count, np.bool_), [])
+        failed = np.zeros(chunk.count, dtype=np.bool_)
+        predictions = {}
+        for step in self.side.workflow.plan.predictions:
+            if step.name not in self.side.models:
+                failed |= ~np.array(chunk.succeeded[step.name], dtype=np.bool_)
+                continue
+            with timed(seconds, "models"):
+                answers = predictions[step.name] = self._predict(step, chunk.inputs, refused)
+            failed |= np.array([row is None for row in answers], dtype=np.bool_)
+        with timed(seconds, "columns"):
+            frame, odd = self._frame(chunk, predictions)
+        with timed(seconds, "matching"):
+            result = evaluate_columns(self._table, frame)
+        return self._decided(result, refused, failed | odd, problems)
+
+    def _check(self, chunk: Chunk) -> tuple[Mask, list[tuple[int, str]]]:
+        """Which inputs the workflow version refuses, and why the first ones."""
+        refused = np.zeros(chunk.count, dtype=np.bool_)
+        problems: list[tuple[int, str]] = []
+        plan = self.side.workflow.plan
+        for place, row in enumerate(chunk.inputs):
+            try:
+                check_input(plan, row)
+            except InvalidInput as exc:
+                refused[place] = True
+                if len(problems) < _MOST_PROBLEMS:
+                    problems.append((chunk.first + place + 1, str(exc)))
+        return refused, problems
+
+    def _predict(
+        self, step: PredictionPlan, inputs: Sequence[dict[str, Any]], refused: Mask
+    ) -> list[dict[str, Any] | None]:
+        """The model's answer to each row; None where it has none."""
+        alike: dict[tuple[str, ...], list[tuple[int, dict[str, Any]]]] = defaultdict(list)
+        for place, given in enumerate(inputs):
+            if not refused[place]:
+                row = {model_input: given[field] for model_input, field in step.inputs if field in given}
+                alike[tuple(row)].append((place, row))
+        answers: list[dict[str, Any] | None] = [None] * len(inputs)
+        for group in alike.values():
+            for start in range(0, len(group), _ROWS_AT_ONCE):
+                _answer(self.side.models[step.name], group[start : start + _ROWS_AT_ONCE], answers)
+        return answers
+
+    def _frame(self, chunk: Chunk, predictions: Mapping[str, Sequence[Any]]) -> tuple[pl.DataFrame, Mask]:
+        """What the table looks at, and which rows hold a value of a type that no rule may see."""
+        odd = np.zeros(chunk.count, dtype=np.bool_)
+        columns = []
+        for name, (kind, is_optional) in _fields(self._table).items():
+            path = _path(name)
+            made = predictions.get(path[1]) if path[0] == "prediction" else None
+            values = chunk.facts[path] if made is None else [find(row, path[2:]) for row in made]
+            series, wrong = _READERS[kind](values)
+            columns.append(series.alias(name))
+            if is_optional and wrong is not None:  # elsewhere null is as bad as wrong
+                odd |= wrong
+        return pl.DataFrame(columns), odd
+
+    def _decided(
+        self, result: ColumnResult, refused: Mask, failed: Mask, problems: Sequence[tuple[int, str]]
+    ) -> Decided:
+        codes = np.full(result.count, self.outcomes.code(UNDECIDED), dtype=np.int32)
+        for index, places in enumerate(result.matches):
+            said = self._table.rules[index].results[self._at]
+            if isinstance(said, Literal):
+                codes[places] = self.outcomes.code(said.value)
+            elif len(places):
+                codes[places] = self.outcomes.codes(result.computed[index][self._at])
+        rules = result.rule
+        codes[failed], rules[failed] = self.outcomes.code(UNDECIDED), -1
+        codes[refused], rules[refused] = self.outcomes.code(REFUSED), -1
+        asked = ~(failed | refused)
+        undecided = {where: int(asked[places].sum()) for where, places in result.undecided.items()}
+        undecided["/prediction"] = int((failed & ~refused).sum())
+        kept = {where: count for where, count in undecided.items() if count}
+        return Decided(outcomes=codes, rules=rules, undecided=kept, problems=problems)
+
+
+def _answer(
+    version: VersionPlan, group: Sequence[tuple[int, dict[str, Any]]], answers: list[dict[str, Any] | None]
+) -> None:
+    """Ask for all at once; where that fails for each half, so that a bad row costs itself only."""
+    try:
+        said = predict_with(version, rows=[row for _, row in group], is_beside=True).rows
+    except InferhubError:
+        if len(group) > 1:
+            middle = len(group) // 2
+            _answer(version, group[:middle], answers)
+            _answer(version, group[middle:], answers)
+        return
+    for (place, _), row in zip(group, said, strict=True):
+        answers[place] = row
+
+
+def _fields(table: DecisionTable) -> dict[str, tuple[str, bool]]:
+    """Every field that the columns of a table read: its type, and whether it may be missing."""
+    fields: dict[str, tuple[str, bool]] = {}
+    for column in table.inputs:
+        if column.formula is None:
+            fields[column.field] = (column.kind, column.is_optional)
+        else:
+            fields |= {name: ("number", False) for name in column.formula.fields if name not in fields}
+    return fields
+
+
+def _path(name: str) -> Path:
+    path = tuple(name.split("."))
+    if path[0] not in ("input", "prediction") or len(path) < 2:
+        raise InvalidInput(f"The rules ask for '{name}', which a back-test cannot know: it is no field of the input.")
+    return path
+
+
+_Read = tuple[pl.Series, Mask | None]
+
+
+def _read_numbers(values: Sequence[Any]) -> _Read:
+    values, wrong = _of_types(values, (int, float))
+    return pl.Series(np.array(values, dtype=np.float64), nan_to_null=True), wrong
+
+
+def _read_texts(values: Sequence[Any]) -> _Read:
+    values, wrong = _of_types(values, (str,))
+    return pl.Series(values, dtype=pl.String), wrong
+
+
+def _read_booleans(values: Sequence[Any]) -> _Read:
+    values, wrong = _of_types(values, (bool,))
+    return pl.Series(values, dtype=pl.Boolean), wrong
+
+
+def _read_days(values: Sequence[Any]) -> _Read:
+    texts, wrong = _of_types(values, (str,))
+    known: dict[Any, date | None] = {text: parse_day(text) for text in set(texts) if text is not None} | {None: None}
+    days = [known[text] for text in texts]
+    if None in [known[text] for text in known if text is not None]:
+        is_no_day = np.array([day is None and text is not None for day, text in zip(days, texts, strict=True)])
+        wrong = is_no_day if wrong is None else wrong | is_no_day
+    return pl.Series(days, dtype=pl.Date), wrong
+
+
+def _of_types(values: Sequence[Any], kinds: tuple[type, ...]) -> tuple[Sequence[Any], Mask | None]:
+    """The values with null in the place of others, and where those were; a boolean is no number."""
+    if set(map(type, values)) <= {*kinds, type(None)}:
+        return values, None
+    wrong = np.array([value is not None and type(value) not in kinds for value in values])
+    return [None if bad else value for value, bad in zip(values, wrong, strict=True)], wrong
+
+
+_READERS: Mapping[str, Callable[[Sequence[Any]], _Read]] = {
+    "number": _read_numbers,
+    "string": _read_texts,
+    "boolean": _read_booleans,
+    "date": _read_days,
+}
+
+
+@contextmanager
+def timed(seconds: Seconds, stage: str) -> Iterator[None]:
+    """Add the time of a block to its stage."""
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[stage] += time.perf_counter() - started

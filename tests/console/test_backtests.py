@@ -1,0 +1,127 @@
+"""Ask for a back-test on a workflow's page, and read its report."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.utils import timezone
+
+from inferhub.approvals.models import ChangeRequest
+from inferhub.backtests import challengers
+from inferhub.backtests.models import Backtest, Challenger
+from inferhub.backtests.queries import evidence_of
+from inferhub.backtests.services import work_on_backtest
+from inferhub.decisions.models import Workflow
+from inferhub.decisions.services import decide
+from inferhub.rulesets.services import save_rule_set
+from tests.console.conftest import ACTOR, make_backtest, make_change, rules
+from tests.console.pages import list_of, page_of, text_of
+
+pytestmark = pytest.mark.django_db
+
+
+def decided(workflow: Workflow) -> None:
+    for total in (50, 90, 500):
+        decide(workflow=workflow.name, facts_in={"order_id": f"order {total}", "total": total}, actor=ACTOR)
+
+
+def start(console: Client, workflow: Workflow, **changes: object) -> Backtest:
+    page = console.get(page_of(workflow, "back_test"))
+    form = {name: "" if value is None else value for name, value in page.context["form"].initial.items()}
+    form |= {"workflow_version": "1", "rule_set_version": "2", "amount": "total", "segment": ""} | changes
+    response = console.post(page_of(workflow, "back_test"), form)
+    assert response.status_code == 302, response.context["form"].errors
+    backtest = Backtest.objects.get()
+    assert response["Location"] == page_of(backtest)
+    return backtest
+
+
+def test_a_back_test_is_asked_for_and_its_report_read(console: Client, workflow: Workflow) -> None:
+    decided(workflow)
+    save_rule_set(name="order-rules", definition=rules(limit=80), actor=ACTOR)
+    backtest = start(console, workflow)
+    waiting = console.get(page_of(backtest))
+    assert "queued" in text_of(waiting)
+    assert "every 1s" in waiting.content.decode()
+    work_on_backtest(backtest.pk)
+    text = text_of(console.get(page_of(backtest)))
+    assert "1 of 3 rows (33.33%)" in text
+    assert "accept 2 1 -33.33%" in text
+    assert "review 1 2" in text
+    assert "total before" in text
+    assert "2 decision accept review 90.00" in text
+    assert "1 of 3" in text_of(console.get(list_of(Backtest))) or "3 of 3" in text_of(console.get(list_of(Backtest)))
+
+
+def test_rows_that_change_come_as_csv(console: Client, workflow: Workflow) -> None:
+    backtest = make_backtest(workflow)
+    response = console.get(page_of(backtest, "download"))
+    assert response["Content-Type"].startswith("text/csv")
+    assert response.content.decode().splitlines()[1] == "1,,accept,accept,5.0"
+
+
+def test_a_file_is_taken_instead_of_decisions(console: Client, workflow: Workflow) -> None:
+    save_rule_set(name="order-rules", definition=rules(limit=80), actor=ACTOR)
+    file = SimpleUploadedFile("orders.csv", b"order_id,total\nA1,5\nA2,90\n")
+    backtest = start(console, workflow, file=file, rule_set_version="1")
+    work_on_backtest(backtest.pk)
+    text = text_of(console.get(page_of(backtest)))
+    assert "Rows come from a file" in text
+    assert "1 of 2 rows" in text
+
+
+def test_what_is_wrong_with_a_question_is_said_on_its_page(console: Client, workflow: Workflow) -> None:
+    form = {"workflow_version": "1", "rule_set_version": "1", "since": timezone.now().date() - timedelta(days=1)}
+    response = console.post(page_of(workflow, "back_test"), form)
+    assert "There is nothing to decide again" in response.content.decode()
+
+
+def test_a_back_test_is_cancelled_by_those_who_may_start_one(
+    console: Client, workflow: Workflow, person: Callable[..., Client]
+) -> None:
+    decided(workflow)
+    save_rule_set(name="order-rules", definition=rules(limit=80), actor=ACTOR)
+    backtest = start(console, workflow)
+    reader = person("backtests.view_backtest")
+    assert reader.post(page_of(backtest, "cancel")).status_code == 403
+    console.post(page_of(backtest, "cancel"))
+    backtest.refresh_from_db()
+    assert backtest.state == "cancelled"
+
+
+def test_an_approver_finds_the_back_tests_beside_the_gates(console: Client, workflow: Workflow) -> None:
+    backtest = make_backtest(workflow)
+    change = make_change()
+    asked = change.evidence | {"backtests": [evidence_of(backtest)]}
+    copy = ChangeRequest.objects.create(
+        kind="alias.canary",
+        subject="x",
+        payload=change.payload | {"percent": 5},
+        reason="r",
+        requested_by="a",
+        evidence=asked,
+    )
+    response = console.get(page_of(copy))
+    assert "1 of 1 rows" in text_of(response)
+    assert page_of(backtest) in response.content.decode()
+
+
+def test_a_challenger_is_started_on_the_workflow_s_page_and_its_report_read(
+    console: Client, workflow: Workflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(challengers, "_BEHIND", timedelta(0))
+    save_rule_set(name="order-rules", definition=rules(limit=80), actor=ACTOR)
+    form = {"workflow_version": "1", "rule_set_version": "1"}
+    response = console.post(page_of(workflow, "challenge"), form)
+    challenger = Challenger.objects.get()
+    assert response["Location"] == page_of(challenger)
+    assert "None so far." in text_of(console.get(page_of(challenger)))
+    decided(workflow)
+    challengers.run_challengers(seconds=10)
+    text = text_of(console.get(page_of(challenger)))
+    assert "Decisions seen 3" in text
+    assert "decision review accept" in text
+    console.post(page_of(challenger, "end"))
+    assert "ended" in text_of(console.get(page_of(challenger)))
