@@ -14,6 +14,9 @@ from inferhub.decisions.digests import ERASED
 from inferhub.decisions.models import Decision
 from inferhub.errors import FieldError, InvalidInput
 
+ERASURE = "decision.erased"
+"""The audit event without which no decision may be without its content."""
+
 
 def erase_subject(*, subject: str, reason: str, actor: str, workflow: str = "") -> list[uuid.UUID]:
     """Erase the content of every decision about `subject`, of one workflow or of all; gives the decisions' ids.
@@ -34,9 +37,9 @@ def erase_subject(*, subject: str, reason: str, actor: str, workflow: str = "") 
         decisions = decisions.filter(workflow__name=workflow)
     with transaction.atomic():
         ids = list(decisions.order_by("id").select_for_update(of=("self",)).values_list("pk", flat=True))
-        Decision.objects.filter(pk__in=ids).update(erased_at=timezone.now(), **ERASED)
+        now = timezone.now()
+        details = {"reason": reason.strip(), "erased_at": now.isoformat()}
+        Decision.objects.filter(pk__in=ids).update(erased_at=now, **ERASED)
         for decision_id in ids:
-            record_event(
-                "decision.erased", actor=actor, subject=f"decision:{decision_id}", details={"reason": reason.strip()}
-            )
+            record_event(ERASURE, actor=actor, subject=f"decision:{decision_id}", details=details)
     return ids

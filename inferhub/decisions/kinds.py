@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import secrets
 import ssl
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -131,9 +132,13 @@ def _deliver_webhook(action: Action) -> DeliveryResult:
         return DeliveryResult(is_success=False, is_permanent=True, detail=f"there is no webhook endpoint '{name}'")
     if not endpoint.is_active:
         return DeliveryResult(is_success=False, is_postponed=True)
-    body = webhook_body(action)
+    return send_webhook(endpoint, webhook_body(action), message_id=action.pk)
+
+
+def send_webhook(endpoint: WebhookEndpoint, body: bytes, *, message_id: uuid.UUID) -> DeliveryResult:
+    """Sign and send once. Receivers know repeats by `message_id`."""
     secret = decrypt(endpoint.encrypted_secret, key=settings.SECRET_KEY)
-    headers = sign_webhook(body, message_id=str(action.pk), sent_at=timezone.now(), secret=secret)
+    headers = sign_webhook(body, message_id=str(message_id), sent_at=timezone.now(), secret=secret)
     try:
         return _read_answer(_post(endpoint.url, body, headers | {"content-type": "application/json"}))
     except httpx.HTTPError as exc:

@@ -49,6 +49,10 @@ VARIABLES = (
     Variable("INFERHUB_KEEP_COMPARISONS_DAYS", "30", "days that comparisons with the shadow of an alias are kept"),
     Variable("INFERHUB_METRICS_ACCESS", "key", "who may read /metrics: key (scope read), or loopback as well"),
     Variable("INFERHUB_KEEP_DECISIONS_MONTHS", "0", "months that decisions are kept before they are detached; 0: all"),
+    Variable(
+        "INFERHUB_SEAL_FILE", "", "file outside of the database that gets a line for each newest seal; empty: none"
+    ),
+    Variable("INFERHUB_SEAL_WEBHOOK", "", "webhook endpoint of the hub that is told of each newest seal; empty: none"),
     Variable("INFERHUB_LOG_FORMAT", "console", "console or json"),
 )
 _DEFAULTS = {variable.name: variable.default for variable in VARIABLES}
@@ -101,6 +105,8 @@ class Config:
     keep_calls_days: int
     metrics_access: str
     keep_decisions_months: int
+    seal_file: Path | None
+    seal_webhook: str
     log_format: str
 
 
@@ -133,6 +139,8 @@ def read_config(environ: Mapping[str, str] | None = None) -> Config:
         keep_comparisons_days=_whole_number(values, "INFERHUB_KEEP_COMPARISONS_DAYS", low=1, high=3650),
         metrics_access=_one_of(values, "INFERHUB_METRICS_ACCESS", ("key", "loopback")),
         keep_decisions_months=_whole_number(values, "INFERHUB_KEEP_DECISIONS_MONTHS", low=0, high=1200),
+        seal_file=Path(values["INFERHUB_SEAL_FILE"]).absolute() if values["INFERHUB_SEAL_FILE"] else None,
+        seal_webhook=values["INFERHUB_SEAL_WEBHOOK"],
         log_format=_one_of(values, "INFERHUB_LOG_FORMAT", ("console", "json")),
     )
 
