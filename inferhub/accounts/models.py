@@ -22,6 +22,7 @@ class Scope(models.TextChoices):
     RUN_JOBS = "run-jobs", "Start jobs"
     APPROVE = "approve", "Approve for the key's owner what others ask for"
     ERASE = "erase", "Erase a person's data"
+    AUDIT = "audit", "Read, verify and prove the audit log"
 
 
 class ApiKey(models.Model):

@@ -180,6 +180,19 @@ START_JOB: dict[str, Any] = {
     "additionalProperties": False,
 }
 
+VERIFY: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "since_seal": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 2**53,
+            "description": "Check only rows that later seals cover, and those that wait for one; 0: all.",
+        },
+    },
+    "additionalProperties": False,
+}
+
 PREDICT_BODY = Schema(PREDICT)
 RECOMMEND_BODY = Schema(RECOMMEND)
 DECIDE_BODY = Schema(DECIDE)
@@ -193,3 +206,4 @@ MAY_GIVE_REASON_BODY = Schema(MAY_GIVE_REASON)
 EDIT_MODEL_BODY = Schema(EDIT_MODEL)
 ERASE_BODY = Schema(ERASE)
 START_JOB_BODY = Schema(START_JOB)
+VERIFY_BODY = Schema(VERIFY)

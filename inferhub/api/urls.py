@@ -3,7 +3,7 @@
 from django.urls import path, re_path, register_converter
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
-from inferhub.api import aliases, approvals, calls, erasing, reading, registering
+from inferhub.api import aliases, approvals, auditing, calls, erasing, reading, registering
 from inferhub.api.converters import SlugConverter
 from inferhub.api.errors import not_found
 
@@ -38,6 +38,12 @@ urlpatterns = [
     path("v1/workflows/<name:name>/decisions", calls.DecideView.as_view()),
     path("v1/decisions", reading.DecisionsView.as_view()),
     path("v1/decisions/<uuid:decision_id>", reading.DecisionView.as_view()),
+    path("v1/decisions/<uuid:decision_id>/proof", auditing.DecisionProofView.as_view()),
+    path("v1/audit/events", auditing.EventsView.as_view()),
+    path("v1/audit/events/<int:number>/proof", auditing.EventProofView.as_view()),
+    path("v1/audit/seals", auditing.SealsView.as_view()),
+    path("v1/audit/verifications", auditing.VerificationsView.as_view()),
+    path("v1/audit/verifications/<uuid:verification_id>", auditing.VerificationView.as_view()),
     path("v1/erasures", erasing.ErasuresView.as_view()),
     path("v1/jobs", reading.JobsView.as_view()),
     path("v1/jobs/<uuid:job_id>", reading.JobView.as_view()),

@@ -101,10 +101,10 @@ def check(proof: dict[str, Any], known: dict[int, str] | None) -> dict[str, Any]
     expect("inferhub-proof-1", proof["format"], "the format")
     text = proof["canonical"].encode()
     fixed: dict[str, Any] = json.loads(text)
-    check_content(proof, fixed)
-    check_identity(proof, fixed)
     seal = proof["seals"][-1]
     expect(proof["stream"], seal["stream"], "the stream of the seal")
+    check_content(proof, fixed)
+    check_identity(proof, fixed)
     record = bytes.fromhex(proof["record_id"]) + sha256(text)
     expect(seal["root"], root_by_path(record, proof["place"], seal["count"], proof["path"]), "the root of the seal")
     check_way(proof["seals"])

@@ -4,6 +4,7 @@ It holds what was sealed, by which seal, and the way from the newest seal down t
 """
 
 from bisect import bisect_left
+from importlib.resources import files
 from typing import Any
 
 from inferhub.audit.chain import ID_BYTES, SealHeader, header_as_json, way_to
@@ -38,6 +39,11 @@ def make_proof(view: View, stream: Stream, id_text: str, *, head: int | None = N
         "path": [node.hex() for node in path_to(records, place)],
         "seals": [_seal_json(view, step) for step in way_to(number, head=_head(view, number, head))],
     }
+
+
+def checker_text() -> str:
+    """The script that checks a proof with nothing but Python."""
+    return files("inferhub.audit").joinpath("check_proof.py").read_text(encoding="utf-8")
 
 
 _SEALS = (

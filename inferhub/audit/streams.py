@@ -6,6 +6,7 @@ Rows are read from the tables as they are, in a view of the database that does n
 import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, cast
@@ -104,7 +105,7 @@ class EventStream:
 
 EVENTS: Stream = EventStream()
 
-_EVENT_COLUMNS = "id, occurred_at, action, actor, subject, request_id, details::text, digest"
+_EVENT_COLUMNS = "id, occurred_at, action, actor, subject, request_id, convert_to(details::text, 'UTF8'), digest"
 
 
 def _event_row(found: tuple[Any, ...]) -> Row:
@@ -124,7 +125,7 @@ def _event_text(found: tuple[Any, ...]) -> bytes:
     )
 
 
-def number_remark(json_text: str) -> str:
+def number_remark(json_text: bytes) -> str:
     """Digests take numbers as doubles: one that is spelt with other digits was not written by the hub."""
     return "a number with digits that no double has" if has_inexact_number(json_text) else ""
 
@@ -132,10 +133,13 @@ def number_remark(json_text: str) -> str:
 def read_all(
     view: View, statement: str, parameters: Sequence[Any] = (), *, at_once: int = 1000
 ) -> Iterator[tuple[Any, ...]]:
-    """The rows of a long answer, fetched `at_once` by `at_once`."""
-    with psycopg.ServerCursor(view, f"audit_{next(_names)}") as cursor:
-        cursor.itersize = at_once
-        yield from cursor.execute(statement, parameters, binary=True)
+    """The rows of a long answer, fetched `at_once` by `at_once`, one fetch ahead."""
+    with psycopg.ServerCursor(view, f"audit_{next(_names)}") as cursor, ThreadPoolExecutor(1) as ahead:
+        cursor.execute(statement, parameters, binary=True)
+        coming = ahead.submit(cursor.fetchmany, at_once)
+        while rows := coming.result():
+            coming = ahead.submit(cursor.fetchmany, at_once)  # the server works while these are looked at
+            yield from rows
 
 
 def read_one(view: View, statement: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:

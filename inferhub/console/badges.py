@@ -3,6 +3,7 @@
 from django.http import HttpRequest
 
 from inferhub.approvals.models import ChangeRequest, ChangeState
+from inferhub.audit.models import Verification, VerificationState
 from inferhub.decisions.models import Action, ActionState, Review
 
 _MOST = 100
@@ -18,6 +19,12 @@ def open_reviews(request: HttpRequest) -> str:
 
 def dead_letters(request: HttpRequest) -> str:
     return _short(Action.objects.filter(state=ActionState.DEAD).order_by()[:_MOST].count())
+
+
+def failed_verification(request: HttpRequest) -> str:
+    """A mark where the last verification found that something was changed."""
+    last = Verification.objects.exclude(finished_at=None).only("state").first()
+    return "!" if last and last.state == VerificationState.FAILED else ""
 
 
 def _short(count: int) -> str:

@@ -30,7 +30,7 @@ class DecisionFields(Protocol):
     """A decision, or a row of its table with names. Times are in UTC."""
 
     @property
-    def id(self) -> UUID: ...
+    def id(self) -> UUID | str: ...
     @property
     def workflow_id(self) -> int: ...
     @property
@@ -89,8 +89,13 @@ def content_of(decision: DecisionFields) -> dict[str, Any]:
 
 def digest_of_decision(decision: DecisionFields) -> str:
     """The digest as the row's fields say it; another one than `decision.digest` means that the row was altered."""
-    text = canonical_decision(decision)
-    return decision.digest if text is None else hashlib.sha256(text).hexdigest()
+    first = None
+    for form in _forms(decision):
+        digest = hashlib.sha256(form).hexdigest()
+        if digest == decision.digest:
+            return digest
+        first = first or digest
+    return first or decision.digest
 
 
 def canonical_decision(decision: DecisionFields) -> bytes | None:

@@ -21,7 +21,7 @@ _FIRST_ID = b"\x00" * 16
 class _Found(NamedTuple):
     """A row of the table; the columns of JSON come last."""
 
-    id: uuid.UUID
+    id: str
     workflow_id: int
     version_id: int
     rule_set_version_id: int
@@ -42,7 +42,13 @@ class _Found(NamedTuple):
 
 
 _JSON_FROM = _Found._fields.index("input")
-_COLUMNS = ", ".join(f"{name}::text" if place >= _JSON_FROM else name for place, name in enumerate(_Found._fields))
+_COLUMNS = ", ".join(
+    [
+        "id::text",
+        *_Found._fields[1:_JSON_FROM],
+        *(f"convert_to({name}::text, 'UTF8')" for name in _Found._fields[_JSON_FROM:]),
+    ]
+)
 _ROWS = f"SELECT {_COLUMNS} FROM decisions_decision WHERE id >= %s ORDER BY id"  # noqa: S608 - constants
 _ONE = f"SELECT {_COLUMNS} FROM decisions_decision WHERE id = %s"  # noqa: S608 - constants
 _NOTED = "SELECT subject, details::text FROM audit_auditevent WHERE action = %s"
@@ -56,10 +62,10 @@ class DecisionStream:
     def rows(self, view: View, first_id: bytes) -> Iterator[Row]:
         erasures = _erasures(view)
         for values in read_all(view, _ROWS, [uuid.UUID(bytes=first_id)]):
-            texts = values[_JSON_FROM:]
-            found = _parsed(values)
-            remark = number_remark(f"[{','.join(texts)}]") or _erasure_remark(found, erasures)
-            yield Row(found.id.bytes, found.digest, digest_of_decision(found), remark)
+            texts = b"[%b]" % b",".join(values[_JSON_FROM:])
+            found = _Found(*values[:_JSON_FROM], *orjson.loads(texts))
+            remark = number_remark(texts) or _erasure_remark(found, erasures)
+            yield Row(bytes.fromhex(found.id.replace("-", "")), found.digest, digest_of_decision(found), remark)
 
     def gaps(self, view: View) -> Sequence[Gap]:
         """The months that were detached, as the audit log tells it."""
@@ -75,9 +81,11 @@ class DecisionStream:
 
     def preimage(self, view: View, record_id: bytes) -> Preimage | None:
         values = read_one(view, _ONE, [uuid.UUID(bytes=record_id)])
-        found = _parsed(values) if values else None
-        canonical = canonical_decision(found) if found else None
-        if found is None or canonical is None:
+        if values is None:
+            return None
+        found = _Found(*values[:_JSON_FROM], *map(orjson.loads, values[_JSON_FROM:]))
+        canonical = canonical_decision(found)
+        if canonical is None:
             return None
         if not found.commitment or found.erased_at is not None:
             return Preimage(canonical=canonical, extras={})
@@ -96,10 +104,6 @@ class DecisionStream:
 
 
 DECISIONS: Stream = DecisionStream()
-
-
-def _parsed(values: tuple[Any, ...]) -> _Found:
-    return _Found(*values[:_JSON_FROM], *map(orjson.loads, values[_JSON_FROM:]))
 
 
 def _erasures(view: View) -> dict[str, str | None]:

@@ -15,7 +15,8 @@ _SORTED = orjson.OPT_SORT_KEYS
 # A double that is a whole number and may be spelt as one: with nothing behind its point, or with a small exponent.
 _UNUSUAL_FLOAT = re.compile(rb"[:,\[]-?\d+(?:\.\d+)?(?:(?<=\.0)|e\+1[6-9])[,\]}]")
 _LONG_WHOLE = re.compile(rb"0000000000\.")
-_LONG_FRACTION = re.compile(r"\.\d{8,}")
+_LONG_FRACTION = re.compile(rb"\.00000000")
+_FRACTION = re.compile(rb"\.\d{8,}")
 _DIGITS_ALIKE = bytes.maketrans(b"123456789", b"000000000")
 
 
@@ -45,16 +46,17 @@ def encode_both(value: Any) -> tuple[bytes, bytes]:
     return text, _canonical(value) if isinstance(value, float) or _has_unusual_float(text) else text
 
 
-def has_inexact_number(text: str) -> bool:
+def has_inexact_number(text: bytes) -> bool:
     """Whether a JSON text has a number whose digits are not those that `canonical_json` takes it for.
 
-    >>> has_inexact_number('[0.1, 84.55172413793103]'), has_inexact_number('[0.10000000000000001]')
+    >>> has_inexact_number(b"[0.1, 84.55172413793103]"), has_inexact_number(b"[0.10000000000000001]")
     (False, True)
     """
-    alike = text.encode().translate(_DIGITS_ALIKE)
+    alike = text.translate(_DIGITS_ALIKE)
     if b"0" * 19 not in alike and _LONG_WHOLE.search(alike) is None:
-        long = _LONG_FRACTION.finditer(text)
-        if all(_is_shortest(text, found) for found in long):
+        if _LONG_FRACTION.search(alike) is None:
+            return False
+        if all(_is_shortest(text, found) for found in _FRACTION.finditer(text)):
             return False
     numbers: list[str] = []
     json.loads(text, parse_float=numbers.append, parse_int=numbers.append)
@@ -66,12 +68,12 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
-def _is_shortest(text: str, fraction: re.Match[str]) -> bool:
+def _is_shortest(text: bytes, fraction: re.Match[bytes]) -> bool:
     """Quick, and sure where it says yes: a number with this fraction is spelt as a double is."""
     start = end = fraction.start()
-    while start and text[start - 1] in "0123456789":
+    while start and text[start - 1] in b"0123456789":
         start -= 1
-    number = text[start : fraction.end()]
+    number = text[start : fraction.end()].decode()
     return end > start and repr(float(number)) == number
 
 

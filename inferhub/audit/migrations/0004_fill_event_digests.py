@@ -18,7 +18,7 @@ WHERE audit_auditevent.id = given.id
 
 
 def fill(apps: Any, schema_editor: Any) -> None:
-    events = apps.get_model("audit", "AuditEvent").objects.order_by("pk")
+    events = apps.get_model("audit", "AuditEvent").objects.using(schema_editor.connection.alias).order_by("pk")
     with schema_editor.connection.cursor() as cursor:
         cursor.execute("ALTER TABLE audit_auditevent DISABLE TRIGGER append_only")
         last = 0

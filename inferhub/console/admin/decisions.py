@@ -13,6 +13,7 @@ from inferhub.console import fields, html
 from inferhub.console.base import RecordAdmin, as_uuid, deed, link_column, time_column
 from inferhub.console.filters import DayFilter, OutcomeFilter
 from inferhub.console.pages import Done, FormPage, ServiceForm, sent
+from inferhub.console.proving import download_proof
 from inferhub.console.sections import Section
 from inferhub.console.trace import decision_facts, decision_sections
 from inferhub.decisions.models import Decision, DecisionKey, Workflow
@@ -60,7 +61,7 @@ class DecisionAdmin(RecordAdmin):
     search_help_text = "Request id, subject or decision id, exactly as sent"
     ordering = ("-id",)
     sortable_by = ()
-    actions_detail = ("erase",)
+    actions_detail = ("proof", "erase")
     deeds = {"erase": lambda found: bool(found.subject)}
 
     @admin.display(description="Outcome")
@@ -87,6 +88,10 @@ class DecisionAdmin(RecordAdmin):
 
     def sections(self, request: HttpRequest, found: Decision) -> Sequence[Section]:
         return decision_sections(found)
+
+    @deed("Download the proof", icon="verified", permission="audit.view_seal")
+    def proof(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return download_proof(request, "decision", self.find(request, object_id))
 
     @deed("Erase the subject's data", icon="person_off", permission=_ERASE)
     def erase(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -1,7 +1,6 @@
 """inferhub audit: seal the log, verify it, prove what stands in it."""
 
 import json
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from inferhub.audit.copies import read_copies
 from inferhub.audit.models import Verification
+from inferhub.audit.proofs import checker_text
 from inferhub.errors import InferhubError
 from inferhub.jobs.proving import prove, record_verification, seal_and_copy
 
@@ -62,7 +62,7 @@ class Command(BaseCommand):
 
     def _tell(self, done: Verification) -> None:
         report = done.report
-        rows = ", ".join(f"{count} of {name}" for name, count in report["rows"].items())
+        rows = ", ".join(f"{count} of {name}" for name, count in sorted(report["rows"].items()))
         self.stdout.write(f"{report['seals']} seals and {sum(report['rows'].values())} rows ({rows}) verified")
         self.stdout.write(
             f"{report['unsealed']} rows wait for a seal; {report['excused']} were moved out with their month"
@@ -76,7 +76,7 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(prove(stream, id_text, head=head), indent=2, ensure_ascii=False))
 
     def _checker(self, **options: Any) -> None:
-        self.stdout.write(files("inferhub.audit").joinpath("check_proof.py").read_text(encoding="utf-8"), ending="")
+        self.stdout.write(checker_text(), ending="")
 
 
 def _counts(done: Verification) -> str:
