@@ -97,8 +97,8 @@ def _finding_table(report: dict[str, Any]) -> Table:
             html.badge(one["kind"], state="failed"),
             html.code(f"{one['stream']} {one['id']}"),
             one["seal"],
-            one["expected"],
-            one["found"],
+            html.code(one["expected"]),  # code may break a line within a digest
+            html.code(one["found"]),
         )
         for one in report["findings"]
     ]

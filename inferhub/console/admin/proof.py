@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.safestring import SafeString
 
 from inferhub.audit.models import Seal, Verification, VerificationState
@@ -51,7 +51,7 @@ class VerificationAdmin(RecordAdmin):
         submit="Verify",
         intro="A worker reads every audit event and every decision and compares them with the chain of seals.",
     )
-    actions_list = ("checker",)
+    actions_list = ("verify", "checker")
 
     @admin.display(description="Result")
     def result(self, found: Verification) -> SafeString:
@@ -71,6 +71,10 @@ class VerificationAdmin(RecordAdmin):
 
     def sections(self, request: HttpRequest, found: Verification) -> Sequence[Section]:
         return verification_sections(found)
+
+    @deed("Verify the log", icon="fact_check", permission=_VERIFY)
+    def verify(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponseRedirect(html.add_url(Verification))
 
     @deed("Script that checks proofs", icon="download", permission="audit.view_verification")
     def checker(self, request: HttpRequest) -> HttpResponse:
