@@ -83,7 +83,8 @@ class EventStream:
 
     def rows(self, view: View, first_id: bytes) -> Iterator[Row]:
         statement = f"SELECT {_EVENT_COLUMNS} FROM audit_auditevent WHERE id >= %s ORDER BY id"  # noqa: S608 - constants
-        return map(_event_row, read_all(view, statement, [int.from_bytes(first_id)]))
+        lowest = int.from_bytes(first_id) or -(1 << 63)  # the hub gives no numbers below 1, but others can
+        return map(_event_row, read_all(view, statement, [lowest]))
 
     def gaps(self, view: View) -> Sequence[Gap]:
         return ()
@@ -105,12 +106,28 @@ class EventStream:
 
 EVENTS: Stream = EventStream()
 
-_EVENT_COLUMNS = "id, occurred_at, action, actor, subject, request_id, convert_to(details::text, 'UTF8'), digest"
+UNREADABLE = "JSON that cannot be read"
+
+
+def readable(column: str) -> str:
+    """A column of times as Python can hold them: none of infinity, or of a year with five digits."""
+    return f"CASE WHEN {column} IS NOT NULL THEN greatest(least({column}, '9999-12-30'), '0001-01-02') END"
+
+
+_EVENT_COLUMNS = (
+    f"id, {readable('occurred_at')}, action, actor, subject, request_id, convert_to(details::text, 'UTF8'), digest"
+)
 
 
 def _event_row(found: tuple[Any, ...]) -> Row:
-    digest = hashlib.sha256(_event_text(found)).hexdigest()
-    return Row(found[0].to_bytes(ID_BYTES), found[7], digest, number_remark(found[6]))
+    record_id = max(found[0], 0).to_bytes(ID_BYTES)
+    if found[0] < 0:
+        return Row(record_id, found[7], "", f"the number {found[0]}")
+    try:
+        digest = hashlib.sha256(_event_text(found)).hexdigest()
+    except orjson.JSONDecodeError:
+        return Row(record_id, found[7], "", UNREADABLE)
+    return Row(record_id, found[7], digest, number_remark(found[6]))
 
 
 def _event_text(found: tuple[Any, ...]) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any
 from inferhub.audit.chain import ID_BYTES, NOTHING, SealHeader, digest_of_seal, skip_of
 from inferhub.audit.merkle import root_of
 from inferhub.audit.sealing import records_in
-from inferhub.audit.streams import Gap, Row, Stream, View, read_all, read_one
+from inferhub.audit.streams import Gap, Row, Stream, View, read_all, read_one, readable
 
 MOST_FINDINGS = 100
 """Findings that are told one by one; of the others only the number."""
@@ -115,9 +115,9 @@ class _Counter:
         self._progress(self.done, max(self._total, self.done))
 
 
-_HEADERS = """
-SELECT number, stream, count, root, previous, skip, sealed_at, digest FROM audit_seal ORDER BY number
-"""
+_HEADERS = f"""
+SELECT number, stream, count, root, previous, skip, {readable("sealed_at")}, digest FROM audit_seal ORDER BY number
+"""  # noqa: S608 - constants
 
 
 def _check_chain(view: View, report: Report, copies: Sequence[Head], streams: set[str]) -> int:
@@ -154,6 +154,9 @@ class _Links:
 
     def faults(self, seal: SealHeader, digest: str, streams: set[str]) -> Iterator[tuple[str, str]]:
         """What is wrong with the seal after all that came before: what was expected, and what was found."""
+        if seal.number < 1:
+            yield "numbers from 1 on", str(seal.number)
+            return
         computed = digest_of_seal(seal)
         if computed != digest:
             yield f"the digest {computed} of its fields", digest
@@ -301,7 +304,13 @@ class _StreamCheck:
                     return
                 self._find_altered(row, seal, expected.hex())
                 return
-        self._find("inserted", row.id, None, "no such row: no seal and no note knows it", f"one with {row.digest}")
+        self._find(
+            "inserted",
+            row.id,
+            None,
+            "no such row: no seal and no note knows it",
+            row.remark or f"the digest {row.digest}",
+        )
 
     def _find_altered(self, row: Row, seal: _OpenSeal, expected: str) -> None:
         found = row.remark or f"the digest {row.digest}"

@@ -7,7 +7,19 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from inferhub.audit.streams import Gap, Preimage, Row, Stream, View, number_remark, read_all, read_one
+from inferhub.audit.chain import ID_BYTES
+from inferhub.audit.streams import (
+    UNREADABLE,
+    Gap,
+    Preimage,
+    Row,
+    Stream,
+    View,
+    number_remark,
+    read_all,
+    read_one,
+    readable,
+)
 from inferhub.decisions.digests import canonical_decision, content_of, digest_of_decision, is_blank
 from inferhub.decisions.erasure import ERASURE
 from inferhub.decisions.partitions import DETACHMENT
@@ -41,17 +53,18 @@ class _Found(NamedTuple):
     timings: Any
 
 
-_JSON_FROM = _Found._fields.index("input")
+_JSON_FROM, _DIGEST = _Found._fields.index("input"), _Found._fields.index("digest")
+_TIMES = ("created_at", "erased_at")
 _COLUMNS = ", ".join(
     [
         "id::text",
-        *_Found._fields[1:_JSON_FROM],
+        *(readable(name) if name in _TIMES else name for name in _Found._fields[1:_JSON_FROM]),
         *(f"convert_to({name}::text, 'UTF8')" for name in _Found._fields[_JSON_FROM:]),
     ]
 )
 _ROWS = f"SELECT {_COLUMNS} FROM decisions_decision WHERE id >= %s ORDER BY id"  # noqa: S608 - constants
 _ONE = f"SELECT {_COLUMNS} FROM decisions_decision WHERE id = %s"  # noqa: S608 - constants
-_NOTED = "SELECT subject, details::text FROM audit_auditevent WHERE action = %s"
+_NOTED = "SELECT subject, convert_to(details::text, 'UTF8') FROM audit_auditevent WHERE action = %s"
 
 
 class DecisionStream:
@@ -62,22 +75,12 @@ class DecisionStream:
     def rows(self, view: View, first_id: bytes) -> Iterator[Row]:
         erasures = _erasures(view)
         for values in read_all(view, _ROWS, [uuid.UUID(bytes=first_id)]):
-            texts = b"[%b]" % b",".join(values[_JSON_FROM:])
-            found = _Found(*values[:_JSON_FROM], *orjson.loads(texts))
-            remark = number_remark(texts) or _erasure_remark(found, erasures)
-            yield Row(bytes.fromhex(found.id.replace("-", "")), found.digest, digest_of_decision(found), remark)
+            yield _row(values, erasures)
 
     def gaps(self, view: View) -> Sequence[Gap]:
         """The months that were detached, as the audit log tells it."""
-        noted = [orjson.loads(details) for _, details in read_all(view, _NOTED, [DETACHMENT])]
-        return [
-            Gap(
-                first_id=_first_id(details["starts_at"]) if details.get("starts_at") else _FIRST_ID,
-                end_id=_first_id(details["ends_at"]),
-                count=details["decisions"],
-            )
-            for details in noted
-        ]
+        gaps = (_gap(_object(details)) for _, details in read_all(view, _NOTED, [DETACHMENT]))
+        return [gap for gap in gaps if gap is not None]
 
     def preimage(self, view: View, record_id: bytes) -> Preimage | None:
         values = read_one(view, _ONE, [uuid.UUID(bytes=record_id)])
@@ -93,7 +96,7 @@ class DecisionStream:
         return Preimage(canonical=canonical, extras={"salt": found.salt, "content": content})
 
     def id_text(self, record_id: bytes) -> str:
-        return str(uuid.UUID(bytes=record_id))
+        return str(uuid.UUID(bytes=record_id)) if len(record_id) == ID_BYTES else record_id.hex()
 
     def id_bytes(self, text: str) -> bytes:
         try:
@@ -106,10 +109,42 @@ class DecisionStream:
 DECISIONS: Stream = DecisionStream()
 
 
+def _row(values: tuple[Any, ...], erasures: Mapping[str, str | None]) -> Row:
+    record_id = bytes.fromhex(values[0].replace("-", ""))
+    texts = b"[%b]" % b",".join(values[_JSON_FROM:])
+    try:
+        found = _Found(*values[:_JSON_FROM], *orjson.loads(texts))
+    except orjson.JSONDecodeError:
+        return Row(record_id, values[_DIGEST], "", UNREADABLE)
+    remark = number_remark(texts) or _erasure_remark(found, erasures)
+    return Row(record_id, found.digest, digest_of_decision(found), remark)
+
+
+def _gap(details: Mapping[str, Any]) -> Gap | None:
+    """What an event of a detachment excuses; None where it was altered so that nobody can tell."""
+    try:
+        return Gap(
+            first_id=_first_id(details["starts_at"]) if details.get("starts_at") else _FIRST_ID,
+            end_id=_first_id(details["ends_at"]),
+            count=int(details["decisions"]),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    """A JSON object; empty where `text` is something else, of which verification tells that it was altered."""
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _erasures(view: View) -> dict[str, str | None]:
     """When decisions were erased, by subject of the audit event; None where it does not say."""
     noted = read_all(view, _NOTED, [ERASURE])
-    return {subject: orjson.loads(details).get("erased_at") for subject, details in noted}
+    return {subject: _object(details).get("erased_at") for subject, details in noted}
 
 
 def _erasure_remark(found: _Found, erasures: Mapping[str, str | None]) -> str:

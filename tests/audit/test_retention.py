@@ -65,6 +65,16 @@ def test_a_row_that_was_removed_before_its_month_was_detached_is_found(old: list
     assert found.expected.startswith("at most 2 rows missing")
 
 
+@pytest.mark.parametrize(
+    "details", ["[]", "{}", '{"ends_at": "x", "decisions": 3}', '{"ends_at": "2002-01-01"}', "1e400"]
+)
+def test_an_event_that_cannot_be_understood_excuses_nothing(old: list[Decision], details: str) -> None:
+    detach()
+    tamper("UPDATE audit_auditevent SET details = %s WHERE action = 'decisions.detached'", [details])
+    kinds = [(found.kind, found.stream) for found in verify().findings]
+    assert kinds == [("altered", "audit-event"), *[("removed", "decision")] * 3]
+
+
 def test_a_row_of_another_month_is_not_excused(old: list[Decision]) -> None:
     detach()
     seal_all()

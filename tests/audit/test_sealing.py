@@ -40,6 +40,12 @@ def test_a_row_whose_digest_is_none_cannot_be_written() -> None:
         AuditEvent.objects.create(action="a", actor="b", subject="c", digest="00", occurred_at="2026-01-01T00:00Z")
 
 
+@pytest.mark.parametrize("records", [b"", b"x" * 47])
+def test_a_note_that_is_no_record_cannot_be_written(records: bytes) -> None:
+    with pytest.raises(Error, match="notes_are_records"), transaction.atomic():
+        Unsealed.objects.create(stream="audit-event", records=records)
+
+
 def test_a_seal_covers_what_was_noted_in_order_of_the_ids() -> None:
     for subject in "abc":
         record(subject)

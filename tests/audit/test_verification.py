@@ -67,6 +67,9 @@ def test_an_empty_log_has_no_findings(db: None) -> None:
         ("digest", "reverse(digest)"),
         ("created_at", "created_at + interval '1 microsecond'"),
         ("erased_at", "now()"),
+        ("created_at", "'infinity'"),
+        ("erased_at", "'infinity'"),
+        ("trace", "'1e400'"),
     ],
 )
 def test_a_changed_column_of_a_decision_is_found(decision: Decision, column: str, value: str) -> None:
@@ -92,6 +95,8 @@ def test_every_column_of_a_decision_is_among_those(decision: Decision) -> None:
         ("request_id", "'another'"),
         ("details", 'details || \'{"outcome": "hold"}\''),
         ("digest", "reverse(digest)"),
+        ("occurred_at", "'-infinity'"),
+        ("details", "'[1e400]'"),
     ],
 )
 def test_a_changed_column_of_an_event_is_found(decision: Decision, column: str, value: str) -> None:
@@ -155,6 +160,14 @@ def test_a_row_that_was_inserted_past_the_triggers_is_found(decisions: list[Deci
     assert (found.kind, found.stream, found.id) == ("inserted", "audit-event", str(AuditEvent.objects.first().pk))  # type: ignore[union-attr]
 
 
+def test_an_event_with_a_number_below_all_others_is_found(decisions: list[Decision]) -> None:
+    tamper(
+        "INSERT INTO audit_auditevent (id, occurred_at, action, actor, subject, request_id, details, digest) SELECT "
+        "-7, occurred_at, action, actor, subject, request_id, details, digest FROM audit_auditevent LIMIT 1"
+    )
+    assert (first_finding().kind, first_finding().found) == ("inserted", "the number -7")
+
+
 def test_a_row_that_was_inserted_into_a_partition_itself_is_found(decisions: list[Decision]) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT tableoid::regclass FROM decisions_decision LIMIT 1")
@@ -206,6 +219,7 @@ def test_events_whose_contents_were_swapped_are_found_as_reordered(decisions: li
         ("previous", "reverse(previous)"),
         ("skip", "reverse(skip)"),
         ("sealed_at", "sealed_at + interval '1 second'"),
+        ("sealed_at", "'infinity'"),
         ("digest", "reverse(digest)"),
     ],
 )
