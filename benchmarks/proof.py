@@ -31,14 +31,14 @@ TAMPERINGS, DECISIONS = 1000, 100_000
 ROUNDS, SECONDS, SEAL_EVERY = 6, 8, 2
 
 
-def command(config: Config, module: str, *arguments: str) -> list[str]:
+def command(*arguments: str, module: str = "proof_hub") -> list[str]:
     return [sys.executable, "-m", f"benchmarks.{module}", *arguments]
 
 
 def told(config: Config, module: str, *arguments: str) -> dict[str, float]:
     """What a command of a module said in its last line."""
     done = subprocess.run(
-        command(config, module, *arguments),
+        command(*arguments, module=module),
         check=True,
         env=child_environment(config),
         stdout=subprocess.PIPE,
@@ -50,34 +50,33 @@ def told(config: Config, module: str, *arguments: str) -> dict[str, float]:
 
 
 @contextmanager
-def sealing(config: Config) -> Iterator[None]:
-    """Rows are noted, and a process seals them more often than a hub's worker does."""
-    told(config, "proof_hub", "notes", "on")
-    sealer = subprocess.Popen(command(config, "proof_hub", "seal", str(SEAL_EVERY)), env=child_environment(config))
+def sealer(config: Config) -> Iterator[None]:
+    """A process that seals more often than a hub's worker does; where nothing is noted it has nothing to do."""
+    words = command("seal", str(SEAL_EVERY))
+    process = subprocess.Popen(words, env=child_environment(config), stdout=subprocess.PIPE, text=True)
     try:
+        assert process.stdout is not None
+        process.stdout.readline()  # it has loaded everything
         yield
     finally:
-        sealer.terminate()
-        sealer.wait()
+        process.terminate()
+        process.communicate()
 
 
 def sealing_cost(config: Config, script: Path) -> dict[str, float]:
-    """The median of what each round with sealing lost against the rounds without it before and after."""
+    """The median of what each round with notes and seals lost against the rounds without them before and after."""
     load(config, script, connections=32, seconds=5)
-    plain, sealed = [], []
-    for _ in range(ROUNDS):
-        told(config, "proof_hub", "notes", "off")
-        plain.append(load(config, script, connections=32, seconds=SECONDS)["rate"])
-        with sealing(config):
-            sealed.append(load(config, script, connections=32, seconds=SECONDS)["rate"])
-    told(config, "proof_hub", "notes", "off")
-    plain.append(load(config, script, connections=32, seconds=SECONDS)["rate"])
-    beside = [(before + after) / 2 for before, after in pairwise(plain)]
-    costs = [1 - with_seals / without for with_seals, without in zip(sealed, beside, strict=True)]
+    rates: dict[str, list[float]] = {"off": [], "on": []}
+    with sealer(config):
+        for word in [*("off", "on") * ROUNDS, "off"]:
+            told(config, "proof_hub", "notes", word)
+            rates[word].append(load(config, script, connections=32, seconds=SECONDS)["rate"])
+    beside = [(before + after) / 2 for before, after in pairwise(rates["off"])]
+    costs = [1 - sealed / plain for sealed, plain in zip(rates["on"], beside, strict=True)]
     return {
         "sealing_cost": max(0.0, statistics.median(costs)),
-        "decisions_per_second_sealed": statistics.median(sealed),
-        "decisions_per_second_unsealed": statistics.median(plain),
+        "decisions_per_second_sealed": statistics.median(rates["on"]),
+        "decisions_per_second_unsealed": statistics.median(rates["off"]),
     }
 
 

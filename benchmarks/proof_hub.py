@@ -103,9 +103,11 @@ def notes(word: str) -> dict[str, Any]:
 def seal(seconds: float) -> dict[str, Any]:
     from inferhub.audit.sealing import seal_all  # noqa: PLC0415
 
+    seal_all()
+    print("{}", flush=True)
     while True:
-        seal_all()
         time.sleep(seconds)
+        seal_all()
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ from django.db.models import F
 from django.utils import timezone
 
 from inferhub.audit.chain import header_as_json
+from inferhub.audit.findings import Head
 from inferhub.audit.models import Seal, SealCopy
-from inferhub.audit.verification import Head
 from inferhub.errors import FieldError, InferhubError, InvalidInput
 from inferhub.lib.describe import describe
 from inferhub.lib.retry import backoff

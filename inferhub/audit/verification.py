@@ -5,85 +5,21 @@ does not grow with the log: beside the rows run the seals whose ids they are amo
 """
 
 import heapq
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from inferhub.audit.chain import ID_BYTES, NOTHING, SealHeader, digest_of_seal, skip_of
+from inferhub.audit.chain import ID_BYTES
+from inferhub.audit.chain_check import check_chain
+from inferhub.audit.findings import MOST_FINDINGS, Finding, Head, Report, about_seal
 from inferhub.audit.merkle import root_of
 from inferhub.audit.sealing import records_in
-from inferhub.audit.streams import Gap, Row, Stream, View, read_all, read_one, readable
-
-MOST_FINDINGS = 100
-"""Findings that are told one by one; of the others only the number."""
+from inferhub.audit.streams import Gap, Row, Stream, View, read_all, read_one
 
 _PROGRESS_EVERY = 20_000
-_CHAIN = "seal"
 _FIRST_ID, _LAST_ID = b"\x00" * ID_BYTES, b"\xff" * ID_BYTES
 
 Progress = Callable[[int, int], None]
 """Told now and then how many rows are checked, and how many are sealed."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """One thing that is not as it was.
-
-    `kind` is altered, removed, inserted or reordered; `stream` that of the row, or `seal` where it is a seal itself;
-    `seal` the number of the seal that covers the row, None where none does.
-    """
-
-    kind: str
-    stream: str
-    id: str
-    seal: int | None
-    expected: str
-    found: str
-
-    @property
-    def sentence(self) -> str:
-        where = f" (seal {self.seal})" if self.seal is not None and self.stream != _CHAIN else ""
-        return f"{self.kind}: {self.stream} {self.id}{where}: expected {self.expected}, found {self.found}"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Head:
-    """A seal as somebody outside of the database knows it."""
-
-    number: int
-    digest: str
-
-
-@dataclass(kw_only=True)
-class Report:
-    """What a verification found. `rows` counts by stream; `findings` are the first ones in the order of the check."""
-
-    since_seal: int = 0
-    head: int = 0
-    head_digest: str = NOTHING
-    seals: int = 0
-    copies: int = 0
-    unsealed: int = 0
-    excused: int = 0
-    rows: dict[str, int] = field(default_factory=dict)
-    counts: Counter[str] = field(default_factory=Counter)
-    findings: list[Finding] = field(default_factory=list)
-
-    @property
-    def is_clean(self) -> bool:
-        return not self.counts
-
-    def add(self, finding: Finding) -> None:
-        """Those about seals come first: a changed seal shows in its rows as well."""
-        self.counts[finding.kind] += 1
-        place = sum(one.stream == _CHAIN for one in self.findings) if finding.stream == _CHAIN else len(self.findings)
-        self.findings.insert(place, finding)
-        del self.findings[MOST_FINDINGS:]
-
-    def as_json(self) -> dict[str, Any]:
-        findings = [asdict(one) | {"sentence": one.sentence} for one in self.findings]
-        return asdict(self) | {"counts": dict(self.counts), "is_clean": self.is_clean, "findings": findings}
 
 
 def verify_log(
@@ -99,7 +35,7 @@ def verify_log(
     `copies` are seals as they were written outside (`inferhub.audit.copies`): a chain that was made anew differs.
     """
     report = Report(since_seal=since_seal, copies=len(copies))
-    total = _check_chain(view, report, copies, {stream.name for stream in streams})
+    total = check_chain(view, report, copies, {stream.name for stream in streams})
     counter = _Counter(progress, total)
     for stream in streams:
         _StreamCheck(view, stream, report, counter).run()
@@ -113,82 +49,6 @@ class _Counter:
 
     def tell(self) -> None:
         self._progress(self.done, max(self._total, self.done))
-
-
-_HEADERS = f"""
-SELECT number, stream, count, root, previous, skip, {readable("sealed_at")}, digest FROM audit_seal ORDER BY number
-"""  # noqa: S608 - constants
-
-
-def _check_chain(view: View, report: Report, copies: Sequence[Head], streams: set[str]) -> int:
-    """Check what seals say of each other; gives the number of rows that the checked ones cover."""
-    outside: dict[int, set[str]] = defaultdict(set)
-    for copy in copies:
-        outside[copy.number].add(copy.digest)
-    links, rows, expected = _Links(), 0, 1
-    for *fields, digest in read_all(view, _HEADERS):
-        seal = SealHeader(**dict(zip(_HEADER_FIELDS, fields, strict=True)))
-        if seal.number > expected:
-            report.add(_removed_seals(expected, seal.number))
-        for expectation, found in links.faults(seal, digest, streams):
-            report.add(_about_seal("altered", seal.number, expectation, found))
-        for copy_digest in sorted(outside.pop(seal.number, {digest}) - {digest}):
-            report.add(_about_seal("altered", seal.number, f"the digest {copy_digest} of the copy outside", digest))
-        rows += seal.count if seal.number > report.since_seal else 0
-        expected = seal.number + 1
-        report.head, report.head_digest, report.seals = seal.number, digest, report.seals + 1
-    for number, digests in sorted(outside.items()):
-        report.add(_about_seal("removed", number, f"the digest {min(digests)} of the copy outside", "no such seal"))
-    return rows
-
-
-_HEADER_FIELDS = ("number", "stream", "count", "root", "previous", "skip", "sealed_at")
-_MOST_LINKS = 4096
-
-
-class _Links:
-    """The digests of the seals that later ones may name."""
-
-    def __init__(self) -> None:
-        self._known = {0: NOTHING}
-
-    def faults(self, seal: SealHeader, digest: str, streams: set[str]) -> Iterator[tuple[str, str]]:
-        """What is wrong with the seal after all that came before: what was expected, and what was found."""
-        if seal.number < 1:
-            yield "numbers from 1 on", str(seal.number)
-            return
-        computed = digest_of_seal(seal)
-        if computed != digest:
-            yield f"the digest {computed} of its fields", digest
-        if seal.stream not in streams:
-            yield f"one of the streams {', '.join(sorted(streams))}", seal.stream
-        for name, number, said in (
-            ("previous", seal.number - 1, seal.previous),
-            ("skip", skip_of(seal.number), seal.skip),
-        ):
-            known = self._known.get(number, said)  # one that was removed is told already
-            if known != said:
-                yield f"as {name} the digest {known} of seal {number}", said
-        self._known[seal.number] = digest
-        if len(self._known) > _MOST_LINKS:
-            self._forget(seal.number)
-
-    def _forget(self, number: int) -> None:
-        """Keep those that seals after `number` name: the ones that it skips to, and they, down to the first."""
-        kept = {0, number}
-        while number:
-            number = skip_of(number)
-            kept.add(number)
-        self._known = {number: digest for number, digest in self._known.items() if number in kept}
-
-
-def _removed_seals(expected: int, found: int) -> Finding:
-    what = f"seal {expected}" if found == expected + 1 else f"seals {expected} to {found - 1}"
-    return _about_seal("removed", expected, what, f"seal {found} after seal {expected - 1}")
-
-
-def _about_seal(kind: str, number: int, expected: str, found: str) -> Finding:
-    return Finding(kind=kind, stream=_CHAIN, id=str(number), seal=number, expected=expected, found=found)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -284,11 +144,11 @@ class _StreamCheck:
             in_order = sorted(records)
             is_swapped = in_order != records and root_of(in_order).hex() == root
             kind = "reordered" if is_swapped else "altered"
-            self._report.add(_about_seal(kind, number, f"records with the root {root}", f"records with {computed}"))
+            self._report.add(about_seal(kind, number, f"records with the root {root}", f"records with {computed}"))
         elif (first_id, last_id, count) != (records[0][:ID_BYTES], records[-1][:ID_BYTES], len(records)):
             texts = [self._stream.id_text(one[:ID_BYTES]) for one in (records[0], records[-1])]
             self._report.add(
-                _about_seal(
+                about_seal(
                     "altered",
                     number,
                     f"{len(records)} records from {texts[0]} to {texts[1]}",

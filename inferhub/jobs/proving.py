@@ -14,12 +14,13 @@ from django.utils import timezone
 
 from inferhub.audit.chain import header_as_json
 from inferhub.audit.copies import Target, copy_newest_seal, file_target, read_copies
+from inferhub.audit.findings import Head, Report
 from inferhub.audit.models import Seal, Verification, VerificationState
 from inferhub.audit.proofs import make_proof
 from inferhub.audit.sealing import seal_all
 from inferhub.audit.services import record_event
 from inferhub.audit.streams import EVENTS, Stream, snapshot
-from inferhub.audit.verification import Head, Progress, Report, verify_log
+from inferhub.audit.verification import Progress, verify_log
 from inferhub.celery import bell
 from inferhub.decisions.kinds import send_webhook
 from inferhub.decisions.models import WebhookEndpoint

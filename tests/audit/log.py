@@ -5,8 +5,9 @@ from typing import Any
 
 from django.db import connection
 
+from inferhub.audit.findings import Finding, Head, Report
 from inferhub.audit.streams import EVENTS, snapshot
-from inferhub.audit.verification import Finding, Head, Report, verify_log
+from inferhub.audit.verification import verify_log
 from inferhub.decisions.models import Decision
 from inferhub.decisions.proof import DECISIONS
 from inferhub.decisions.services import decide

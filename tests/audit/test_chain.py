@@ -1,10 +1,14 @@
+from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import pairwise
 from math import log2
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferhub.audit.chain import skip_of, way_to
+from inferhub.audit import chain_check
+from inferhub.audit.chain import NOTHING, SealHeader, digest_of_seal, skip_of, way_to
 
 
 @given(st.integers(1, 10**12))
@@ -22,3 +26,26 @@ def test_the_way_to_a_seal_is_short_and_each_step_is_named_by_the_one_before(one
     assert (way[0], way[-1]) == (head, number)
     assert all(below in (above - 1, skip_of(above)) for above, below in pairwise(way))
     assert len(way) <= 3 * log2(head + 1) + 1
+
+
+def test_a_check_that_remembers_only_what_later_seals_name_finds_a_long_chain_right(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(chain_check, "_MOST_LINKS", 16)
+    digests, links = {0: NOTHING}, chain_check._Links()
+    for number in range(1, 3000):
+        seal = SealHeader(
+            number=number,
+            stream="decision",
+            count=1,
+            root=f"{number:064x}",
+            previous=digests[number - 1],
+            skip=digests[skip_of(number)],
+            sealed_at=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+        digests[number] = digest_of_seal(seal)
+        assert list(links.faults(seal, digests[number], {"decision"})) == []
+        assert len(links._known) < 50
+    forged = replace(seal, number=3000, previous=digests[2999], skip="f" * 64)
+    assert skip_of(3000) in links._known
+    assert list(links.faults(forged, digest_of_seal(forged), {"decision"})) != []

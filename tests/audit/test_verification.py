@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from inferhub.audit.findings import MOST_FINDINGS, Head
 from inferhub.audit.models import AuditEvent, Seal, Unsealed
 from inferhub.audit.sealing import seal_all
-from inferhub.audit.verification import MOST_FINDINGS, Head
 from inferhub.decisions.erasure import erase_subject
 from inferhub.decisions.models import Decision
 from tests.audit.log import first_finding, make_decision, tamper, verify
@@ -325,7 +325,7 @@ def test_the_chain_is_checked_from_its_beginning_in_any_case(seal: Seal) -> None
 
 
 def test_findings_are_counted_even_where_they_are_too_many_to_tell(decisions: list[Decision], monkeypatch: Any) -> None:
-    monkeypatch.setattr("inferhub.audit.verification.MOST_FINDINGS", 2)
+    monkeypatch.setattr("inferhub.audit.findings.MOST_FINDINGS", 2)
     tamper("UPDATE decisions_decision SET outcome = 'x'")
     report = verify()
     assert (len(report.findings), report.counts["altered"]) == (2, 5)
