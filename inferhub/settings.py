@@ -227,6 +227,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 15.0,
         "options": {"expires": 30.0},
     },
+    "seal-log": {"task": "inferhub.jobs.tasks.seal_log", "schedule": 10.0, "options": {"expires": 30.0}},
     "forget-old-work": {"task": "inferhub.jobs.tasks.forget_old_work", "schedule": 3600.0},
 }
 

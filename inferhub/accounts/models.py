@@ -27,6 +27,7 @@ class Scope(models.TextChoices):
     OPERATE = "operate", "Manage webhook endpoints, drive actions again"
     HOLD = "hold", "Hold and release subjects"
     EDIT_LISTS = "edit-lists", "Edit look-up lists"
+    AUDIT = "audit", "Read, verify and prove the audit log"
 
 
 class ApiKey(models.Model):

@@ -36,6 +36,7 @@ _SEE_SCHEDULES = (
     "django_celery_beat.view_crontabschedule",
     "django_celery_beat.view_intervalschedule",
 )
+_VERIFY = ("audit.view_auditevent", "audit.view_seal", "audit.view_verification", "audit.run_verification")
 _SEE_CHANGES = ("approvals.view_changerequest",)
 _SEE_STARTERS = ("starters.view_installation",)
 _SEE_WORK = (
@@ -110,7 +111,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "accounts.add_apikey",
         "accounts.change_apikey",
         "accounts.view_user",
-        "audit.view_auditevent",
+        *_VERIFY,
     ),
     "auditor": (
         *_SEE_WORK,
@@ -121,7 +122,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "accounts.view_apikey",
         "accounts.view_user",
         "auth.view_group",
-        "audit.view_auditevent",
+        *_VERIFY,
     ),
 }
 """By role: permissions as `app.codename`."""

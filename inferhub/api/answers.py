@@ -439,5 +439,54 @@ CASE = _object(
     **_REVIEW, answers=_ANSWERS, input=_OBJECT, decision=DECISION, comments={"type": "array", "items": _COMMENT}
 )
 NEXT_CASE = _object(review={"oneOf": [CASE, {"type": "null"}], "description": "null: nothing waits for the caller."})
+AUDIT_EVENT = _object(
+    id=_COUNT,
+    occurred_at=_TIME,
+    action=_STRING,
+    actor=_STRING,
+    subject=_STRING,
+    request_id=_STRING,
+    details=_OBJECT,
+    digest=_STRING,
+)
+_HEADER = {
+    "count": _COUNT,
+    "number": _COUNT,
+    "previous": _STRING,
+    "root": _STRING,
+    "sealed_at": _TIME,
+    "skip": _STRING,
+    "stream": _STRING,
+    "digest": _STRING,
+}
+SEAL = _object(**_HEADER)
+PROOF = _object(
+    format=_STRING,
+    stream=_STRING,
+    id=_STRING,
+    canonical=_STRING | {"description": "The text whose sha256 was sealed."},
+    record_id=_STRING,
+    place=_COUNT,
+    path={"type": "array", "items": _STRING},
+    seals={"type": "array", "items": SEAL, "description": "From the newest down to the one that covers the row."},
+)
+PROOF["properties"] |= {
+    "salt": _STRING | {"description": "With the content, of a decision that was not erased."},
+    "content": _STRING | {"description": "What the commitment in the canonical text is made of."},
+}
+VERIFICATION = _object(
+    verification_id=_STRING,
+    state={"enum": ["queued", "running", "passed", "failed", "broken"]},
+    since_seal=_COUNT,
+    head=_COUNT,
+    rows=_COUNT,
+    total=_COUNT,
+    report=_OBJECT | {"description": "Counts, and the first findings: kind, stream, id, seal, expected, found."},
+    problem=_STRING | {"description": "Why it is broken."},
+    requested_by=_STRING,
+    created_at=_TIME,
+    started_at=_TIME_OR_NULL,
+    finished_at=_TIME_OR_NULL,
+)
 ERASED = _object(decisions=_COUNT, calls=_COUNT)
 HEALTH = _object(status=_STRING)

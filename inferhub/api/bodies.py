@@ -353,6 +353,19 @@ RUN_WORKFLOW_TESTS = _cases(
 )
 RUN_RULE_SET_TESTS = _cases(RULE_SET_CASE, **_TESTED)
 
+VERIFY: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "since_seal": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 2**53,
+            "description": "Check only rows that later seals cover, and those that wait for one; 0: all.",
+        },
+    },
+    "additionalProperties": False,
+}
+
 PREDICT_BODY = Schema(PREDICT)
 RECOMMEND_BODY = Schema(RECOMMEND)
 DECIDE_BODY = Schema(DECIDE)
@@ -384,3 +397,4 @@ NOTHING_BODY = Schema(NOTHING)
 NEXT_REVIEW_BODY = Schema(NEXT_REVIEW)
 COMMENT_BODY = Schema(COMMENT)
 SETTLE_BODY = Schema(SETTLE)
+VERIFY_BODY = Schema(VERIFY)

@@ -22,16 +22,22 @@ CURSOR = [
 
 
 def page(
-    view: APIView, rows: QuerySet[Any], show: Any, *, filters: Iterable[Filter] = (), also: Iterable[str] = ()
+    view: APIView,
+    rows: QuerySet[Any],
+    show: Any,
+    *,
+    filters: Iterable[Filter] = (),
+    also: Iterable[str] = (),
+    pages: type[NewestFirst] = NewestFirst,
 ) -> Response:
     """One page of `rows`; `also` names parameters that the caller reads itself.
 
     Raises InvalidInput for a parameter that the list does not know.
     """
     check_parameters(view.request, ["cursor", "page_size", *(one.name for one in filters), *also])
-    pages = NewestFirst()
-    found = pages.paginate_queryset(narrowed(view.request, rows, filters), view.request, view=view)
-    return pages.get_paginated_response([show(row) for row in found or []])
+    paginator = pages()
+    found = paginator.paginate_queryset(narrowed(view.request, rows, filters), view.request, view=view)
+    return paginator.get_paginated_response([show(row) for row in found or []])
 
 
 def check_parameters(request: Request, known: Sequence[str]) -> None:
@@ -42,8 +48,12 @@ def check_parameters(request: Request, known: Sequence[str]) -> None:
         raise InvalidInput(errors=[FieldError(pointer=pointer(n), expected=expected, got=describe(n)) for n in unknown])
 
 
-def page_answers(entry: dict[str, Any]) -> dict[int, OpenApiResponse]:
-    return {200: OpenApiResponse(answers.page_of(entry), description="The answer.")}
+def answered(schema: dict[str, Any], status: int = 200) -> dict[int, OpenApiResponse]:
+    return {status: OpenApiResponse(schema, description="The answer.")}
+
+
+def page_answered(entry: dict[str, Any]) -> dict[int, OpenApiResponse]:
+    return answered(answers.page_of(entry))
 
 
 def parameters(filters: Iterable[Filter] = ()) -> list[OpenApiParameter]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.db.models import Max, Prefetch, Q, QuerySet
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -13,8 +13,9 @@ from inferhub.api import answers, bodies
 from inferhub.api.authentication import caller_of
 from inferhub.api.filtering import Filter, time_filters
 from inferhub.api.listing import CURSOR as _CURSOR
+from inferhub.api.listing import answered as _answers
 from inferhub.api.listing import page as _page
-from inferhub.api.listing import page_answers as _page_answers
+from inferhub.api.listing import page_answered
 from inferhub.api.listing import parameters as _parameters
 from inferhub.approvals.models import ChangeRequest, ChangeState
 from inferhub.approvals.services import find_change, review_change
@@ -30,11 +31,6 @@ from inferhub.registry.comparison import compare_versions
 from inferhub.registry.models import Alias, ModelVersion, RegisteredModel, Task, VersionState
 from inferhub.registry.queries import find_request
 from inferhub.rulesets.models import RuleSet
-
-
-def _answers(schema: dict[str, Any], status: int = 200) -> dict[int, OpenApiResponse]:
-    return {status: OpenApiResponse(schema, description="The answer.")}
-
 
 _MODEL_FILTERS = (
     Filter(name="task", lookup="task", meaning="Only models for this task.", choices=Task.values),
@@ -70,7 +66,7 @@ class ModelsView(APIView):
         operation_id="list_models",
         summary="List the registered models",
         parameters=_parameters(_MODEL_FILTERS),
-        responses=_page_answers(answers.MODEL),
+        responses=page_answered(answers.MODEL),
     )
     def get(self, request: Request) -> Response:
         return _page(self, _models(), show_model, filters=_MODEL_FILTERS)
@@ -91,7 +87,7 @@ class ModelVersionsView(APIView):
         operation_id="list_model_versions",
         summary="List the versions of a model",
         parameters=_parameters(_VERSION_FILTERS),
-        responses=_page_answers(answers.MODEL_VERSION),
+        responses=page_answered(answers.MODEL_VERSION),
     )
     def get(self, request: Request, name: str) -> Response:
         versions = find_model(name).versions.select_related("model").prefetch_related("aliases")
@@ -136,7 +132,7 @@ class ChangesView(APIView):
         operation_id="list_changes",
         summary="List the change requests",
         parameters=_parameters(_CHANGE_FILTERS),
-        responses=_page_answers(answers.CHANGE),
+        responses=page_answered(answers.CHANGE),
     )
     def get(self, request: Request) -> Response:
         return _page(self, ChangeRequest.objects.all(), show_change, filters=_CHANGE_FILTERS)
@@ -162,7 +158,7 @@ class WorkflowsView(APIView):
         operation_id="list_workflows",
         summary="List the workflows",
         parameters=_CURSOR,
-        responses=_page_answers(answers.WORKFLOW),
+        responses=page_answered(answers.WORKFLOW),
     )
     def get(self, request: Request) -> Response:
         return _page(self, Workflow.objects.with_current(), _workflow)
@@ -186,7 +182,7 @@ class RuleSetsView(APIView):
         operation_id="list_rule_sets",
         summary="List the rule sets",
         parameters=_CURSOR,
-        responses=_page_answers(answers.RULE_SET),
+        responses=page_answered(answers.RULE_SET),
     )
     def get(self, request: Request) -> Response:
         return _page(self, RuleSet.objects.with_current(), _rule_set)
@@ -210,7 +206,7 @@ class DecisionsView(APIView):
         operation_id="list_decisions",
         summary="List the decisions",
         parameters=_parameters(_DECISION_FILTERS),
-        responses=_page_answers(answers.DECISION),
+        responses=page_answered(answers.DECISION),
     )
     def get(self, request: Request) -> Response:
         return _page(self, decisions_with_names(), _decision, filters=_DECISION_FILTERS)
@@ -261,7 +257,7 @@ class JobsView(APIView):
         operation_id="list_jobs",
         summary="List the jobs",
         parameters=_parameters(_JOB_FILTERS),
-        responses=_page_answers(answers.JOB),
+        responses=page_answered(answers.JOB),
     )
     def get(self, request: Request) -> Response:
         return _page(self, Job.objects.select_related("scenario"), _job, filters=_JOB_FILTERS)

@@ -17,7 +17,7 @@ from inferhub.accounts.models import Scope
 from inferhub.api import answers, bodies
 from inferhub.api.authentication import caller_of
 from inferhub.api.filtering import Filter, check_parameters, chosen, time_filters
-from inferhub.api.listing import page, page_answers, parameters
+from inferhub.api.listing import page, page_answered, parameters
 from inferhub.decisions.labels import FORMATS, LabelQuery, export_labels
 from inferhub.decisions.models import Review, Verdict
 from inferhub.decisions.queries import decisions_with_names
@@ -68,7 +68,7 @@ class ReviewsView(APIView):
         operation_id="list_reviews",
         summary="List the reviews",
         parameters=parameters(_filters("")),
-        responses=page_answers(answers.REVIEW),
+        responses=page_answered(answers.REVIEW),
     )
     def get(self, request: Request) -> Response:
         return page(self, reviews_with_names(), show_review, filters=_filters(caller_of(request).actor))

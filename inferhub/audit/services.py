@@ -1,9 +1,12 @@
 """Write audit events. There is no other way to change the audit log."""
 
+from datetime import datetime
 from typing import Any
 
 from django.db import connection
+from django.utils import timezone
 
+from inferhub.audit.digests import digest_of_event
 from inferhub.audit.models import AuditEvent
 from inferhub.lib.request_ids import current_request_id
 
@@ -15,12 +18,21 @@ def record_event(action: str, *, actor: str, subject: str, details: dict[str, An
     AuditEvent.objects.create(**event_values(action, actor=actor, subject=subject, details=details))
 
 
-def event_values(action: str, *, actor: str, subject: str, details: dict[str, Any] | None = None) -> dict[str, Any]:
+def event_values(
+    action: str,
+    *,
+    actor: str,
+    subject: str,
+    details: dict[str, Any] | None = None,
+    occurred_at: datetime | None = None,
+) -> dict[str, Any]:
     """The fields of an audit event, for whoever writes many at once, in the transaction of what they tell."""
-    return {
+    values = {
+        "occurred_at": occurred_at or timezone.now(),
         "action": action,
         "actor": actor,
         "subject": subject[:200],
         "request_id": current_request_id.get(),
         "details": details or {},
     }
+    return values | {"digest": digest_of_event(**values)}

@@ -3,6 +3,7 @@
 from django.http import HttpRequest
 
 from inferhub.approvals.models import ChangeRequest, ChangeState
+from inferhub.audit.models import Verification, VerificationState
 from inferhub.decisions.models import Action, ActionState, DeliveryTarget, Review
 
 _MOST = 100
@@ -22,6 +23,12 @@ def dead_letters(request: HttpRequest) -> str:
 
 def open_breakers(request: HttpRequest) -> str:
     return _short(DeliveryTarget.objects.filter(open_until__isnull=False).order_by()[:_MOST].count())
+
+
+def failed_verification(request: HttpRequest) -> str:
+    """A mark where the last verification found that something was changed."""
+    last = Verification.objects.exclude(finished_at=None).only("state").first()
+    return "!" if last and last.state == VerificationState.FAILED else ""
 
 
 def _short(count: int) -> str:

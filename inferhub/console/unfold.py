@@ -132,6 +132,10 @@ UNFOLD: dict[str, Any] = {
                     _page("Webhook endpoints", "webhook", "decisions.webhookendpoint"),
                     _page("Deferred calls", "hourglass_empty", "jobs.deferredcall"),
                     _page("Audit log", "policy", "audit.auditevent"),
+                    _page(
+                        "Proof", "verified", "audit.verification", badge="inferhub.console.badges.failed_verification"
+                    ),
+                    _page("Seals", "link", "audit.seal"),
                 ],
             },
         ],

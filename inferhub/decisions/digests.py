@@ -2,25 +2,74 @@
 
     commitment = sha256(salt + canonical JSON of {input, outputs, predictions, subject, trace})
     digest     = sha256(canonical JSON of {actor, commitment, created_at, id, outcome, request_id,
-                                           rule_set_version, workflow, workflow_version})
+                                           rule_set_version, timings, workflow, workflow_version})
 
 Where a person made it by a review, `reviewed_decision` is one of these fields, too.
 
 The content stands behind a commitment with a salt of 32 random hexadecimal digits: once content and salt are gone
 nobody can find the content by guessing, while the digest, and every chain built over digests, is verified from what
-stays. Timings are no part of it.
+stays. Decisions of earlier versions have digests of earlier forms, and keep them: without `timings`, with long whole
+numbers as doubles, or with the whole content in place of `commitment` and `workflow`. Whichever form fits is the one:
+sha256 finds no second text for a digest.
+
+A column that comes later belongs here too: in the form only where it holds something, so that no digest changes.
 """
 
 import hashlib
 import os
-from collections.abc import Mapping
-from typing import Any
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
 
-from inferhub.decisions.models import Decision
-from inferhub.lib.canonical import canonical_json, digest_of
+from inferhub.lib.canonical import canonical_json, canonical_json_before, digest_of
 
 ERASED: dict[str, Any] = {"subject": "", "input": {}, "predictions": {}, "outputs": {}, "trace": {}, "salt": ""}
 """What the fields of an erased decision hold."""
+
+
+class DecisionFields(Protocol):
+    """A decision, or a row of its table with names. Times are in UTC."""
+
+    @property
+    def id(self) -> UUID | str: ...
+    @property
+    def workflow_id(self) -> int: ...
+    @property
+    def version_id(self) -> int: ...
+    @property
+    def rule_set_version_id(self) -> int: ...
+    @property
+    def request_id(self) -> str: ...
+    @property
+    def subject(self) -> str: ...
+    @property
+    def input(self) -> Any: ...
+    @property
+    def predictions(self) -> Any: ...
+    @property
+    def outcome(self) -> str: ...
+    @property
+    def outputs(self) -> Any: ...
+    @property
+    def trace(self) -> Any: ...
+    @property
+    def timings(self) -> Any: ...
+    @property
+    def actor(self) -> str: ...
+    @property
+    def salt(self) -> str: ...
+    @property
+    def commitment(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def created_at(self) -> datetime: ...
+    @property
+    def erased_at(self) -> datetime | None: ...
+    @property
+    def reviewed_decision_id(self) -> uuid.UUID | None: ...
 
 
 def new_salt() -> str:
@@ -32,7 +81,7 @@ def commitment_of(salt: str, canonical_content: bytes) -> str:
     return hashlib.sha256(salt.encode() + canonical_content).hexdigest()
 
 
-def content_of(decision: Decision) -> dict[str, Any]:
+def content_of(decision: DecisionFields) -> dict[str, Any]:
     """What erasure takes away: everything that may tell of a person."""
     return {
         "input": decision.input,
@@ -43,17 +92,28 @@ def content_of(decision: Decision) -> dict[str, Any]:
     }
 
 
-def digest_of_decision(decision: Decision) -> str:
+def digest_of_decision(decision: DecisionFields) -> str:
     """The digest as the row's fields say it; another one than `decision.digest` means that the row was altered."""
-    fixed = _fixed_fields(decision)
-    is_erased = decision.erased_at is not None and is_blank(decision)
-    if decision.commitment:
-        fixed["workflow"] = decision.workflow_id
-        # From the content, so that altered content shows; only where all of it was erased, as it was noted.
-        found = commitment_of(decision.salt, canonical_json(content_of(decision)))
-        return digest_of_fields(fixed, decision.commitment if is_erased else found)
-    # Decisions from before there were commitments have their whole content in the digest: erased, nothing tells it.
-    return decision.digest if is_erased else digest_of(fixed | content_of(decision))
+    first = None
+    for form in _forms(decision):
+        digest = hashlib.sha256(form).hexdigest()
+        if digest == decision.digest:
+            return digest
+        first = first or digest
+    return first or decision.digest
+
+
+def canonical_decision(decision: DecisionFields) -> bytes | None:
+    """The text whose sha256 the digest is: in the form that fits the digest or, where none does, in the present one.
+
+    None where nothing can tell it any more: erased, and from before there were commitments.
+    """
+    first = None
+    for form in _forms(decision):
+        if hashlib.sha256(form).hexdigest() == decision.digest:
+            return form
+        first = first or form
+    return first
 
 
 def digest_of_fields(fixed: Mapping[str, Any], commitment: str) -> str:
@@ -61,16 +121,17 @@ def digest_of_fields(fixed: Mapping[str, Any], commitment: str) -> str:
     return digest_of({**fixed, "commitment": commitment})
 
 
-def is_blank(decision: Decision) -> bool:
+def is_blank(decision: DecisionFields) -> bool:
     """Whether nothing of the content is left."""
     return all(getattr(decision, name) == value for name, value in ERASED.items())
 
 
-def _fixed_fields(decision: Decision) -> dict[str, Any]:
+def _forms(decision: DecisionFields) -> Iterator[bytes]:
+    """From the present form to the oldest that the row may have."""
     link = decision.reviewed_decision_id
-    return {
+    fixed = {
         **({"reviewed_decision": str(link)} if link else {}),
-        "id": str(decision.pk),
+        "id": str(decision.id),
         "workflow_version": decision.version_id,
         "rule_set_version": decision.rule_set_version_id,
         "request_id": decision.request_id,
@@ -78,3 +139,21 @@ def _fixed_fields(decision: Decision) -> dict[str, Any]:
         "actor": decision.actor,
         "created_at": decision.created_at.isoformat(),
     }
+    is_erased = decision.erased_at is not None and is_blank(decision)
+    if decision.commitment:
+        fixed["workflow"] = decision.workflow_id
+        now = _commitment(decision, canonical_json, is_erased=is_erased)
+        yield canonical_json(fixed | {"commitment": now, "timings": decision.timings})
+        yield canonical_json(fixed | {"commitment": now})
+        yield canonical_json(fixed | {"commitment": _commitment(decision, canonical_json_before, is_erased=is_erased)})
+    elif not is_erased:
+        yield canonical_json_before(fixed | content_of(decision))
+
+
+def _commitment(decision: DecisionFields, encode: Callable[[Any], bytes], *, is_erased: bool) -> str:
+    """Of the content, so that altered content shows; where all of it was erased, as it was noted."""
+    noted = decision.commitment
+    if is_erased:
+        return noted
+    found = commitment_of(decision.salt, encode(content_of(decision)))
+    return noted if noted == found else f"{noted}, while that of the content is {found}"

@@ -80,7 +80,7 @@ def make_draft(
         "workflow_version": published.version_id,
         "rule_set_version": rules.version_id,
     }
-    digest = digest_of_fields(fixed | versions, commitment)
+    digest = digest_of_fields(fixed | versions | {"timings": verdict.timings}, commitment)
     actions = tuple([DraftAction(id=uuid7(), kind=settings["kind"]) for settings in verdict.actions])
     row = fixed | {
         "workflow_id": published.workflow_id,
@@ -103,7 +103,7 @@ def make_draft(
         created_at=now,
         decision_row=orjson.dumps(row),
         action_rows=_action_rows(actions, verdict, fixed, published.plan.lanes.get(verdict.outcome)),
-        event_row=_event_row(fixed, digest, len(actions)),
+        event_row=_event_row(fixed, digest, len(actions), now),
     )
 
 
@@ -140,11 +140,12 @@ def _action_row(
     return orjson.dumps(row)
 
 
-def _event_row(fixed: Mapping[str, str], digest: str, action_count: int) -> bytes:
+def _event_row(fixed: Mapping[str, str], digest: str, action_count: int, occurred_at: datetime) -> bytes:
     event = event_values(
         "decision.made",
         actor=fixed["actor"],
         subject=f"decision:{fixed['id']}",
         details={"outcome": fixed["outcome"], "digest": digest, "actions": action_count},
+        occurred_at=occurred_at,
     )
     return orjson.dumps(event | {"decision_id": fixed["id"]})

@@ -6,6 +6,7 @@ its digest; that there was a review, who settled it, and how.
 """
 
 import uuid
+from collections.abc import Sequence
 
 from django.db import transaction
 from django.utils import timezone
@@ -15,6 +16,9 @@ from inferhub.decisions.digests import ERASED
 from inferhub.decisions.flags import forget_flags
 from inferhub.decisions.models import Decision, Review, ReviewComment, WorkflowTest
 from inferhub.errors import FieldError, InvalidInput
+
+ERASURE = "decision.erased"
+"""The audit event without which no decision may be without its content."""
 
 
 def erase_subject(*, subject: str, reason: str, actor: str, workflow: str = "") -> list[uuid.UUID]:
@@ -37,15 +41,20 @@ def erase_subject(*, subject: str, reason: str, actor: str, workflow: str = "") 
         decisions = decisions.filter(workflow__name=workflow)
     with transaction.atomic():
         ids = list(decisions.order_by("id").select_for_update(of=("self",)).values_list("pk", flat=True))
-        Decision.objects.filter(pk__in=ids).update(erased_at=timezone.now(), **ERASED)
         if not workflow:
             forget_flags(subject)
-        WorkflowTest.objects.filter(decision_id__in=ids).delete()
-        # What people wrote about the case; the decision that a review made is one of those above.
-        Review.objects.filter(decision_id__in=ids).update(reason="")
-        ReviewComment.objects.filter(review__decision_id__in=ids).update(text="")
-        for decision_id in ids:
-            record_event(
-                "decision.erased", actor=actor, subject=f"decision:{decision_id}", details={"reason": reason.strip()}
-            )
+        erase_content(ids, reason=reason.strip(), actor=actor)
     return ids
+
+
+def erase_content(ids: Sequence[uuid.UUID], *, reason: str, actor: str) -> None:
+    """Erase these decisions, which are locked, and what was made of their content; one audit event for each."""
+    now = timezone.now()
+    Decision.objects.filter(pk__in=ids).update(erased_at=now, **ERASED)
+    WorkflowTest.objects.filter(decision_id__in=ids).delete()
+    # What people wrote about the case; the decision that a review made has content of its own.
+    Review.objects.filter(decision_id__in=ids).update(reason="")
+    ReviewComment.objects.filter(review__decision_id__in=ids).update(text="")
+    details = {"reason": reason, "erased_at": now.isoformat()}
+    for decision_id in ids:
+        record_event(ERASURE, actor=actor, subject=f"decision:{decision_id}", details=details)

@@ -16,6 +16,8 @@ from inferhub.decisions.models import Action, ActionState, Decision, Review
 from inferhub.errors import Conflict
 
 MONTHS_AHEAD = 3
+DETACHMENT = "decisions.detached"
+"""The audit event without which no decision may be missing."""
 _LOCK_PATIENCE = "2s"
 
 
@@ -69,8 +71,13 @@ def detach_partition(partition: Partition, *, actor: str) -> int:
         cursor.execute(f'ALTER TABLE "{_TABLE}" DETACH PARTITION "{partition.name}"')
         cursor.execute(f'SELECT count(*) FROM "{partition.name}"')  # noqa: S608 - the same
         count = int(cursor.fetchone()[0])
-        details = {"table": partition.name, "decisions": count, "ends_at": partition.ends_at.isoformat()}
-        record_event("decisions.detached", actor=actor, subject=f"table:{partition.name}", details=details)
+        details = {
+            "table": partition.name,
+            "decisions": count,
+            "starts_at": partition.starts_at.isoformat() if partition.starts_at else None,
+            "ends_at": partition.ends_at.isoformat(),
+        }
+        record_event(DETACHMENT, actor=actor, subject=f"table:{partition.name}", details=details)
     return count
 
 

@@ -8,11 +8,10 @@ from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
-from django.utils import timezone
 
 from inferhub.audit.services import record_event
-from inferhub.decisions.digests import ERASED
-from inferhub.decisions.models import Action, ActionState, Decision, Review, Workflow, WorkflowTest
+from inferhub.decisions.erasure import erase_content
+from inferhub.decisions.models import Action, ActionState, Decision, Review, Workflow
 
 _BATCH = 1000
 ACTOR = "system:retention"
@@ -57,8 +56,7 @@ def _expire_batch(workflow: Workflow, before: datetime) -> int:
         waiting = old.exclude(Exists(open_action)).exclude(Exists(open_review)).order_by("id")
         ids = list(waiting.select_for_update(of=("self",)).values_list("pk", flat=True)[:_BATCH])
         if ids:
-            Decision.objects.filter(pk__in=ids).update(erased_at=timezone.now(), **ERASED)
-            WorkflowTest.objects.filter(decision_id__in=ids).delete()
+            erase_content(ids, reason="the workflow's retention", actor=ACTOR)
             details = {"count": len(ids), "before": before.isoformat(), "first": str(ids[0]), "last": str(ids[-1])}
             record_event("workflow.content_expired", actor=ACTOR, subject=workflow.audit_subject, details=details)
     return len(ids)

@@ -13,8 +13,10 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from inferhub.audit.services import record_event
+from inferhub.decisions.actions.registry import lane_of
 from inferhub.decisions.delivery import ring_bell
 from inferhub.decisions.digests import commitment_of, content_of, digest_of_decision, new_salt
+from inferhub.decisions.lanes import lane_number
 from inferhub.decisions.models import Action, Decision, DecisionKey, Review, Verdict
 from inferhub.decisions.outcomes import Answers, answers_to, deciding_table
 from inferhub.decisions.partitions import make_partitions
@@ -136,7 +138,14 @@ def _write_decision(made: Decision, settings: list[dict[str, Any]]) -> list[Acti
     DecisionKey.objects.create(workflow_id=made.workflow_id, request_id=made.request_id, decision_id=made.pk)
     now = made.created_at
     actions = Action.objects.bulk_create(
-        Action(decision=made, kind=entry["kind"], settings=entry, next_attempt_at=now, created_at=now)
+        Action(
+            decision=made,
+            kind=entry["kind"],
+            settings=entry,
+            next_attempt_at=now,
+            created_at=now,
+            lane=lane_number(lane_of(entry), made.subject),
+        )
         for entry in settings
     )
     details = {"outcome": made.outcome, "digest": made.digest, "actions": len(actions)}

@@ -9,7 +9,7 @@ from celery.signals import worker_process_init
 
 from inferhub.errors import Conflict
 from inferhub.inference import serving
-from inferhub.jobs import bulk, deferred
+from inferhub.jobs import bulk, deferred, proving
 from inferhub.registry.serving import forget_old_comparisons
 
 log = structlog.get_logger(__name__)
@@ -41,12 +41,23 @@ def start_bulk_recommendations(scenario: str) -> None:
 
 
 @shared_task
+def seal_log() -> None:
+    proving.seal_and_copy()
+
+
+@shared_task
+def run_verification(verification_id: str) -> None:
+    proving.run_verification(verification_id)
+
+
+@shared_task
 def sweep_jobs() -> None:
     """Go on with work whose bell was not heard or whose worker was lost."""
     for call_id in deferred.open_calls():
         _go_on(deferred.run_deferred_call, call_id)
     for job_id in bulk.open_jobs():
         _go_on(bulk.take_turn, job_id)
+    proving.ring_for_open_verifications()
 
 
 @shared_task

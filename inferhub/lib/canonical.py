@@ -1,27 +1,40 @@
 """One spelling for a JSON value, so that equal values have equal digests wherever they were stored meanwhile."""
 
 import hashlib
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 import orjson
 
-_LARGEST_EXACT = 2**53
+_ALL_EXACT = 2**53  # doubles that are whole numbers below it are all of them
+_LOWEST, _BEYOND = -(2**63), 2**64  # whole numbers that JSON parsers, orjson among them, take as they are
 _SORTED = orjson.OPT_SORT_KEYS
-# A float with nothing behind its point, which may be spelt without it. Whole numbers within 53 bits have one spelling.
-_UNUSUAL_FLOAT = re.compile(rb"[:,\[]-?\d+\.0[,\]}]")
+# A double that is a whole number and may be spelt as one: with nothing behind its point, or with a small exponent.
+_UNUSUAL_FLOAT = re.compile(rb"[:,\[]-?\d+(?:\.\d+)?(?:(?<=\.0)|e\+1[6-9])[,\]}]")
+_LONG_WHOLE = re.compile(rb"0000000000\.")
+_LONG_FRACTION = re.compile(rb"\.00000000")
+_FRACTION = re.compile(rb"\.\d{8,}")
+_DIGITS_ALIKE = bytes.maketrans(b"123456789", b"000000000")
 
 
 def canonical_json(value: Any) -> bytes:
     """Sorted keys, no white space, numbers as doubles in their shortest form (the idea of RFC 8785).
 
-    PostgreSQL's jsonb gives 1e300 back as a 301-digit integer and drops the sign of -0.0; both spell the same here.
+    Whole numbers of up to 64 bits keep all their digits, which a double would not. PostgreSQL's jsonb gives 1e300 back
+    as a 301-digit integer and drops the sign of -0.0; both spell the same here.
 
-    >>> canonical_json({"b": 1.0, "a": [10**300, -0.0]})
-    b'{"a":[1e+300,0],"b":1}'
+    >>> canonical_json({"b": 1.0, "a": [10**300, -0.0], "c": [2**53 + 1, 1e18]})
+    b'{"a":[1e+300,0],"b":1,"c":[9007199254740993,1000000000000000000]}'
     """
     return encode_both(value)[1]
+
+
+def canonical_json_before(value: Any) -> bytes:
+    """As digests were made before whole numbers kept their digits: to check digests of then."""
+    return orjson.dumps(_with_numbers(value, _as_double), option=_SORTED)
 
 
 def encode_both(value: Any) -> tuple[bytes, bytes]:
@@ -33,6 +46,23 @@ def encode_both(value: Any) -> tuple[bytes, bytes]:
     return text, _canonical(value) if isinstance(value, float) or _has_unusual_float(text) else text
 
 
+def has_inexact_number(text: bytes) -> bool:
+    """Whether a JSON text has a number whose digits are not those that `canonical_json` takes it for.
+
+    >>> has_inexact_number(b"[0.1, 84.55172413793103]"), has_inexact_number(b"[0.10000000000000001]")
+    (False, True)
+    """
+    alike = text.translate(_DIGITS_ALIKE)
+    if b"0" * 19 not in alike and _LONG_WHOLE.search(alike) is None:
+        if _LONG_FRACTION.search(alike) is None:
+            return False
+        if all(_is_shortest(text, found) for found in _FRACTION.finditer(text)):
+            return False
+    numbers: list[str] = []
+    json.loads(text, parse_float=numbers.append, parse_int=numbers.append)
+    return any(_exact_digits(number) != number for number in numbers)
+
+
 def digest_of(value: Any) -> str:
     """The sha256 of the canonical form, as 64 hexadecimal digits."""
     return hashlib.sha256(canonical_json(value)).hexdigest()
@@ -41,6 +71,21 @@ def digest_of(value: Any) -> str:
 def plain_json(value: Any) -> Any:
     """A JSON value from the database as it was sent: jsonb gives 1e300 back as a number that no JSON writer takes."""
     return orjson.loads(canonical_json(value))
+
+
+def _is_shortest(text: bytes, fraction: re.Match[bytes]) -> bool:
+    """Quick, and sure where it says yes: a number with this fraction is spelt as a double is."""
+    start = end = fraction.start()
+    while start and text[start - 1] in b"0123456789":
+        start -= 1
+    number = text[start : fraction.end()].decode()
+    return end > start and repr(float(number)) == number
+
+
+def _exact_digits(number: str) -> str:
+    if "." not in number and _LOWEST <= int(number) < _BEYOND:
+        return number
+    return format(Decimal(repr(float(number))), "f") if "." in number else str(int(Decimal(repr(float(number)))))
 
 
 def _encode_unusual(value: Any) -> tuple[bytes, bytes]:
@@ -54,19 +99,38 @@ def _encode_unusual(value: Any) -> tuple[bytes, bytes]:
 
 def _has_unusual_float(text: bytes) -> bool:
     """First what is quick and finds too much: the expression reads each character."""
-    return (b".0," in text or b".0}" in text or b".0]" in text) and _UNUSUAL_FLOAT.search(text) is not None
+    has_sign = b".0," in text or b".0}" in text or b".0]" in text or b"e+1" in text
+    return has_sign and _UNUSUAL_FLOAT.search(text) is not None
 
 
 def _canonical(value: Any) -> bytes:
-    return orjson.dumps(_normal(value), option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps(_with_numbers(value, _with_all_digits), option=_SORTED)
 
 
-def _normal(value: Any) -> Any:
-    if isinstance(value, bool) or value is None or isinstance(value, str):
+def _with_all_digits(number: float) -> float:
+    if isinstance(number, int):
+        return number if _LOWEST <= number < _BEYOND else float(number)
+    if not number.is_integer():
+        return number
+    if abs(number) < _ALL_EXACT:
+        return int(number)
+    digits = int(Decimal(repr(number)))  # what a database makes of it that holds decimal numbers
+    return digits if _LOWEST <= digits < _BEYOND else number
+
+
+def _as_double(number: float) -> float:
+    number = float(number)
+    return int(number) if number.is_integer() and abs(number) < _ALL_EXACT else number
+
+
+def _with_numbers(value: Any, spell: Callable[[float], float]) -> Any:
+    kind = type(value)  # asked first for what is most common: whole decisions come through here
+    if kind is dict:
+        return {key: item if type(item) is str else _with_numbers(item, spell) for key, item in value.items()}
+    if kind is list:
+        return [item if type(item) is str else _with_numbers(item, spell) for item in value]
+    if kind is bool or value is None or isinstance(value, str):
         return value
     if isinstance(value, int | float):
-        number = float(value)
-        return int(number) if number.is_integer() and abs(number) < _LARGEST_EXACT else number
-    if isinstance(value, Mapping):
-        return {key: _normal(item) for key, item in value.items()}
-    return [_normal(item) for item in value]
+        return spell(value)
+    return _with_numbers(dict(value) if isinstance(value, Mapping) else list(value), spell)

@@ -70,6 +70,10 @@ VARIABLES = (
     ),
     Variable("INFERHUB_EMAIL_FROM", "", "address that mail comes from; needed with INFERHUB_EMAIL_URL"),
     Variable("INFERHUB_EMAIL_DOMAINS", "", "domains that mail may go to, and what is below them; empty: any"),
+    Variable(
+        "INFERHUB_SEAL_FILE", "", "file outside of the database that gets a line for each newest seal; empty: none"
+    ),
+    Variable("INFERHUB_SEAL_WEBHOOK", "", "webhook endpoint of the hub that is told of each newest seal; empty: none"),
     Variable("INFERHUB_LOG_FORMAT", "console", "console or json"),
 )
 _DEFAULTS = {variable.name: variable.default for variable in VARIABLES}
@@ -126,6 +130,8 @@ class Config:
     queues: Mapping[str, QueueTarget]
     mail_server: MailServer | None
     email_domains: tuple[str, ...]
+    seal_file: Path | None
+    seal_webhook: str
     log_format: str
 
 
@@ -162,6 +168,8 @@ def read_config(environ: Mapping[str, str] | None = None) -> Config:
         queues=_queues(values["INFERHUB_QUEUES"]),
         mail_server=_mail_server(values["INFERHUB_EMAIL_URL"], values["INFERHUB_EMAIL_FROM"]),
         email_domains=_names(values["INFERHUB_EMAIL_DOMAINS"]),
+        seal_file=Path(values["INFERHUB_SEAL_FILE"]).absolute() if values["INFERHUB_SEAL_FILE"] else None,
+        seal_webhook=values["INFERHUB_SEAL_WEBHOOK"],
         log_format=_one_of(values, "INFERHUB_LOG_FORMAT", ("console", "json")),
     )
 

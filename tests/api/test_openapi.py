@@ -46,7 +46,15 @@ def test_every_rest_view_names_the_scope_that_it_needs() -> None:
 def test_every_rest_view_refuses_a_caller_without_a_key() -> None:
     for path, view in _rest_views():
         address = "/" + path.replace("<uuid:", "<").replace("<int:number>", "1").replace("<int:other>", "1")
-        for name in ("<decision_id>", "<job_id>", "<call_id>", "<action_id>", "<backtest_id>", "<challenger_id>"):
+        for name in (
+            "<decision_id>",
+            "<job_id>",
+            "<call_id>",
+            "<action_id>",
+            "<backtest_id>",
+            "<challenger_id>",
+            "<verification_id>",
+        ):
             address = address.replace(name, "01a20d1e-d7fa-7bf5-bf80-9823eab32636")
         address = (
             address.replace("<int:change_id>", "1")

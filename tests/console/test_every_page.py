@@ -15,7 +15,8 @@ from django_celery_beat.models import CrontabSchedule, IntervalSchedule, Periodi
 from inferhub.accounts.models import ApiKey, User
 from inferhub.accounts.services import create_api_key
 from inferhub.approvals.models import ChangeRequest
-from inferhub.audit.models import AuditEvent
+from inferhub.audit.models import AuditEvent, Seal, Verification
+from inferhub.audit.sealing import seal_all
 from inferhub.backtests.models import Backtest, Challenger
 from inferhub.catalog.models import Event, Item
 from inferhub.console.base import RecordAdmin
@@ -113,6 +114,11 @@ def fill(suffix: str) -> None:
     task = "inferhub.jobs.tasks.start_bulk_recommendations"
     kwargs = f'{{"scenario": "{HOSTILE}"}}'
     PeriodicTask.objects.create(name=HOSTILE + suffix, crontab=crontab, task=task, kwargs=kwargs)
+    finding = dict.fromkeys(("kind", "stream", "id", "seal", "expected", "found"), HOSTILE)
+    report = {"seals": 1, "head": 1, "head_digest": HOSTILE, "rows": {HOSTILE: 1}, "unsealed": 0, "excused": 0}
+    report |= {"copies": 0, "findings": [finding], "counts": {HOSTILE: 1}}
+    Verification.objects.create(state="failed", report=report, problem=HOSTILE, requested_by=HOSTILE)
+    seal_all()
 
 
 RECORDS: tuple[type[Model], ...] = (
@@ -143,7 +149,9 @@ RECORDS: tuple[type[Model], ...] = (
     RuleSet,
     RuleSetVersion,
     Scenario,
+    Seal,
     User,
+    Verification,
     WebhookEndpoint,
     Workflow,
     WorkflowVersion,

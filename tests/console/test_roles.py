@@ -64,6 +64,15 @@ def test_roles_that_a_hub_has_already_learn_to_approve() -> None:
     assert {group.name for group in seeing} == set(ROLES) - {"reviewer", "review lead"}
 
 
+def test_roles_that_a_hub_has_already_learn_to_verify() -> None:
+    for group in Group.objects.all():
+        group.permissions.clear()
+    import_module("inferhub.audit.migrations.0008_roles_that_verify").grant(apps, None)
+    for name in ("view_seal", "view_verification", "run_verification"):
+        granted = Permission.objects.get(codename=name).group_set.all()
+        assert {group.name for group in granted} == {"auditor", "operator"}
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_nobody_but_an_administrator_hands_out_roles(with_role: Callable[[str], Client], role: str) -> None:
     client = with_role(role)

@@ -1,12 +1,14 @@
+from hashlib import sha256
 from typing import Any
 
 import pytest
 from django.db import Error, transaction
 from django.utils import timezone
 
-from inferhub.decisions.digests import ERASED, commitment_of, digest_of_decision, new_salt
+from inferhub.decisions.digests import ERASED, commitment_of, content_of, digest_of_decision, new_salt
 from inferhub.decisions.models import Decision
 from inferhub.decisions.services import decide
+from inferhub.lib.canonical import canonical_json, canonical_json_before
 from tests.hub_fixtures import ACTOR
 
 pytestmark = pytest.mark.django_db
@@ -79,3 +81,27 @@ def test_the_content_cannot_come_back(decision: Decision) -> None:
 
 def test_equal_contents_have_different_commitments() -> None:
     assert commitment_of(new_salt(), b"{}") != commitment_of(new_salt(), b"{}")
+
+
+def test_digests_of_earlier_forms_are_still_right(decision: Decision) -> None:
+    """Without timings; with long whole numbers as doubles; with the whole content and no commitment."""
+    decision.input = {"order": 2**60 + 1, "total": 2.0}
+    fixed = {
+        "id": str(decision.pk),
+        "workflow_version": decision.version_id,
+        "rule_set_version": decision.rule_set_version_id,
+        "request_id": decision.request_id,
+        "outcome": decision.outcome,
+        "actor": decision.actor,
+        "created_at": decision.created_at.isoformat(),
+    }
+    for encode in (canonical_json, canonical_json_before):
+        decision.commitment = commitment_of(decision.salt, encode(content_of(decision)))
+        whole = fixed | {"workflow": decision.workflow_id, "commitment": decision.commitment}
+        decision.digest = sha256(canonical_json(whole)).hexdigest()
+        assert digest_of_decision(decision) == decision.digest
+    decision.commitment = ""
+    decision.digest = sha256(canonical_json_before(fixed | content_of(decision))).hexdigest()
+    assert digest_of_decision(decision) == decision.digest
+    decision.outcome = "hold"
+    assert digest_of_decision(decision) != decision.digest

@@ -13,10 +13,10 @@ from django.apps import apps
 from django.contrib.auth.models import Group, Permission
 from django.db import Error, connection, transaction
 from django.utils import timezone
-from inferhub.decisions.kinds import webhook_body
 
 from inferhub.accounts.models import User
 from inferhub.audit.models import AuditEvent
+from inferhub.decisions.actions.message import decision_message as webhook_body
 from inferhub.decisions.delivery import deliver_action
 from inferhub.decisions.digests import digest_of_decision
 from inferhub.decisions.erasure import erase_subject

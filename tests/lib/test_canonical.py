@@ -1,13 +1,14 @@
 import json
+from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from inferhub.lib.canonical import _canonical, canonical_json, digest_of
+from inferhub.lib.canonical import _canonical, canonical_json, digest_of, has_inexact_number
 
 _texts = st.text(st.characters(codec="utf-8"))
-_numbers = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+_numbers = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
 json_values = st.recursive(
     st.none() | st.booleans() | _numbers | _texts,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_texts, inner, max_size=4),
@@ -17,7 +18,7 @@ json_values = st.recursive(
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_number_spells_the_same_whichever_way_a_database_gives_it_back(number: float) -> None:
-    as_digits = json.loads(f"{number:.0f}") if number.is_integer() else number
+    as_digits = json.loads(format(Decimal(repr(number)), "f"))
     assert canonical_json(number) == canonical_json(as_digits)
 
 
@@ -29,6 +30,25 @@ def test_a_round_trip_changes_no_digest(value: object) -> None:
 def test_different_values_have_different_digests() -> None:
     values = [None, False, 0, "", [], {}, "0", [0], {"0": 0}, 0.5, -1, 2**53, "a", "A"]
     assert len({digest_of(value) for value in values}) == len(values)
+
+
+@given(st.integers(2**53, 2**64 - 2))
+def test_neighbours_among_large_whole_numbers_have_different_digests(number: int) -> None:
+    assert digest_of(number) != digest_of(number + 1)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_double_as_a_database_spells_it_has_its_own_digits(number: float) -> None:
+    spelt = format(Decimal(repr(number)), "f")
+    text = f'{{"a": [{spelt}, 1, 0.5], "b": "0.10000000000000001"}}'
+    assert not has_inexact_number(text.encode())
+
+
+@given(st.floats(1e-3, 1e15).filter(lambda number: len(repr(number)) >= 17 and "e" not in repr(number)))
+def test_a_number_with_one_digit_more_than_its_double_is_noticed(number: float) -> None:
+    spelt = f"{number!r}1"
+    assume(float(spelt) == number)
+    assert has_inexact_number(f'{{"a": [{spelt}]}}'.encode())
 
 
 @given(json_values)

@@ -5,13 +5,14 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.text import Truncator
 
 from inferhub.audit.models import AuditEvent
 from inferhub.console import html
-from inferhub.console.base import RecordAdmin, time_column
+from inferhub.console.base import RecordAdmin, deed, time_column
 from inferhub.console.filters import AuditActionFilter, DayFilter
+from inferhub.console.proving import download_proof
 from inferhub.console.sections import Facts, Section
 from inferhub.console.trace import values_table
 
@@ -27,6 +28,7 @@ class AuditEventAdmin(RecordAdmin):
     search_help_text = "Subject, actor or request id, exactly; for example workflow:order-screening or user:alice"
     ordering = ("-id",)
     sortable_by = ()
+    actions_detail = ("proof",)
 
     @admin.display(description="Details")
     def summary(self, event: AuditEvent) -> str:
@@ -52,6 +54,11 @@ class AuditEventAdmin(RecordAdmin):
                 ("To what", found.subject),
                 ("Request id", html.code(found.request_id) if found.request_id else None),
                 ("Number", found.pk),
+                ("Digest (sha256)", html.code(found.digest)),
             ),
         )
         return (facts, values_table("Details", found.details, "None."))
+
+    @deed("Download the proof", icon="verified", permission="audit.view_seal")
+    def proof(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return download_proof(request, "audit-event", self.find(request, object_id))

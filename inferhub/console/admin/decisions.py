@@ -14,6 +14,7 @@ from inferhub.console.authored_forms import CaseForm
 from inferhub.console.base import RecordAdmin, as_uuid, deed, link_column, time_column
 from inferhub.console.filters import DayFilter, OutcomeFilter
 from inferhub.console.pages import Done, FormPage, ServiceForm, sent
+from inferhub.console.proving import download_proof
 from inferhub.console.replay import replay_sections
 from inferhub.console.sections import Section
 from inferhub.console.trace import decision_facts, decision_sections
@@ -63,7 +64,7 @@ class DecisionAdmin(RecordAdmin):
     search_help_text = "Request id, subject or decision id, exactly as sent"
     ordering = ("-id",)
     sortable_by = ()
-    actions_detail = ("replay", "make_case", "erase")
+    actions_detail = ("replay", "proof", "make_case", "erase")
     deeds = {
         "erase": lambda found: bool(found.subject),
         "make_case": lambda found: found.erased_at is None,
@@ -116,6 +117,10 @@ class DecisionAdmin(RecordAdmin):
     def replay(self, request: HttpRequest, object_id: str) -> HttpResponse:
         decision = self.find(request, object_id)
         return self.show_sections(request, decision, f"Replay of {decision}", replay_sections(decision))
+
+    @deed("Download the proof", icon="verified", permission="audit.view_seal")
+    def proof(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return download_proof(request, "decision", self.find(request, object_id))
 
     @deed("Erase the subject's data", icon="person_off", permission=_ERASE)
     def erase(self, request: HttpRequest, object_id: str) -> HttpResponse:
