@@ -397,6 +397,7 @@ def test_what_a_hub_without_publications_had_in_use_stays_in_force(workflow: str
         save_rule_set(name="older", definition=_rules(limit), actor=ACTOR, is_draft=True)
     migration = import_module("inferhub.rulesets.migrations.0005_publish_what_was_in_use").Migration
     with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE rulesets_rulesetpublication DISABLE TRIGGER guard")  # it came later
         cursor.execute("ALTER TABLE rulesets_ruleset DISABLE TRIGGER guard")
         cursor.execute(migration.operations[0].sql)
