@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "inferhub.accounts",
     "inferhub.audit",
     "inferhub.approvals",
+    "inferhub.lists",
     "inferhub.registry",
     "inferhub.rulesets",
     "inferhub.catalog",

@@ -19,9 +19,11 @@ class Scope(models.TextChoices):
     DECIDE = "decide", "Ask for decisions"
     READ = "read", "Read models, workflows, decisions and jobs"
     REGISTER = "register", "Register model versions and move aliases"
+    AUTHOR = "author", "Write workflows, rule sets and their test cases"
     RUN_JOBS = "run-jobs", "Start jobs"
     APPROVE = "approve", "Approve for the key's owner what others ask for"
     ERASE = "erase", "Erase a person's data"
+    EDIT_LISTS = "edit-lists", "Edit look-up lists"
 
 
 class ApiKey(models.Model):

@@ -11,7 +11,12 @@ from django.contrib.auth.models import Group, Permission
 from django.db.models import Q
 
 _SEE_MODELS = ("registry.view_registeredmodel", "registry.view_modelversion", "registry.view_alias")
-_SEE_RULES = ("rulesets.view_ruleset", "rulesets.view_rulesetversion")
+_SEE_RULES = (
+    "rulesets.view_ruleset",
+    "rulesets.view_rulesetversion",
+    "lists.view_lookuplist",
+    "lists.view_listentry",
+)
 _SEE_WORKFLOWS = ("decisions.view_workflow", "decisions.view_workflowversion")
 _SEE_DECISIONS = ("decisions.view_decision", "decisions.view_action", "decisions.view_review")
 _SEE_BACKTESTS = ("backtests.view_backtest", "backtests.view_challenger")
@@ -55,6 +60,8 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         *_SEE_WORK,
         "rulesets.add_ruleset",
         "rulesets.change_ruleset",
+        "lists.add_lookuplist",
+        "lists.change_lookuplist",
         "decisions.add_workflow",
         "decisions.change_workflow",
         "decisions.add_decision",

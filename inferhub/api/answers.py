@@ -221,5 +221,18 @@ JOB = _object(
     started_at=_TIME_OR_NULL,
     finished_at=_TIME_OR_NULL,
 )
+IMPORTED_RULE_SET = _object(name=_STRING, version=_COUNT, digest=_STRING, definition=_OBJECT)
+LOOKUP_LIST = _object(name=_STRING, description=_STRING, version=_COUNT, entries=_COUNT, created_at=_TIME)
+LIST_ENTRY = _object(
+    value=_STRING,
+    note=_STRING,
+    expires_at=_TIME_OR_NULL,
+    added_in=_COUNT,
+    removed_in=_VERSION_OR_NULL | {"description": "The version from which on it is not on the list."},
+)
+LIST_VERSION = _object(
+    version=_COUNT, added=_COUNT, removed=_COUNT, reason=_STRING, created_at=_TIME, created_by=_STRING
+)
+LIST_CHANGE = _object(version=_COUNT, added=_COUNT, removed=_COUNT)
 ERASED = _object(decisions=_COUNT, calls=_COUNT)
 HEALTH = _object(status=_STRING)

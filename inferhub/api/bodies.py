@@ -4,9 +4,12 @@ from typing import Any
 
 from inferhub.lib.schema import Schema
 from inferhub.lib.slug import SLUG_PATTERN
+from inferhub.lists.models import LONGEST_VALUE
+from inferhub.lists.services import LONGEST_NOTE
 from inferhub.recommendations.services import HISTORY_LIMIT, MOST_ITEMS
 from inferhub.registry.gates import DOCUMENT as GATES
 from inferhub.registry.models import Approval, Task
+from inferhub.rulesets.files import FORMATS
 
 _SLUG = {"type": "string", "pattern": SLUG_PATTERN}
 _ITEM_IDS = {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 100}, "maxItems": HISTORY_LIMIT}
@@ -170,6 +173,66 @@ ERASE: dict[str, Any] = {
     "required": ["subject", "reason"],
     "additionalProperties": False,
 }
+_LIST_REASON = {"type": "string", "maxLength": 1000, "description": "Kept with the new version."}
+SAVE_LIST: dict[str, Any] = {
+    "type": "object",
+    "properties": {"description": {"type": "string", "maxLength": 5000}},
+    "additionalProperties": False,
+}
+_LIST_VALUE = {"type": "string", "minLength": 1, "maxLength": LONGEST_VALUE}
+CHANGE_ENTRIES: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "add": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "value": _LIST_VALUE,
+                    "note": {"type": "string", "maxLength": LONGEST_NOTE},
+                    "expires_at": {
+                        "type": ["string", "null"],
+                        "format": "date-time",
+                        "description": "From then on it does not belong to the list any more.",
+                    },
+                },
+                "required": ["value"],
+                "additionalProperties": False,
+            },
+            "maxItems": 10_000,
+        },
+        "remove": {"type": "array", "items": _LIST_VALUE, "maxItems": 10_000},
+        "reason": _LIST_REASON,
+    },
+    "additionalProperties": False,
+}
+IMPORT_LIST: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "file": {
+            "type": "string",
+            "format": "binary",
+            "description": "CSV in UTF-8 with a head line: value, and perhaps note and expires_at.",
+        },
+        "mode": {
+            "enum": ["add", "replace"],
+            "description": "replace: entries that the file does not hold are removed.",
+        },
+        "reason": _LIST_REASON,
+    },
+    "required": ["file", "mode"],
+    "additionalProperties": False,
+}
+IMPORT_RULE_SET: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "file": {"type": "string", "format": "binary", "description": "As an export of a rule set looks."},
+        "format": {"enum": list(FORMATS)},
+        "note": {"type": "string", "maxLength": 5000, "description": "What changed, and why."},
+    },
+    "required": ["file", "format"],
+    "additionalProperties": False,
+}
 START_JOB: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -192,4 +255,6 @@ GIVE_REASON_BODY = Schema(GIVE_REASON)
 MAY_GIVE_REASON_BODY = Schema(MAY_GIVE_REASON)
 EDIT_MODEL_BODY = Schema(EDIT_MODEL)
 ERASE_BODY = Schema(ERASE)
+SAVE_LIST_BODY = Schema(SAVE_LIST)
+CHANGE_ENTRIES_BODY = Schema(CHANGE_ENTRIES)
 START_JOB_BODY = Schema(START_JOB)

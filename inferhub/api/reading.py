@@ -1,10 +1,9 @@
 """Read models, change requests, workflows, decisions, stored recommendations and jobs; start jobs."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from django.db.models import Max, Prefetch, Q, QuerySet
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -12,25 +11,21 @@ from rest_framework.views import APIView
 from inferhub.accounts.models import Scope
 from inferhub.api import answers, bodies
 from inferhub.api.authentication import caller_of
-from inferhub.api.filtering import Filter, narrowed, time_filters
-from inferhub.api.pagination import NewestFirst
+from inferhub.api.filtering import Filter, time_filters
+from inferhub.api.listing import CURSOR as _CURSOR
+from inferhub.api.listing import page as _page
+from inferhub.api.listing import parameters as _parameters
 from inferhub.approvals.models import ChangeRequest, ChangeState
 from inferhub.approvals.services import find_change, review_change
 from inferhub.decisions.models import Workflow
 from inferhub.decisions.queries import decisions_with_names
-from inferhub.errors import FieldError, InvalidInput, NotFound
+from inferhub.errors import NotFound
 from inferhub.jobs.bulk import start_bulk_job
 from inferhub.jobs.calls import decision_answer
 from inferhub.jobs.models import Job, State
-from inferhub.lib.describe import describe, listed, pointer
 from inferhub.recommendations.queries import find_stored
 from inferhub.registry.comparison import compare_versions
 from inferhub.registry.models import Alias, ModelVersion, RegisteredModel, Task, VersionState
-
-_CURSOR = [
-    OpenApiParameter("cursor", str, description="From `next` or `previous` of a page."),
-    OpenApiParameter("page_size", {"type": "integer", "minimum": 1, "maximum": 500}, description="50 by default."),
-]
 
 
 def _answers(schema: dict[str, Any], status: int = 200) -> dict[int, OpenApiResponse]:
@@ -39,17 +34,6 @@ def _answers(schema: dict[str, Any], status: int = 200) -> dict[int, OpenApiResp
 
 def _page_answers(entry: dict[str, Any]) -> dict[int, OpenApiResponse]:
     return _answers(answers.page_of(entry))
-
-
-def _page(view: APIView, rows: QuerySet[Any], show: Any, *, filters: Iterable[Filter] = ()) -> Response:
-    known = ["cursor", "page_size", *(one.name for one in filters)]
-    unknown = [name for name in view.request.query_params if name not in known]
-    if unknown:
-        expected = f"one of {listed(known)}"
-        raise InvalidInput(errors=[FieldError(pointer=pointer(n), expected=expected, got=describe(n)) for n in unknown])
-    pages = NewestFirst()
-    found = pages.paginate_queryset(narrowed(view.request, rows, filters), view.request, view=view)
-    return pages.get_paginated_response([show(row) for row in found or []])
 
 
 _MODEL_FILTERS = (
@@ -77,10 +61,6 @@ _JOB_FILTERS = (
     Filter(name="scenario", lookup="scenario__name", meaning="Only jobs of this scenario."),
     *time_filters("created_at", "asked for"),
 )
-
-
-def _parameters(filters: Iterable[Filter] = ()) -> list[OpenApiParameter]:
-    return [*_CURSOR, *(one.parameter for one in filters)]
 
 
 class ModelsView(APIView):

@@ -3,7 +3,19 @@
 from django.urls import path, re_path, register_converter
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
-from inferhub.api import aliases, approvals, backtests, calls, challengers, erasing, reading, registering, replaying
+from inferhub.api import (
+    aliases,
+    approvals,
+    backtests,
+    calls,
+    challengers,
+    erasing,
+    lists,
+    reading,
+    registering,
+    replaying,
+    rule_files,
+)
 from inferhub.api.converters import SlugConverter
 from inferhub.api.errors import not_found
 
@@ -33,9 +45,15 @@ urlpatterns = [
     path("v1/changes/<int:change_id>/approve", approvals.ApproveView.as_view()),
     path("v1/changes/<int:change_id>/reject", approvals.RejectView.as_view()),
     path("v1/changes/<int:change_id>/withdraw", approvals.WithdrawView.as_view()),
+    path("v1/lists", lists.ListsView.as_view()),
+    path("v1/lists/<name:name>", lists.ListView.as_view()),
+    path("v1/lists/<name:name>/entries", lists.ListEntriesView.as_view()),
+    path("v1/lists/<name:name>/versions", lists.ListVersionsView.as_view()),
+    path("v1/lists/<name:name>/file", lists.ListFileView.as_view()),
     path("v1/workflows", reading.WorkflowsView.as_view()),
     path("v1/workflows/<name:name>", reading.WorkflowView.as_view()),
     path("v1/workflows/<name:name>/decisions", calls.DecideView.as_view()),
+    path("v1/rule-sets/<name:name>/file", rule_files.RuleFileView.as_view()),
     path("v1/decisions", reading.DecisionsView.as_view()),
     path("v1/decisions/<uuid:decision_id>", reading.DecisionView.as_view()),
     path("v1/decisions/<uuid:decision_id>/replay", replaying.ReplayView.as_view()),

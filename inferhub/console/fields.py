@@ -111,6 +111,12 @@ def rows_file(label: str, **options: Any) -> forms.FileField:
     return forms.FileField(label=label, widget=widget, **options)
 
 
+def rule_file(label: str, **options: Any) -> forms.FileField:
+    """A rule set as a file; the service reads it."""
+    widget = widgets.UnfoldAdminFileFieldWidget(attrs={"accept": ".xlsx,.csv,.json"})
+    return forms.FileField(label=label, widget=widget, **options)
+
+
 def _check_slug(value: str) -> None:
     if not is_slug(value):
         raise ValidationError(f"Expected {SLUG_EXPECTED}.")

@@ -10,6 +10,7 @@ from inferhub.console import html
 from inferhub.console.sections import Facts, Section, Table
 from inferhub.decisions.models import Action, Decision
 from inferhub.registry.models import ModelVersion
+from inferhub.rulesets.queries import find_definition
 
 
 def decision_sections(decision: Decision) -> tuple[Section, ...]:
@@ -117,9 +118,23 @@ def _trace_tables(decision: Decision) -> tuple[Section, ...]:
     if "undecided" in trace:
         problems = [(html.code(entry["pointer"]), entry["expected"], entry["got"]) for entry in trace["undecided"]]
         note = "The rules could not decide; a missing or wrong fact never falls into another rule."
-        return (Table(title="Why", columns=("Fact", "Expected", "Got"), rows=problems, note=note),)
-    definition = decision.rule_set_version.definition
-    fates = _fates(trace)
+        why = Table(title="Why", columns=("Fact", "Expected", "Got"), rows=problems, note=note)
+        told = _sequence_tables(decision.rule_set_version.definition, trace) if "tables" in trace else []
+        return (why, *told, *_looked_up(trace))
+    if "tables" in trace:
+        return (*_sequence_tables(decision.rule_set_version.definition, trace), *_looked_up(trace))
+    return (
+        _why_table("Why", decision.rule_set_version.definition, trace, trace),
+        values_table("Facts that the rules asked for", trace.get("values", {}), "None."),
+        *_looked_up(trace),
+    )
+
+
+def _why_table(
+    title: str, definition: Mapping[str, Any], trace: Mapping[str, Any], whole: Mapping[str, Any], note: str = ""
+) -> Table:
+    """Each rule of a table with its fate; `whole` is the trace that tells what was looked up."""
+    fates = _fates(trace, whole)
     rows = [
         (
             number,
@@ -131,11 +146,45 @@ def _trace_tables(decision: Decision) -> tuple[Section, ...]:
         for number, rule in enumerate(definition["rules"], start=1)
     ]
     columns = ("Rule", "If", "Then", "Note", "Result", "Why not")
-    note = f"Hit policy {definition['hit_policy']}."
-    return (
-        Table(title="Why", columns=columns, rows=rows, note=note),
-        values_table("Facts that the rules asked for", trace.get("values", {}), "None."),
-    )
+    return Table(title=title, columns=columns, rows=rows, note=f"Hit policy {definition['hit_policy']}.{note}")
+
+
+def _sequence_tables(definition: Mapping[str, Any], trace: Mapping[str, Any], at: str = "Why") -> list[Section]:
+    """The tables of a sequence, as far as they were asked, each with what it said."""
+    entries = {entry["name"]: entry for entry in definition["tables"]}
+    sections: list[Section] = []
+    for told in trace["tables"]:
+        title = f"{at}: {told['name']}"
+        said = " Said: " + (", ".join(f"{k} = {html.plain(v)}" for k, v in _outputs(told).items()) or "nothing") + "."
+        if "rule_set" not in told:
+            sections.append(_why_table(title, entries[told["name"]], told, trace, said))
+            continue
+        inner: Any = find_definition(told["rule_set"], told["version"])
+        if "tables" in told:
+            sections += _sequence_tables(inner, told, title)
+        else:
+            note = f" {told['rule_set']} version {told['version']}.{said}"
+            sections.append(_why_table(title, inner, told, trace, note))
+    return sections
+
+
+def _outputs(told: Mapping[str, Any]) -> Mapping[str, Any]:
+    outputs = told["outputs"]
+    return outputs if isinstance(outputs, dict) else {"rows": outputs}
+
+
+def _looked_up(trace: Mapping[str, Any]) -> tuple[Section, ...]:
+    """What the rules saw beside the facts: the time, and what lists said."""
+    seen = trace.get("surroundings")
+    if seen is None:
+        return ()
+    rows = [
+        (entry["words"], html.code(entry["value"]), f"{entry['list']} version {entry['version']}")
+        for entry in seen["lists"]
+    ]
+    note = f"As of {seen['at']}."
+    columns = ("What was found", "Value", "List")
+    return (Table(title="Looked up", columns=columns, rows=rows, note=note, empty="Only the time was asked for."),)
 
 
 def _cells(columns: Sequence[Mapping[str, Any]], cells: Sequence[str]) -> SafeString:
@@ -155,17 +204,28 @@ def _failed(problem: str) -> SafeString:
 _NOT_ASKED = (html.NOTHING, "not asked")
 
 
-def _fates(trace: Mapping[str, Any]) -> dict[int, tuple[Any, Any]]:
+def _fates(trace: Mapping[str, Any], whole: Mapping[str, Any]) -> dict[int, tuple[Any, Any]]:
     """By the index of the rule: how it came out, and for the others what kept it from deciding."""
     fates: dict[int, tuple[Any, Any]] = {
         entry["index"]: (
             "no",
-            f"{entry['field']} {entry['condition']}: it is {html.plain(entry['got'])}",
+            f"{entry['field']} {entry['condition']}: it is {html.plain(entry['got'])}{_list_words(entry, whole)}",
         )
         for entry in trace.get("rejections", ())
     }
     fates |= dict.fromkeys(trace.get("overruled", ()), ("holds too", "another rule decided"))
     return fates | {entry["index"]: (html.badge("matched"), "") for entry in trace.get("matched", ())}
+
+
+def _list_words(rejection: Mapping[str, Any], trace: Mapping[str, Any]) -> str:
+    """What lists said, where the cell that rejected a row asked them."""
+    answers = trace.get("surroundings", {}).get("lists", ())
+    words = [
+        entry["words"]
+        for entry in answers
+        if entry["field"] == rejection["field"] and f'"{entry["list"]}"' in rejection["condition"]
+    ]
+    return "".join(f"; {said}" for said in words)
 
 
 def _last_attempt(action: Action) -> Any:

@@ -99,6 +99,7 @@ UNFOLD: dict[str, Any] = {
                     _page("Rule sets", "rule", "rulesets.ruleset"),
                     _page("Back-tests", "compare_arrows", "backtests.backtest"),
                     _page("Challengers", "swords", "backtests.challenger"),
+                    _page("Look-up lists", "checklist", "lists.lookuplist"),
                     _page("Workflow versions", "history", "decisions.workflowversion"),
                     _page("Rule set versions", "history", "rulesets.rulesetversion"),
                 ],

@@ -11,7 +11,9 @@ import orjson
 from inferhub.decisions.definition import LONGEST_OUTCOME, UNDECIDED, PredictionPlan, WorkflowPlan
 from inferhub.errors import FieldError, InferhubError, InvalidInput
 from inferhub.lib.describe import describe, pointer
-from inferhub.rules.engine import RuleEngine, RuleResult
+from inferhub.rules.engine import RuleResult
+from inferhub.rules.look import Look
+from inferhub.rules.rule_set_engine import Engine, SequenceTrace
 
 Facts = Mapping[str, Any]
 
@@ -26,6 +28,9 @@ class Answered(NamedTuple):
 
 Predict = Callable[[PredictionPlan, Sequence[Facts], Sequence[int]], Sequence[Answered]]
 """Predicts for some rows at once, all with the same fields; the numbers say which of the inputs they belong to."""
+
+MakeLook = Callable[[int], Look]
+"""Makes the look of the rules for one of the inputs, by its place."""
 
 _LARGEST_EXACT = 2**53
 # What no rule decided must not lie unseen, even where the author foresaw nothing.
@@ -45,24 +50,27 @@ class Verdict:
     timings: dict[str, float]
 
 
-def run_workflow(plan: WorkflowPlan, rules: RuleEngine, facts_in: Facts, predict: Predict) -> Verdict:
+def run_workflow(
+    plan: WorkflowPlan, rules: Engine, facts_in: Facts, predict: Predict, look: MakeLook | None = None
+) -> Verdict:
     """Decide about one input.
 
     Raises InvalidInput where the input is not as the workflow declares it. Everything else that goes wrong - a model
     that fails, a fact that is missing - is an outcome, `review`, with the reason in the trace: never a quiet guess.
     """
-    found = run_rows(plan, rules, [facts_in], predict)[0]
+    found = run_rows(plan, rules, [facts_in], predict, look)[0]
     if isinstance(found, InvalidInput):
         raise found
     return found
 
 
 def run_rows(
-    plan: WorkflowPlan, rules: RuleEngine, rows: Sequence[Facts], predict: Predict
+    plan: WorkflowPlan, rules: Engine, rows: Sequence[Facts], predict: Predict, look: MakeLook | None = None
 ) -> list[Verdict | InvalidInput]:
     """Decide about many inputs, each by itself: one that is not as declared gets its error, the others a verdict.
 
-    Each model is asked once for all of them. The timings of a verdict are those of the whole, by row.
+    Each model is asked once for all of them. Rules that ask for lists or the time get a look each, which the trace
+    keeps under `surroundings` (`Look.recorded` repeats it). The timings of a verdict are those of the whole, by row.
     """
     clock = _Clock(len(rows))
     verdicts: list[Verdict | InvalidInput | None] = [_input_error(plan, row) for row in rows]
@@ -71,7 +79,7 @@ def run_rows(
     for step in plan.predictions:
         _predict_all(step, [case for _, case in asked], predict)
     clock.stop("model")
-    results = [_apply_rules(rules, case) for _, case in asked]
+    results = [_apply_rules(rules, case, look) for _, case in asked]
     clock.stop("rules")
     for (place, case), (outcome, outputs, trace) in zip(asked, results, strict=True):
         verdicts[place] = Verdict(
@@ -172,24 +180,36 @@ def _predict_group(step: PredictionPlan, group: Sequence[tuple[_Case, Facts]], p
         case.predictions[step.name] = {**answer.used, "output": answer.output}
 
 
-def _apply_rules(rules: RuleEngine, case: _Case) -> tuple[str, dict[str, Any], dict[str, Any]]:
+def _apply_rules(rules: Engine, case: _Case, make_look: MakeLook | None) -> tuple[str, dict[str, Any], dict[str, Any]]:
     if case.problems:
         return UNDECIDED, {}, _undecided(case.problems)
-    result = rules.evaluate(case.facts(), trace=True)
+    if make_look is None:
+        return _said(rules.evaluate(case.facts(), trace=True))
+    look = make_look(case.place)
+    outcome, outputs, trace = _said(rules.evaluate(case.facts(), trace=True, look=look))
+    return outcome, outputs, trace | {"surroundings": look.to_dict()}
+
+
+def _said(result: RuleResult) -> tuple[str, dict[str, Any], dict[str, Any]]:
     if result.undecided:
-        return UNDECIDED, {}, _undecided(result.undecided)
+        return UNDECIDED, {}, _undecided(result.undecided) | _tables(result)
     outputs = result.outputs
     outcome = outputs.get("outcome")
     if not isinstance(outcome, str) or not 1 <= len(outcome) <= LONGEST_OUTCOME:
         words = f"a string of 1 to {LONGEST_OUTCOME} characters from the rules"
         expected = FieldError(pointer="/outcome", expected=words, got=describe(outcome))
-        return UNDECIDED, outputs, _undecided([expected])
+        return UNDECIDED, outputs, _undecided([expected]) | _tables(result)
     return outcome, outputs, _trace(result)
 
 
 def _trace(result: RuleResult) -> dict[str, Any]:
     matched = [{"index": rule.index, "note": rule.note} for rule in result.matched]
     return {"matched": matched, **(result.trace.to_dict() if result.trace else {})}
+
+
+def _tables(result: RuleResult) -> dict[str, Any]:
+    """How the tables of a sequence came out, as far as they came."""
+    return result.trace.to_dict() if isinstance(result.trace, SequenceTrace) else {}
 
 
 def _undecided(problems: list[FieldError] | tuple[FieldError, ...]) -> dict[str, Any]:

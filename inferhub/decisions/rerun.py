@@ -28,6 +28,7 @@ from inferhub.inference.services import load_model, predict_with, run_beside
 from inferhub.lib.canonical import canonical_json
 from inferhub.lib.describe import pointer
 from inferhub.registry.queries import VersionPlan, find_used_version, list_session_settings
+from inferhub.rules.look import Look
 from inferhub.rulesets.queries import find_rule_set_by_id
 from inferhub.runtime.rows import JsonRow
 
@@ -97,7 +98,12 @@ def _rerun(key: _GroupKey, group: list[Decision], actions: Mapping[uuid.UUID, li
     left, firsts = group, dict[uuid.UUID, Replayed]()
     for way in _ways(versions):
         inputs = [as_sent(decision.input) for decision in left]
-        verdicts = run_rows(published.plan, rules.engine, inputs, _Recorded(left, versions, way))
+        looks = partial(_look_of, left) if rules.engine.needs_look else None
+        try:
+            verdicts = run_rows(published.plan, rules.engine, inputs, _Recorded(left, versions, way), looks)
+        except KeyError as exc:  # of a recorded look, which knows only what was asked then
+            yield from _rerun_each(key, left, actions, str(exc))
+            return
         found = [
             _compare(decision, verdict, actions.get(decision.pk, []))
             for decision, verdict in zip(left, verdicts, strict=True)
@@ -109,6 +115,23 @@ def _rerun(key: _GroupKey, group: list[Decision], actions: Mapping[uuid.UUID, li
         if not left:
             return
     yield from firsts.values()
+
+
+def _rerun_each(
+    key: _GroupKey, group: list[Decision], actions: Mapping[uuid.UUID, list[Any]], asked: str
+) -> Iterator[Replayed]:
+    """Replay each by itself; one that is alone asks for what its trace does not tell."""
+    if len(group) > 1:
+        for decision in group:
+            yield from _rerun(key, [decision], actions)
+        return
+    problem = f"The rules ask for what the trace does not tell of the time and of look-up lists: {asked}."
+    yield Replayed(decision_id=group[0].pk, problem=problem)
+
+
+def _look_of(decisions: Sequence[Decision], place: int) -> Look:
+    """What the rules were told of the time and of look-up lists."""
+    return Look.recorded(decisions[place].trace["surroundings"])
 
 
 def _ways(versions: Versions) -> Iterator[Way]:

@@ -19,10 +19,10 @@ from inferhub.lib.canonical import canonical_json
 from inferhub.lib.describe import describe, listed, pointer
 from inferhub.lib.ids import uuid7
 from inferhub.registry.queries import find_version
-from inferhub.rules.table import DecisionTable, parse_decision_table
+from inferhub.rules.table import DecisionTable
 from inferhub.rulesets.authored import check_name, save_definition
 from inferhub.rulesets.models import RuleSet
-from inferhub.rulesets.queries import find_rule_set
+from inferhub.rulesets.queries import find_rule_set, look_around, read_rules
 
 
 def save_workflow(
@@ -91,7 +91,7 @@ def decide_all(
     requests = [r if r.request_id else Request(facts=r.facts, request_id=str(uuid7())) for r in requests]
     facts = [request.facts for request in requests]
     keys = [subject_of(published.plan, request.facts) or request.request_id for request in requests]
-    verdicts = run_rows(published.plan, rules.engine, facts, _Predictor(keys))
+    verdicts = run_rows(published.plan, rules.engine, facts, _Predictor(keys), look_around(rules.engine))
     started = time.perf_counter()
     drafts = [
         make_draft(published, rules, verdict, request.facts, request_id=request.request_id, actor=actor)
@@ -165,7 +165,7 @@ def _check_references(definition: dict[str, Any]) -> None:
     if rule_set is None or rule_set.current is None:
         errors.append(FieldError(pointer="/rule_set", expected="the name of a rule set", got=definition["rule_set"]))
     else:
-        errors.extend(_check_outcomes(parse_decision_table(rule_set.current.definition), definition["actions"]))
+        errors.extend(_check_outcomes(read_rules(rule_set.current.definition).last, definition["actions"]))
     for outcome, actions in definition["actions"].items():
         for position, action in enumerate(actions):
             name = action.get("endpoint")
@@ -182,7 +182,7 @@ def _check_outcomes(table: DecisionTable, actions: Iterable[str]) -> list[FieldE
     """Actions of an outcome that no row can give would never be done."""
     places = [place for place, column in enumerate(table.outputs) if column.field == "outcome"]
     if not places or table.hit_policy == "collect":
-        expected = "a rule set of the hit policy first or unique with an output named outcome"
+        expected = "a rule set whose last table has the hit policy first or unique and an output named outcome"
         return [FieldError(pointer="/rule_set", expected=expected, got="one without")]
     cells = [rule.then[places[0]] for rule in table.rules]
     if not all(cell.startswith('"') and cell.endswith('"') for cell in cells):

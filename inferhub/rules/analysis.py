@@ -5,7 +5,7 @@ limits: of more than eight different text patterns in a column only pairs are co
 in too many ways is told to be undetermined rather than waited for.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -13,7 +13,10 @@ from typing import Any
 import numpy as np
 
 from inferhub.rules.atoms import Atoms
+from inferhub.rules.conditions import Condition
+from inferhub.rules.lists import ListedText
 from inferhub.rules.reach import Box, explore
+from inferhub.rules.rule_set import RuleSet, known_facts, tables_of
 from inferhub.rules.table import DecisionTable
 
 _MOST_FINDINGS = 100  # of one kind
@@ -35,23 +38,39 @@ class Finding:
     example: dict[str, Any] | None = None
 
 
-def analyse_table(table: DecisionTable) -> tuple[Finding, ...]:
+def analyse_table(table: DecisionTable, domains: Mapping[str, Condition] | None = None) -> tuple[Finding, ...]:
     """All findings about `table`, by kind and row; at most 100 of a kind.
 
     - dead_row: for `first`, earlier rows take all that the row could; for `collect`, an earlier row is the same.
     - overlap: for `unique`, facts that two rows match, which decide nothing; for `first`, facts that an earlier row
       takes from a later one with other results (often meant so).
     - gap: facts that only the else row decides, or none does.
+
+    `domains` holds by field all values that it can have, where that is known.
     """
-    analysis = _Analysis(table)
+    analysis = _Analysis(table, domains or {})
     return (*analysis.dead_rows(), *analysis.overlaps(), *analysis.gaps())
 
 
+def analyse_rule_set(rule_set: RuleSet) -> tuple[tuple[str, str, Finding], ...]:
+    """The findings about each table that the definition holds: its place in it, its name, and the finding.
+
+    What earlier tables can say is known to the later ones.
+    """
+    found = []
+    for place, step, table in tables_of(rule_set):
+        known = known_facts(rule_set, rule_set.steps.index(step))
+        domains = {field: fact.domain for field, fact in known.items() if fact.domain is not None}
+        found += [(place, step.name, finding) for finding in analyse_table(table, domains)]
+    return tuple(found)
+
+
 class _Analysis:
-    def __init__(self, table: DecisionTable) -> None:
+    def __init__(self, table: DecisionTable, domains: Mapping[str, Condition]) -> None:
         self._table = table
         self._atoms = [
-            Atoms(column, [rule.conditions[at] for rule in table.rules]) for at, column in enumerate(table.inputs)
+            Atoms(column, [rule.conditions[at] for rule in table.rules], domains.get(column.field))
+            for at, column in enumerate(table.inputs)
         ]
         self._boxes: list[Box] = [
             tuple(atoms.bits(condition) for atoms, condition in zip(self._atoms, rule.conditions, strict=True))
@@ -69,13 +88,26 @@ class _Analysis:
 
     def dead_rows(self) -> Iterator[Finding]:
         """Rows that earlier ones leave nothing to; in a `unique` table that is an overlap."""
-        for index, rows in self._dead_by_row():
+        for index, column in self._impossible_rows():
             if len(self._dead) < _MOST_FINDINGS:
+                self._dead.add(index)
+                message = f"Row {index + 1} can never decide: {column} never has such a value."
+                yield Finding(kind="dead_row", severity="warning", rows=(index,), message=message)
+        for index, rows in self._dead_by_row():
+            if len(self._dead) < _MOST_FINDINGS and index not in self._dead:
                 self._dead.add(index)
                 verb = "can never decide: all facts that it matches are taken by" if self._has_else else "repeats"
                 message = f"Row {index + 1} {verb} {_names(rows)}."
                 severity = "info" if self._table.rules[index].is_else else "warning"
                 yield Finding(kind="dead_row", severity=severity, rows=(index, *rows), message=message)
+
+    def _impossible_rows(self) -> Iterator[tuple[int, str]]:
+        """Rows with a condition that nothing that an earlier table says can meet."""
+        for index, box in enumerate(self._boxes):
+            for column, bits in zip(self._table.inputs, box, strict=True):
+                if not bits:
+                    yield index, column.field
+                    break
 
     def _dead_by_row(self) -> Iterator[tuple[int, tuple[int, ...]]]:
         """Dead rows, each with the rows that make it so."""
@@ -101,7 +133,7 @@ class _Analysis:
     def _overlaps(self, *, is_unique: bool) -> Iterator[Finding]:
         rules = self._table.rules
         for index in range(len(rules) - 1):
-            if index not in self._dead:
+            if index not in self._dead and all(self._boxes[index]):
                 for other in self._neighbours(index):
                     if is_unique or rules[index].results != rules[other].results:
                         yield self._overlap(index, other, is_unique=is_unique)
@@ -161,4 +193,10 @@ def _names(rows: Sequence[int]) -> str:
 
 
 def _sentence(example: dict[str, Any]) -> str:
-    return ", ".join(f"{field} = {'null' if value is None else repr(value)}" for field, value in example.items())
+    return ", ".join(
+        f"{field} = {'null' if value is None else repr(value)}{_lists(value)}" for field, value in example.items()
+    )
+
+
+def _lists(value: Any) -> str:
+    return f" (in list {', '.join(sorted(value.lists))})" if isinstance(value, ListedText) else ""

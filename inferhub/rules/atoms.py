@@ -11,7 +11,8 @@ from datetime import date
 from itertools import combinations, pairwise
 from typing import Any
 
-from inferhub.rules.conditions import PATTERNS, Condition, NumberCondition, TextCondition
+from inferhub.rules.conditions import FUNCTIONS, IN_LIST, PATTERNS, Condition, NumberCondition, TextCondition
+from inferhub.rules.lists import ListedText
 from inferhub.rules.spans import HIGHEST, LOWEST, Span, inclusive_bounds
 from inferhub.rules.table import InputColumn
 
@@ -19,16 +20,24 @@ _MOST_COMBINED = 8  # of so many text patterns all combinations are tried, of mo
 
 
 class Atoms:
-    """The atoms of one column, as far as `conditions` tell its values apart."""
+    """The atoms of one column, as far as `conditions` tell its values apart.
 
-    def __init__(self, column: InputColumn, conditions: Iterable[Condition]) -> None:
+    `domain` holds all values that it can have, where that is known: the others are in no atom of a condition.
+    """
+
+    def __init__(self, column: InputColumn, conditions: Iterable[Condition], domain: Condition | None = None) -> None:
         self._is_date = column.kind == "date"
-        different = dict.fromkeys(conditions)
+        different = dict.fromkeys([*conditions, *([domain] if domain else [])])
         self._values = _witnesses(column.kind, different)
-        self._places = {value: at for at, value in enumerate(self._values)}
+        self._places: dict[Any, int] = {}  # the bits of a value: a text on a list and off it are two atoms
+        for at, value in enumerate(self._values):
+            self._places[value] = self._places.get(value, 0) | 1 << at
         self._null_bit = 1 << len(self._values) if column.is_optional else 0
         self.everything = (1 << len(self._values)) - 1 | self._null_bit
         self._bits = {condition: self._read(condition) for condition in different}
+        if domain is not None:
+            self.everything &= self._bits[domain]
+            self._bits = {condition: bits & self.everything for condition, bits in self._bits.items()}
 
     def bits(self, condition: Condition) -> int:
         """The atoms that `condition`, one of those given, accepts."""
@@ -48,7 +57,7 @@ class Atoms:
             case NumberCondition():
                 return null | sum(self._span_bits(span) for span in condition.spans)
             case TextCondition() if not condition.patterns:
-                named = sum(1 << self._places[value] for value in condition.values)
+                named = sum(self._places[value] for value in condition.values)
                 return null | (self.everything & ~self._null_bit & ~named if condition.is_negated else named)
             case _:
                 matches = condition.matcher()
@@ -93,6 +102,7 @@ def _day_in(span: Span) -> float | None:
 def _texts(conditions: Sequence[TextCondition]) -> list[str]:
     """Every text that a cell names, and one text for each way in which others can fit the patterns."""
     named = {value for condition in conditions for value in condition.values}
+    lists = sorted({name for condition in conditions for name in condition.lists})
     patterns = sorted({pattern for condition in conditions for pattern in condition.patterns})
     most = len(patterns) if len(patterns) <= _MOST_COMBINED else 2
     others: dict[tuple[bool, ...], str] = {}
@@ -100,14 +110,15 @@ def _texts(conditions: Sequence[TextCondition]) -> list[str]:
         for chosen in combinations(patterns, count):
             text = _fitting(chosen, named)
             others.setdefault(tuple(PATTERNS[name](text, part) for name, part in patterns), text)
-    return [*sorted(named), *others.values()]
+    ways = [on for count in range(min(most, len(lists)) + 1) for on in combinations(lists, count)]
+    return [*(ListedText.of(value, on) if on else value for value in sorted(named) for on in ways), *others.values()]
 
 
 def _fitting(patterns: Sequence[tuple[str, str]], named: set[str]) -> str:
     """A text that fits all of `patterns`, where one can, and that no cell names."""
-    parts = {name: [part for of_name, part in patterns if of_name == name] for name in PATTERNS}
+    parts = {name: [part for of_name, part in patterns if of_name == name] for name in FUNCTIONS}
     start, end = max(parts["startsWith"], key=len, default=""), max(parts["endsWith"], key=len, default="")
     filler = "?"
     while (text := start + filler + filler.join(["", *parts["contains"], ""])[1:] + end) in named:
         filler += "?"
-    return text
+    return ListedText.of(text, lists) if (lists := [part for name, part in patterns if name == IN_LIST]) else text

@@ -3,9 +3,10 @@
 Comparisons, ranges and sets become masks over whole columns. It serves bulk jobs and back-tests.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,14 @@ import polars as pl
 
 from inferhub.errors import FieldError, InvalidInput
 from inferhub.lib.describe import pointer
+from inferhub.rules.aggregates import aggregated_kind
 from inferhub.rules.conditions import BooleanCondition, Condition, NumberCondition, TextCondition
-from inferhub.rules.expressions import Expression, Literal
+from inferhub.rules.engine import combine_rows
+from inferhub.rules.expressions import Expression, InList, Literal, field_kind
+from inferhub.rules.lists import ListedText
+from inferhub.rules.look import TIME_FIELDS, TIME_PREFIX, Look
+from inferhub.rules.rule_set import RuleSet
+from inferhub.rules.rule_set_engine import IN_DEFINITION
 from inferhub.rules.spans import inclusive_bounds
 from inferhub.rules.table import DecisionTable, InputColumn, Rule
 from inferhub.rules.tokens import CellError
@@ -33,7 +40,8 @@ class ColumnResult:
     """What a table says of `count` facts.
 
     `matches` holds for each row of the table the sorted places (0 to `count` - 1) of the facts that it decides;
-    `undecided` by JSON pointer those that no row decides, as `RuleResult.undecided` would name them.
+    `undecided` by JSON pointer those that no row decides, as `RuleResult.undecided` would name them. `combined` has the
+    answer to each fact, by its place, where the rows of a table are combined.
     """
 
     table: DecisionTable
@@ -41,6 +49,7 @@ class ColumnResult:
     matches: tuple[Places, ...]
     undecided: Mapping[str, Places]
     computed: Mapping[int, Sequence[Sequence[Any]]]
+    combined: Mapping[int, Mapping[str, Any]] | None = None
 
     @property
     def rule(self) -> npt.NDArray[np.int32]:
@@ -51,11 +60,28 @@ class ColumnResult:
         return rule
 
     def to_frame(self) -> pl.DataFrame:
-        """One line for each deciding row of each fact: `fact`, `rule` and the outputs, in the order of the facts."""
+        """One line for each deciding row of each fact: `fact`, `rule` and the outputs, in the order of the facts.
+
+        Where rows are combined it is one line for each fact, with the first of its rows or -1.
+        """
+        if self.combined is not None:
+            return self._combined_frame(self.combined)
         results = {column.field: _RESULT_TYPES[column.kind] for column in self.table.outputs}
         empty = pl.DataFrame(schema={"fact": pl.Int64, "rule": pl.Int32, **results})
         parts = [self._part(index, places) for index, places in enumerate(self.matches)]
         return pl.concat([empty, *parts]).sort("fact", "rule")
+
+    def _combined_frame(self, combined: Mapping[int, Mapping[str, Any]]) -> pl.DataFrame:
+        places = np.array(sorted(combined), dtype=np.int64)
+        outputs = [
+            pl.Series(
+                column.field,
+                [combined[place][column.field] for place in places],
+                dtype=_RESULT_TYPES[aggregated_kind(column.aggregate, column.kind)],
+            )
+            for column in self.table.outputs
+        ]
+        return pl.DataFrame([pl.Series("fact", places), pl.Series("rule", self.rule[places]), *outputs])
 
     def _part(self, index: int, places: Places) -> pl.DataFrame:
         numbers = [pl.Series("fact", places), pl.repeat(index, len(places), dtype=pl.Int32, eager=True).alias("rule")]
@@ -70,33 +96,104 @@ class ColumnResult:
         return pl.Series(column.field, self.computed[index][at] if count else [], dtype=dtype)
 
 
-def evaluate_columns(table: DecisionTable, frame: pl.DataFrame) -> ColumnResult:
+def evaluate_columns(
+    table: DecisionTable, frame: pl.DataFrame, *, look: Look | None = None, zone: str = "UTC"
+) -> ColumnResult:
     """Decide every line of `frame`, whose columns are named by the table's input fields (`order.value`).
 
     Numbers may be any integer or float column, texts String, Categorical or Enum, booleans Boolean, days Date. A
     computed input needs the columns of its expression, and is computed line by line. Nulls, NaN and infinities are
-    undecided, as with `RuleEngine`. Raises InvalidInput for a column that is missing or of another type.
+    undecided, as with `RuleEngine`.
+
+    The time and look-up lists are those of `look`, unless the frame has them line by line: `time.hour`, or whether
+    `order.customer` is on the list `blocked` as a Boolean column `order.customer in list blocked` (`list_column`).
+    Raises InvalidInput for a column that is missing or of another type.
     """
-    columns = _read_columns(table, frame)
+    if table.uses_time and look is not None:
+        frame = _with_time(frame, look.time_facts(zone))
+    columns = _read_columns(table, frame, look)
     unusable = {where: mask for column in columns for where, mask in column.unusable.items() if mask.any()}
     undecided = {where: np.flatnonzero(mask) for where, mask in unusable.items()}
     is_open = ~np.logical_or.reduce([np.zeros(frame.height, dtype=np.bool_), *unusable.values()])
     hits = _Matcher(table, columns).hits(is_open)
     if table.hit_policy == "unique":
         _settle_unique(hits, undecided, frame.height)
-    computed = {
-        index: _compute(table, index, hits, columns, undecided)
-        for index, rule in enumerate(table.rules)
-        if not _is_constant(rule)
-    }
-    return ColumnResult(table=table, count=frame.height, matches=tuple(hits), undecided=undecided, computed=computed)
+    computed, hits = _compute_all(table, hits, columns, undecided)
+    combined = None
+    if table.has_aggregates:
+        bad = np.concatenate([np.empty(0, np.int64), *undecided.values()])
+        decided = np.setdiff1d(np.arange(frame.height), bad)
+        combined = _combine(table, hits, computed, decided, undecided)
+        failed = np.setdiff1d(decided, np.fromiter(combined, np.int64, len(combined)))
+        hits = [np.setdiff1d(places, failed, assume_unique=True) for places in hits]
+    return ColumnResult(
+        table=table,
+        count=frame.height,
+        matches=tuple(hits),
+        undecided=undecided,
+        computed=computed,
+        combined=combined,
+    )
+
+
+def evaluate_rule_set(rule_set: RuleSet, frame: pl.DataFrame, *, look: Look | None = None) -> ColumnResult:
+    """As `evaluate_columns` for tables in sequence: the answers of the last one, with the same as `RuleSetEngine`.
+
+    Columns of the frame are named by the fields of the request's facts; what tables say is added on the way.
+    """
+    if rule_set.is_single:
+        return evaluate_columns(rule_set.last, frame, look=look)
+    seen, places = frame, np.arange(frame.height)
+    undecided: dict[str, Places] = {}
+    for at, step in enumerate(rule_set.steps):
+        if isinstance(step.rules, RuleSet):
+            result = evaluate_rule_set(step.rules, frame[places], look=look)
+        else:
+            result = evaluate_columns(step.rules, seen, look=look, zone=rule_set.zone)
+        bad = _note_undecided(result, at, places, undecided)
+        if at == len(rule_set.steps) - 1:
+            break
+        kept = np.setdiff1d(np.arange(len(places)), bad)
+        outputs = result.to_frame().select(column.field for column in result.table.outputs)
+        seen = seen[kept].with_columns(outputs.rename(lambda field: f"{step.name}.{field}"))  # noqa: B023 - used at once
+        places = places[kept]
+    return _in_places(result, places, frame.height, undecided)
+
+
+def _note_undecided(result: ColumnResult, at: int, places: Places, undecided: dict[str, Places]) -> Places:
+    """Add what a table left undecided, by its place in the whole frame; gives the places in its own frame."""
+    for where, found in result.undecided.items():
+        key = pointer("tables", at) + where if where.startswith(IN_DEFINITION) else where
+        undecided[key] = np.union1d(undecided.get(key, np.empty(0, np.int64)), places[found])
+    return np.concatenate([np.empty(0, np.int64), *result.undecided.values()])
+
+
+def _in_places(result: ColumnResult, places: Places, count: int, undecided: Mapping[str, Places]) -> ColumnResult:
+    """A result over some lines of a frame as one over the whole of it."""
+    combined = result.combined and {int(places[place]): row for place, row in result.combined.items()}
+    return replace(
+        result,
+        count=count,
+        matches=tuple(places[found] for found in result.matches),
+        undecided=undecided,
+        combined=combined,
+    )
+
+
+def list_column(field: str, name: str) -> str:
+    """The frame's column that tells line by line whether a field's text is on a list."""
+    return f"{field} in list {name}"
 
 
 class _Column:
-    """One input. `unusable` marks by pointer what no rule may see, `is_null` what an optional column leaves out."""
+    """One input. `unusable` marks by pointer what no rule may see, `is_null` what an optional column leaves out.
+
+    `on` marks for each list that is asked the texts that are on it.
+    """
 
     def __init__(self, spec: InputColumn, series: pl.Series, unusable: dict[str, Mask] | None = None) -> None:
         self.spec = spec
+        self.on: dict[str, Mask] = {}
         self.is_null: Mask = series.is_null().to_numpy()
         texts = series if spec.kind == "string" else pl.Series([], dtype=pl.String)
         self.texts, self.codes = _encode(texts.cast(pl.String))
@@ -112,12 +209,19 @@ class _Column:
         if self.is_null[place]:
             return None
         if self.spec.kind == "string":
-            return self.texts[int(self.codes[place])]
+            text = self.texts[int(self.codes[place])]
+            return ListedText.of(text, (name for name, mask in self.on.items() if mask[place])) if self.on else text
         number = float(self.numbers[place])
         return bool(number) if self.spec.kind == "boolean" else number
 
 
-def _read_columns(table: DecisionTable, frame: pl.DataFrame) -> list[_Column]:
+def _with_time(frame: pl.DataFrame, facts: Mapping[str, Any]) -> pl.DataFrame:
+    """The frame with those columns of the time that it lacks."""
+    names = {field: field.removeprefix(TIME_PREFIX) for field in TIME_FIELDS if field not in frame.columns}
+    return frame.with_columns(pl.lit(facts[name]).alias(field) for field, name in names.items())
+
+
+def _read_columns(table: DecisionTable, frame: pl.DataFrame, look: Look | None) -> list[_Column]:
     needed = {field: kind for column in table.inputs for field, kind in _needed(column).items()}
     errors = []
     for field, kind in needed.items():
@@ -127,15 +231,46 @@ def _read_columns(table: DecisionTable, frame: pl.DataFrame) -> list[_Column]:
             errors.append(FieldError(pointer=pointer(field), expected=f"a column of {kind}s", got=got))
     if errors:
         raise InvalidInput(errors=errors)
-    return [
-        _Column(column, frame[column.field]) if column.formula is None else _computed(column, column.formula, at, frame)
-        for at, column in enumerate(table.inputs)
-    ]
+    read = partial(_read_texts, frame=frame, look=look)
+    asked = table.lists_by_field
+    columns = []
+    for at, column in enumerate(table.inputs):
+        if isinstance(column.formula, InList):
+            columns.append(_listed(column, column.formula, read))
+        elif column.formula is not None:
+            columns.append(_computed(column, column.formula, at, frame))
+        else:
+            names = asked.get(column.field)
+            columns.append(read(column, names) if names else _Column(column, frame[column.field]))
+    return columns
+
+
+def _read_texts(spec: InputColumn, names: Iterable[str], *, frame: pl.DataFrame, look: Look | None) -> _Column:
+    """A column of texts of which is asked whether they are on these lists."""
+    column = _Column(spec, frame[spec.field])
+    for name in names:
+        known = list_column(spec.field, name)
+        if known in frame.columns:
+            column.on[name] = frame[known].cast(pl.Boolean).fill_null(value=False).to_numpy()
+        elif look is None:
+            raise InvalidInput(errors=[FieldError(pointer=pointer(known), expected="a column", got="nothing")])
+        else:
+            different = [look.holds(name, text) for text in column.texts]
+            column.on[name] = np.array([*different, False])[column.codes]
+    return column
+
+
+def _listed(column: InputColumn, formula: InList, read: Callable[[InputColumn, Iterable[str]], _Column]) -> _Column:
+    """A computed input that tells whether a text is on a list."""
+    texts = read(InputColumn(field=formula.name, kind="string"), [formula.list])
+    return _Column(column, pl.Series(texts.on[formula.list] ^ formula.is_negated), texts.unusable)
 
 
 def _needed(column: InputColumn) -> dict[str, str]:
     """The columns of the frame that an input reads, with their types."""
-    return {column.field: column.kind} if column.formula is None else dict.fromkeys(column.formula.fields, "number")
+    if column.formula is None:
+        return {column.field: column.kind}
+    return dict.fromkeys(column.formula.fields, field_kind(column.formula))
 
 
 def _computed(column: InputColumn, formula: Expression, at: int, frame: pl.DataFrame) -> _Column:
@@ -232,17 +367,23 @@ def _number_mask(condition: NumberCondition, column: _Column) -> Mask:
     return np.logical_or.reduce(masks) if masks else np.zeros(len(column.numbers), dtype=np.bool_)
 
 
+_FUNCTIONS: Mapping[str, Callable[[Any, str], pl.Series]] = {
+    "startsWith": lambda texts, argument: texts.starts_with(argument),
+    "endsWith": lambda texts, argument: texts.ends_with(argument),
+    "contains": lambda texts, argument: texts.contains(argument, literal=True),
+}
+
+
 def _text_mask(condition: TextCondition, column: _Column) -> Mask:
     mask = column.texts.is_in(sorted(condition.values))
     for name, argument in condition.patterns:
-        mask |= {
-            "startsWith": column.texts.str.starts_with(argument),
-            "endsWith": column.texts.str.ends_with(argument),
-            "contains": column.texts.str.contains(argument, literal=True),
-        }[name]
-    of_texts = mask.to_numpy() ^ condition.is_negated
-    of_texts_and_null: Mask = np.append(of_texts, np.False_)
-    return of_texts_and_null[column.codes]
+        if name in _FUNCTIONS:
+            mask |= _FUNCTIONS[name](column.texts.str, argument)
+    of_texts_and_null: Mask = np.append(mask.to_numpy(), np.False_)
+    found = of_texts_and_null[column.codes]
+    for name in condition.lists:
+        found |= column.on[name]
+    return found ^ condition.is_negated
 
 
 def _settle_unique(hits: list[Places], undecided: dict[str, Places], count: int) -> None:
@@ -258,24 +399,74 @@ def _is_constant(rule: Rule) -> bool:
     return all(isinstance(result, Literal) for result in rule.results)
 
 
-def _compute(
-    table: DecisionTable,
-    index: int,
-    hits: list[Places],
-    columns: Sequence[_Column],
-    undecided: dict[str, Places],
-) -> list[list[Any]]:
-    """The results of one row for each of its facts, by output; facts whose result fails become undecided."""
+def _compute_all(
+    table: DecisionTable, hits: list[Places], columns: Sequence[_Column], undecided: dict[str, Places]
+) -> tuple[dict[int, list[list[Any]]], list[Places]]:
+    """The results of the rows that are not constant, by output, and the facts of each row.
+
+    A fact of which any result fails becomes undecided, and no row decides it any more.
+    """
     failed: dict[str, list[int]] = {}
-    results = [_compute_one(table, index, int(place), columns, failed) for place in hits[index]]
-    bad = np.array(sorted({place for places in failed.values() for place in places}), dtype=np.int64)
-    kept = ~np.isin(hits[index], bad)
-    hits[index] = hits[index][kept]
-    for where, places in failed.items():
-        undecided[where] = np.array(places, dtype=np.int64)
-    return [
-        list(values) for values in zip(*(row for row, keep in zip(results, kept, strict=True) if keep), strict=True)
-    ]
+    results = {
+        index: [_compute_one(table, index, int(place), columns, failed) for place in hits[index]]
+        for index, rule in enumerate(table.rules)
+        if not _is_constant(rule)
+    }
+    undecided |= {where: np.array(places, dtype=np.int64) for where, places in failed.items()}
+    if failed:
+        bad = np.unique(np.concatenate([np.array(places) for places in failed.values()]))
+        kept = [~np.isin(places, bad) for places in hits]
+        hits = [places[keep] for places, keep in zip(hits, kept, strict=True)]
+        results = {
+            index: [row for row, keep in zip(rows, kept[index], strict=True) if keep] for index, rows in results.items()
+        }
+    return {index: [list(values) for values in zip(*rows, strict=True)] for index, rows in results.items()}, hits
+
+
+def _combine(
+    table: DecisionTable,
+    hits: Sequence[Places],
+    computed: Mapping[int, Sequence[Sequence[Any]]],
+    decided: Places,
+    undecided: dict[str, Places],
+) -> dict[int, Mapping[str, Any]]:
+    """One answer for each fact out of all its rows; facts whose rows are alike and constant share it."""
+    rows = {index: _outputs_of(table, index) for index in range(len(table.rules)) if index not in computed}
+    matched: dict[int, list[int]] = {int(place): [] for place in decided}
+    results: dict[tuple[int, int], dict[str, Any]] = {}
+    for index, places in enumerate(hits):
+        for at, place in enumerate(places.tolist()):
+            if place in matched:
+                matched[place].append(index)
+                if index in computed:
+                    values = [column[at] for column in computed[index]]
+                    results[place, index] = dict(zip(_fields(table), values, strict=True))
+    known: dict[tuple[int, ...], tuple[Mapping[str, Any], list[FieldError]]] = {}
+    combined: dict[int, Mapping[str, Any]] = {}
+    failed: dict[str, list[int]] = {}
+    for place, indices in matched.items():
+        key = tuple(indices)
+        answer = known.get(key)
+        if answer is None:
+            answer = combine_rows(table, [rows.get(index) or results[place, index] for index in indices])
+            if all(index in rows for index in indices):
+                known[key] = answer
+        outputs, errors = answer
+        for error in errors:
+            failed.setdefault(error.pointer, []).append(place)
+        if not errors:
+            combined[place] = outputs
+    undecided |= {where: np.array(places, dtype=np.int64) for where, places in failed.items()}
+    return combined
+
+
+def _outputs_of(table: DecisionTable, index: int) -> dict[str, Any]:
+    """The outputs of a row that is constant."""
+    return dict(zip(_fields(table), (result.evaluate({}) for result in table.rules[index].results), strict=True))
+
+
+def _fields(table: DecisionTable) -> list[str]:
+    return [column.field for column in table.outputs]
 
 
 def _compute_one(

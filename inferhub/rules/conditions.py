@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Protocol, Self
 
+from inferhub.rules.lists import is_on
 from inferhub.rules.spans import (
     EVERYTHING,
     HIGHEST,
@@ -26,11 +27,15 @@ from inferhub.rules.tokens import CellError, number_text, quote
 Matcher = Callable[[Any], bool]
 """Tests one value that has the column's type, or is None in an optional column."""
 
+IN_LIST = "in list"
+FUNCTIONS = ("startsWith", "endsWith", "contains")
 PATTERNS: Mapping[str, Callable[[str, str], bool]] = {
     "startsWith": str.startswith,
     "endsWith": str.endswith,
     "contains": str.__contains__,
+    IN_LIST: is_on,
 }
+"""What can be asked of a text, with an argument: the functions, and whether it is on a look-up list."""
 
 
 class Condition(Protocol):
@@ -46,7 +51,7 @@ class Condition(Protocol):
     def __and__(self, other: Self, /) -> Self: ...
     def __invert__(self) -> Self: ...
     def matcher(self) -> Matcher: ...
-    def to_zen(self, *, is_optional: bool, as_days: bool = False) -> str: ...
+    def to_zen(self, *, is_optional: bool, as_days: bool = False, column: str = "") -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +89,9 @@ class NumberCondition:
             return lambda value: value is not None and low <= value <= high
         return lambda value: takes_null if value is None else any(low <= value <= high for low, high in bounds)
 
-    def to_zen(self, *, is_optional: bool, as_days: bool = False) -> str:
+    def to_zen(self, *, is_optional: bool, as_days: bool = False, column: str = "") -> str:
         """`as_days` writes dates as `date("2024-01-31")` instead of by their number."""
+        del column
         if self.spans == EVERYTHING:
             return "!= null" if is_optional and not self.takes_null else ""
         literal = _day_text if as_days and self.is_date else number_text
@@ -143,11 +149,19 @@ class TextCondition:
 
         return matches
 
-    def to_zen(self, *, is_optional: bool, as_days: bool = False) -> str:
-        """To zen null is a text that equals nothing, so a negated cell of an optional column has to keep it out."""
+    @property
+    def lists(self) -> frozenset[str]:
+        """The look-up lists that it asks."""
+        return frozenset(argument for name, argument in self.patterns if name == IN_LIST)
+
+    def to_zen(self, *, is_optional: bool, as_days: bool = False, column: str = "") -> str:
+        """To zen null is a text that equals nothing, so a negated cell of an optional column has to keep it out.
+
+        With a `column` the context holds whether its text is on a list (`list_key`); else it holds the lists.
+        """
         del as_days
         subject = "$ " if self.patterns else ""
-        parts = [self._values_text(subject), *self._pattern_texts()]
+        parts = [self._values_text(subject), *self._pattern_texts(column)]
         joined = (" and " if self.is_negated else " or ").join(part for part in parts if part)
         if self.takes_null and not self.is_any:
             return " or ".join(part for part in (f"{subject}== null", joined) if part)
@@ -162,9 +176,17 @@ class TextCondition:
         operator = "not in" if self.is_negated else "in"
         return f"{subject}{operator} [{', '.join(literals)}]" if literals else ""
 
-    def _pattern_texts(self) -> list[str]:
+    def _pattern_texts(self, column: str) -> list[str]:
         negation = "not " if self.is_negated else ""
-        return [f"{negation}{name}($, {quote(argument)})" for name, argument in sorted(self.patterns)]
+        functions = [
+            f"{negation}{name}($, {quote(argument)})" for name, argument in sorted(self.patterns) if name != IN_LIST
+        ]
+        return functions + [self._list_text(name, column) for name in sorted(self.lists)]
+
+    def _list_text(self, name: str, column: str) -> str:
+        if column:
+            return f"{list_key(column, name)} == {'false' if self.is_negated else 'true'}"
+        return f"$ {'not in' if self.is_negated else 'in'} lists[{quote(name)}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +217,8 @@ class BooleanCondition:
         accepted: frozenset[bool | None] = self.values | {None} if self.takes_null else self.values
         return accepted.__contains__
 
-    def to_zen(self, *, is_optional: bool, as_days: bool = False) -> str:
-        del as_days
+    def to_zen(self, *, is_optional: bool, as_days: bool = False, column: str = "") -> str:
+        del as_days, column
         if len(self.values) == 2:
             return "!= null" if is_optional and not self.takes_null else ""
         nulls = ["== null"] if self.takes_null else []
@@ -204,6 +226,11 @@ class BooleanCondition:
 
 
 BOTH = frozenset({True, False})
+
+
+def list_key(column: str, name: str) -> str:
+    """What the engine's context calls the answer of a list about the text of a column."""
+    return f"{column}_{name.replace('-', '_')}"
 
 
 def _span_text(span: Span, literal: Callable[[float], str]) -> str:

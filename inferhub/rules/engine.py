@@ -7,20 +7,23 @@
   and async calls hang for ever in a forked child.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 import zen
 
 from inferhub.errors import FieldError, InvalidDefinition
 from inferhub.lib.describe import pointer
-from inferhub.rules.conditions import Matcher
+from inferhub.rules.aggregates import combine
+from inferhub.rules.conditions import Condition, Matcher, TextCondition, list_key
 from inferhub.rules.expressions import Literal
-from inferhub.rules.facts import FactReader, Facts, Value
+from inferhub.rules.facts import FactReader, Facts, LookingFactReader, Value
 from inferhub.rules.jdm import matching_document
+from inferhub.rules.lists import is_on
+from inferhub.rules.look import Look
 from inferhub.rules.table import DecisionTable, Rule
 from inferhub.rules.tokens import CellError
 
@@ -48,6 +51,18 @@ class Rejection:
     index: int
     field: str
     condition: str
+
+
+class Trace(Protocol):
+    """Why rules said what they said."""
+
+    @property
+    def values(self) -> Mapping[str, Value]: ...
+    @property
+    def rejections(self) -> tuple[Rejection, ...]: ...
+    @property
+    def overruled(self) -> tuple[int, ...]: ...
+    def to_dict(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,7 +104,7 @@ class RuleResult:
     decided: tuple[Mapping[str, Any], ...] = ()
     matched: tuple[MatchedRule, ...] = ()
     undecided: tuple[FieldError, ...] = ()
-    trace: RuleTrace | None = None
+    trace: Trace | None = None
 
     @property
     def is_decided(self) -> bool:
@@ -106,9 +121,12 @@ class RuleResult:
         return dict(self.decided[0]) if self.decided else {}
 
 
-def compile_rules(table: DecisionTable) -> "RuleEngine":
-    """An engine for `table`, to be kept: building takes milliseconds, evaluating microseconds."""
-    return RuleEngine(table)
+def compile_rules(table: DecisionTable, *, zone: str = "UTC") -> "RuleEngine":
+    """An engine for `table`, to be kept: building takes milliseconds, evaluating microseconds.
+
+    `zone` is the time zone in which its fields of the time are read.
+    """
+    return LookingRuleEngine(table, zone=zone) if table.lists or table.uses_time else RuleEngine(table)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,6 +146,9 @@ class _CompiledRow:
 class RuleEngine:
     """Evaluates one decision table. Threads may share it; a forked child may use its parent's."""
 
+    needs_look = False
+    lists: frozenset[str] = frozenset()
+
     def __init__(self, table: DecisionTable) -> None:
         self.table = table
         self._reader = FactReader(table.inputs)
@@ -137,11 +158,15 @@ class RuleEngine:
         self._number_keys = [key for key, is_number in zip(self._keys, numeric, strict=True) if is_number]
         self._day_names = [column.field for column in table.inputs if column.kind == "date"]
         self._rows = [_compile_row(table, index) for index in range(len(table.rules))]
+        self._has_aggregates = table.has_aggregates
         self._zen = _engine(table)
 
-    def evaluate(self, facts: Facts, *, trace: bool = False) -> RuleResult:
-        """Decide one set of facts (nested mappings). What they hold raises nothing: see `RuleResult.undecided`."""
-        values, errors = self._reader.read(facts)
+    def evaluate(self, facts: Facts, *, trace: bool = False, look: Look | None = None) -> RuleResult:
+        """Decide one set of facts (nested mappings). What they hold raises nothing: see `RuleResult.undecided`.
+
+        Rules that ask for the time or for lists (`needs_look`) need a look, which remembers what they saw.
+        """
+        values, errors = self._reader.read(facts, look)
         if errors:
             return RuleResult(undecided=errors)
         try:
@@ -154,12 +179,12 @@ class RuleEngine:
             return RuleResult(undecided=(_several(hits),), trace=explanation)
         return self._result(hits, values, explanation)
 
-    def _context(self, values: list[Value]) -> dict[str, Value]:
-        context = dict(zip(self._keys, values, strict=True))
+    def _context(self, values: list[Value]) -> dict[str, Any]:
+        context: dict[str, Any] = dict(zip(self._keys, values, strict=True))
         for key in self._number_keys:
             value = context[key]
-            if value and not _NEAREST <= abs(value) <= _FARTHEST:  # type: ignore[arg-type]
-                context[key] = _comparable(value)  # type: ignore[arg-type]
+            if value and not _NEAREST <= abs(value) <= _FARTHEST:
+                context[key] = _comparable(value)
         return context
 
     def _hits(self, result: Any) -> list[int]:
@@ -175,6 +200,8 @@ class RuleEngine:
         matched = [self._rows[index] for index in hits]
         errors: list[FieldError] = []
         outputs = tuple([row.constant or self._compute(row, values, errors) for row in matched])
+        if self._has_aggregates and not errors:
+            outputs = (self._combine(outputs, errors),)
         if errors:
             return RuleResult(undecided=tuple(errors), trace=explanation)
         return RuleResult(decided=outputs, matched=tuple([row.match for row in matched]), trace=explanation)
@@ -189,6 +216,11 @@ class RuleEngine:
                 where = pointer("rules", row.match.index, "then", at)
                 errors.append(FieldError(pointer=where, expected=exc.expected, got=exc.got))
         return outputs
+
+    def _combine(self, rows: Sequence[Outputs], errors: list[FieldError]) -> Outputs:
+        combined, failed = combine_rows(self.table, rows)
+        errors += failed
+        return combined
 
     def _explain(self, values: list[Value], hits: list[int]) -> RuleTrace:
         rejections, overruled = [], []
@@ -215,6 +247,45 @@ class RuleEngine:
         )
 
 
+def combine_rows(table: DecisionTable, rows: Sequence[Mapping[str, Any]]) -> tuple[Outputs, list[FieldError]]:
+    """One answer out of the outputs of all rows that match, and what cannot be combined."""
+    combined: Outputs = {}
+    errors = []
+    for at, column in enumerate(table.outputs):
+        try:
+            combined[column.field] = combine(column.aggregate, [row[column.field] for row in rows])
+        except CellError as exc:
+            where = pointer("outputs", at, "aggregate")
+            errors.append(FieldError(pointer=where, expected=exc.expected, got=exc.got))
+    return combined, errors
+
+
+class LookingRuleEngine(RuleEngine):
+    """Evaluates a table that asks for the time or for look-up lists."""
+
+    needs_look = True
+
+    def __init__(self, table: DecisionTable, *, zone: str) -> None:
+        super().__init__(table)
+        self.lists = table.lists
+        self._reader = LookingFactReader(table, zone=zone)
+        self._list_keys = [
+            (at, name, list_key(f"c{at}", name))
+            for at, column in enumerate(table.inputs)
+            for name in sorted({name for rule in table.rules for name in _lists(rule.conditions[at])})
+        ]
+
+    def _context(self, values: list[Value]) -> dict[str, Any]:
+        context = super()._context(values)
+        for at, name, key in self._list_keys:
+            context[key] = is_on(values[at], name)
+        return context
+
+
+def _lists(condition: Condition) -> frozenset[str]:
+    return condition.lists if isinstance(condition, TextCondition) else frozenset()
+
+
 def _engine(table: DecisionTable) -> zen.ZenEngine:
     content = {_KEY: matching_document(table)}
     try:
@@ -235,7 +306,7 @@ def _compile_row(table: DecisionTable, index: int) -> _CompiledRow:
         if not condition.is_any
     )
     match = MatchedRule(index=index, note=rule.note)
-    ready = RuleResult(decided=(constant,), matched=(match,)) if constant else None
+    ready = RuleResult(decided=(constant,), matched=(match,)) if constant and not table.has_aggregates else None
     return _CompiledRow(rule=rule, match=match, constant=constant, ready=ready, tests=tests)
 
 

@@ -2,7 +2,7 @@
 
 Not by zen-engine, which answers a division by zero, an overflow or any other failure in a result with nothing at all.
 
-    cell    = "null" | text | "true" | "false" | field | sum
+    cell    = "null" | text | "true" | "false" | field | field ["not"] "in" "list" text | sum
     sum     = product {("+" | "-") product}
     product = factor {("*" | "/") factor}
     factor  = number | field | "-" factor | "(" sum ")"
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from inferhub.rules.lists import is_on
 from inferhub.rules.tokens import (
     END,
     CellError,
@@ -21,6 +22,7 @@ from inferhub.rules.tokens import (
     number_text,
     quote,
     read_boolean,
+    read_list_name,
     read_number,
     read_text,
 )
@@ -32,7 +34,7 @@ FieldKinds = Mapping[str, str] | None
 """Types of the fields that a result may use: the table's inputs that are not optional. None: any field, as a number."""
 
 _DEEPEST = 20
-_LARGEST = Decimal(10) ** 20
+LARGEST = Decimal(10) ** 20
 _ARITHMETIC = decimal.Context(prec=28, traps=[decimal.DivisionByZero, decimal.InvalidOperation, decimal.Overflow])
 _OPERATORS: Mapping[str, Callable[[Decimal, Decimal], Decimal]] = {
     "+": _ARITHMETIC.add,
@@ -96,7 +98,7 @@ class Arithmetic:
             number = self.decimal(values)
         except decimal.DecimalException as exc:
             raise CellError("a number", "a division by zero" if _is_division(exc) else "an overflow") from None
-        if abs(number) >= _LARGEST:
+        if abs(number) >= LARGEST:
             raise CellError("a number below 10^20", f"{number:.3e}")
         return int(number) if number == number.to_integral_value() else float(number)
 
@@ -108,7 +110,27 @@ class Arithmetic:
         return f"({self.left.to_zen(computed)} {self.operator} {self.right.to_zen(computed)})"
 
 
-Expression = Literal | Field | Arithmetic
+@dataclass(frozen=True, slots=True)
+class InList:
+    """Whether the text of a field is on a look-up list, or where negated is not."""
+
+    name: str
+    list: str
+    is_negated: bool
+
+    @property
+    def fields(self) -> frozenset[str]:
+        return frozenset({self.name})
+
+    def evaluate(self, values: Mapping[str, Scalar]) -> Scalar:
+        return is_on(values[self.name], self.list) != self.is_negated
+
+    def to_zen(self, computed: Mapping[str, str]) -> str:
+        del computed
+        return f"{self.name} {'not in' if self.is_negated else 'in'} lists[{quote(self.list)}]"
+
+
+Expression = Literal | Field | Arithmetic | InList
 
 
 def parse_expression(cell: str, kind: str, fields: FieldKinds) -> Expression:
@@ -120,6 +142,8 @@ def parse_expression(cell: str, kind: str, fields: FieldKinds) -> Expression:
         expression: Expression = Literal(None)
     elif kind == "number":
         expression = _sum(tokens, fields, 0)
+    elif kind == "boolean" and _asks_list(tokens):
+        expression = _in_list(tokens, fields)
     else:
         expression = _field(tokens, kind, fields) or _literal(tokens, kind)
     if tokens.head is not END:
@@ -127,15 +151,43 @@ def parse_expression(cell: str, kind: str, fields: FieldKinds) -> Expression:
     return expression
 
 
-def parse_formula(text: str) -> Expression:
-    """The meaning of a computed input: arithmetic over any fields of the facts, which are numbers. Raises CellError."""
+def parse_formula(text: str, kind: str = "number") -> Expression:
+    """The meaning of a computed input, over any fields of the facts. Raises CellError.
+
+    A number is arithmetic over numbers, a boolean whether a text is on a look-up list.
+    """
     tokens = Tokens(text)
-    formula = _sum(tokens, None, 0)
+    formula = _in_list(tokens, None) if kind == "boolean" else _sum(tokens, None, 0)
     if tokens.head is not END:
         raise tokens.error("the end of the expression")
     if not formula.fields:
         raise CellError("an expression with a field in it", "a constant")
     return formula
+
+
+def field_kind(formula: Expression) -> str:
+    """The type that the fields of a computed input have."""
+    return "string" if isinstance(formula, InList) else "number"
+
+
+def lists_of(expression: Expression) -> frozenset[str]:
+    """The look-up lists that it asks."""
+    return frozenset({expression.list}) if isinstance(expression, InList) else frozenset()
+
+
+def _asks_list(tokens: Tokens) -> bool:
+    return tokens.head.kind == "word" and (tokens.follow("in") or tokens.follow("not", "in"))
+
+
+def _in_list(tokens: Tokens, fields: FieldKinds) -> InList:
+    if not _asks_list(tokens):
+        raise tokens.error('a field and in list "...", or not in list "..."')
+    field = _field(tokens, "string", fields)
+    if field is None:
+        raise tokens.error("a field")
+    is_negated = tokens.skip("not")
+    tokens.expect("in")
+    return InList(field.name, read_list_name(tokens), is_negated)
 
 
 def _literal(tokens: Tokens, kind: str) -> Literal:

@@ -10,8 +10,9 @@ import numpy as np
 
 from inferhub.errors import FieldError
 from inferhub.lib.describe import describe, pointer
-from inferhub.rules.expressions import Expression
-from inferhub.rules.table import InputColumn
+from inferhub.rules.expressions import Expression, InList, field_kind
+from inferhub.rules.look import Look
+from inferhub.rules.table import DecisionTable, InputColumn
 from inferhub.rules.tokens import CellError, parse_day
 
 Facts = Mapping[str, Any]
@@ -33,8 +34,9 @@ class FactReader:
         self._columns = tuple(columns)
         self._plans = [_plan(column) for column in columns]
 
-    def read(self, facts: Facts) -> tuple[list[Value], tuple[FieldError, ...]]:
+    def read(self, facts: Facts, look: Look | None = None) -> tuple[list[Value], tuple[FieldError, ...]]:
         """The values and no errors, or an error for each field that the rules cannot use."""
+        del look  # see LookingFactReader
         values: list[Value] = []
         for path, reader, is_optional in self._plans:
             found: Any = facts
@@ -57,8 +59,48 @@ class FactReader:
         return tuple(errors.values())
 
 
+class LookingFactReader(FactReader):
+    """Reads fields of the time and whether texts are on look-up lists, too."""
+
+    def __init__(self, table: DecisionTable, *, zone: str) -> None:
+        super().__init__(table.inputs)
+        self._zone = zone
+        self._uses_time = table.uses_time
+        self._asked = _asked_columns(table)
+
+    def read(self, facts: Facts, look: Look | None = None) -> tuple[list[Value], tuple[FieldError, ...]]:
+        """As `FactReader.read`. Raises ValueError without a look."""
+        if look is None:
+            raise ValueError("these rules ask for lists or the time: they need a look")
+        if self._uses_time:
+            facts = {**facts, "time": look.time_facts(self._zone)}
+        values, errors = super().read(facts)
+        if errors:
+            return values, errors
+        for at, field, formula, names in self._asked:
+            text = values[at] if formula is None else _find(facts, tuple(field.split(".")))[0]
+            if text is not None:
+                listed = look.listed(str(text), field=field, names=names)
+                values[at] = listed if formula is None else bool(formula.evaluate({field: listed}))
+        return values, ()
+
+
+def _asked_columns(table: DecisionTable) -> list[tuple[int, str, InList | None, tuple[str, ...]]]:
+    """Place and field of each column that asks lists, its formula where it is computed, and the names of the lists."""
+    by_field = table.lists_by_field
+    asked: list[tuple[int, str, InList | None, tuple[str, ...]]] = []
+    for at, column in enumerate(table.inputs):
+        if isinstance(column.formula, InList):
+            asked.append((at, column.formula.name, column.formula, (column.formula.list,)))
+        elif names := by_field.get(column.field):
+            asked.append((at, column.field, None, tuple(sorted(names))))
+    return asked
+
+
 def _plan(column: InputColumn) -> tuple[tuple[str, ...], Callable[[Any], Value], bool]:
     """Where a column's value starts from, what reads it there, and whether it may be null."""
+    if isinstance(column.formula, InList):
+        return tuple(column.formula.name.split(".")), _text, False
     if column.formula is not None:
         return (), _formula_reader(column.formula), False
     return column.path, _READERS[column.kind], column.is_optional
@@ -89,10 +131,10 @@ def _field_errors(facts: Facts, column: InputColumn) -> Iterator[FieldError]:
 
 def _formula_errors(facts: Facts, formula: Expression, index: int) -> Iterator[FieldError]:
     """Errors of the fields, or where there is none, of the computation (a pointer into the definition)."""
-    columns = [InputColumn(field=name, kind="number") for name in sorted(formula.fields)]
+    columns = [InputColumn(field=name, kind=field_kind(formula)) for name in sorted(formula.fields)]
     errors = [error for column in columns for error in _field_errors(facts, column)]
     yield from errors
-    if not errors:
+    if not errors and not isinstance(formula, InList):
         values = {column.field: _number(_find(facts, column.path)[0]) for column in columns}
         try:
             formula.evaluate(values)

@@ -12,13 +12,15 @@ KIND_KEY = "x-type"
 FIELD_KEY = "x-field"
 IS_OPTIONAL_KEY = "x-is-optional"
 POLICY_KEY = "x-hit-policy"
+AGGREGATE_KEY = "x-aggregate"
 """Keys beside JDM's own, which zen-engine and its editors pass over: what JDM cannot say, for reading it back."""
 
 
 def to_jdm(table: DecisionTable, *, name: str = "Decision table") -> JsonObject:
     """A JDM document that decides as `table` does, for other tools; `from_jdm` reads it back.
 
-    JDM knows no `unique`: where at most one row matches, `first` with the else row at the end decides the same.
+    JDM knows no `unique`: where at most one row matches, `first` with the else row at the end decides the same. It
+    combines no rows either: other tools give the results of a collect table with aggregates as a list.
     """
     document = _exported(table, name)
     content = document["nodes"][1]["content"]
@@ -27,6 +29,8 @@ def to_jdm(table: DecisionTable, *, name: str = "Decision table") -> JsonObject:
         made |= {KIND_KEY: column.kind, IS_OPTIONAL_KEY: column.is_optional, FIELD_KEY: column.field}
     for output, made in zip(table.outputs, content["outputs"], strict=True):
         made[KIND_KEY] = output.kind
+        if output.aggregate:
+            made[AGGREGATE_KEY] = output.aggregate
     return document
 
 
@@ -52,7 +56,10 @@ def _exported(table: DecisionTable, name: str) -> JsonObject:
 
 
 def matching_document(table: DecisionTable) -> JsonObject:
-    """The document that the engine runs: fields `c0`, `c1`, ... in, indices of matching rows out."""
+    """The document that the engine runs: fields `c0`, `c1`, ... in, indices of matching rows out.
+
+    Whether the text of `c0` is on a list is a field of its own (`inferhub.rules.conditions.list_key`).
+    """
     return _document(
         "Matching",
         hit_policy="first" if table.hit_policy == "first" else "collect",
@@ -61,8 +68,8 @@ def matching_document(table: DecisionTable) -> JsonObject:
         rows=(
             (
                 [
-                    condition.to_zen(is_optional=column.is_optional)
-                    for condition, column in zip(rule.conditions, table.inputs, strict=True)
+                    condition.to_zen(is_optional=column.is_optional, column=f"c{at}")
+                    for at, (condition, column) in enumerate(zip(rule.conditions, table.inputs, strict=True))
                 ],
                 [str(index)],
                 "",

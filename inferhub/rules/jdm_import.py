@@ -1,12 +1,13 @@
 """Reading a decision table from JDM (the JSON Decision Model of GoRules), our own export or another tool's."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from inferhub.errors import FieldError, InvalidDefinition
 from inferhub.lib.describe import describe, pointer
 from inferhub.rules.expressions import RESULT_KINDS, parse_expression
-from inferhub.rules.jdm import FIELD_KEY, IS_OPTIONAL_KEY, KIND_KEY, POLICY_KEY
+from inferhub.rules.jdm import AGGREGATE_KEY, FIELD_KEY, IS_OPTIONAL_KEY, KIND_KEY, POLICY_KEY
 from inferhub.rules.parser import parse_condition
 from inferhub.rules.table import DecisionTable, parse_decision_table
 from inferhub.rules.tokens import CellError, is_field_name
@@ -22,6 +23,28 @@ def from_jdm(document: object) -> DecisionTable:
     string) that all its cells can be read as. Raises InvalidDefinition with pointers into the document.
     """
     at, content = _only_table(document)
+    reading = read_content(content, at)
+    try:
+        return parse_decision_table(reading.definition)
+    except InvalidDefinition as exc:
+        raise InvalidDefinition(errors=[reading.locate(error) for error in exc.errors]) from None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """The definition that the content of a table's node holds, not checked yet; `at` is the place of the node."""
+
+    definition: dict[str, Any]
+    columns: Mapping[str, Sequence[Mapping[str, Any]]]
+    at: int
+
+    def locate(self, error: FieldError) -> FieldError:
+        """An error in the definition, pointing at the same place in the document."""
+        return _in_document(error, self.at, self.columns)
+
+
+def read_content(content: Mapping[str, Any], at: int) -> Reading:
+    """What the content of a decision table's node holds. Raises InvalidDefinition."""
     inputs, outputs, rules = (_objects(content, key, at) for key in ("inputs", "outputs", "rules"))
     declared = [_input(column, [_cell(rule, column) for rule in rules]) for column in inputs]
     computed = {column["expression"]: column["field"] for column in declared if "expression" in column}
@@ -38,11 +61,7 @@ def from_jdm(document: object) -> DecisionTable:
             for rule in rules
         ],
     }
-    try:
-        return parse_decision_table(definition)
-    except InvalidDefinition as exc:
-        columns = {"inputs": inputs, "outputs": outputs}
-        raise InvalidDefinition(errors=[_in_document(error, at, columns) for error in exc.errors]) from None
+    return Reading(definition=definition, columns={"inputs": inputs, "outputs": outputs}, at=at)
 
 
 def _only_table(document: object) -> tuple[int, Mapping[str, Any]]:
@@ -127,7 +146,8 @@ def _output(column: Mapping[str, Any], cells: Sequence[Any]) -> dict[str, Any]:
     texts = [cell for cell in cells if isinstance(cell, str) and cell]
     kinds = [kind for kind in RESULT_KINDS if all(_is_result(cell, kind) for cell in texts)]
     kind = column.get(KIND_KEY, kinds[0] if kinds else "string")
-    return {"field": str(column.get("field", "")), "type": kind, "label": str(column.get("name") or "")}
+    aggregate = {"aggregate": column[AGGREGATE_KEY]} if AGGREGATE_KEY in column else {}
+    return {"field": str(column.get("field", "")), "type": kind, "label": str(column.get("name") or "")} | aggregate
 
 
 def _is_result(cell: str, kind: str) -> bool:

@@ -3,20 +3,31 @@
     cell       = "" | "-" | alternatives
     alternatives = conjunction {("," | "or") conjunction}
     conjunction  = test {"and" test}
-    test       = "not" "(" alternatives ")" | ["$"] comparison | ["$"] ["not"] "in" "[" literals "]" | range
+    test       = "not" "(" alternatives ")" | ["$"] comparison | ["$"] ["not"] "in" ("[" literals "]" | list) | range
                | ["not"] function "(" "$" "," text ")" | literal | "null"
     comparison = ("==" | "!=" | "<" | "<=" | ">" | ">=") (literal | "null")
     range      = ("[" | "(") literal ".." literal ("]" | ")")
+    list       = "list" text | "lists" "[" text "]"
 
 `and` binds stronger than `or`. Ranges and the four order signs are for numbers and dates, functions (startsWith,
-endsWith, contains) for texts. null is for optional columns, and nothing but "", "-" and null itself ever includes it.
+endsWith, contains) and look-up lists for texts. null is for optional columns, and nothing but "", "-" and null itself
+ever includes it.
 """
 
 from collections.abc import Callable, Mapping
 
-from inferhub.rules.conditions import PATTERNS, BooleanCondition, Condition, NumberCondition, TextCondition
+from inferhub.rules.conditions import FUNCTIONS, IN_LIST, BooleanCondition, Condition, NumberCondition, TextCondition
 from inferhub.rules.spans import HIGHEST, LOWEST, Spans, union
-from inferhub.rules.tokens import END, CellError, Tokens, read_boolean, read_date, read_number, read_text
+from inferhub.rules.tokens import (
+    END,
+    CellError,
+    Tokens,
+    read_boolean,
+    read_date,
+    read_list_name,
+    read_number,
+    read_text,
+)
 
 CONDITION_KINDS = ("number", "string", "boolean", "date")
 
@@ -93,7 +104,7 @@ class _Parser:
         if is_named:
             raise self._tokens.error("a comparison, 'in' or 'not in'")
         if self._tokens.skip("not"):
-            return ~(self._text() if self._kind == "string" and self._tokens.head.text in PATTERNS else self._group())
+            return ~(self._text() if self._kind == "string" and self._tokens.head.text in FUNCTIONS else self._group())
         return self._range() if self._tokens.head.text in ("[", "(") else self._value()
 
     def _group(self) -> Condition:
@@ -107,6 +118,8 @@ class _Parser:
         return condition
 
     def _list(self) -> Condition:
+        if self._kind == "string" and self._tokens.head.text in ("list", "lists"):
+            return TextCondition(patterns=frozenset({(IN_LIST, read_list_name(self._tokens))}))
         self._tokens.expect("[")
         condition = self._value()
         while self._tokens.skip(","):
@@ -150,7 +163,7 @@ class _Parser:
         return NumberCondition((((bound, 0), (bound, 1)),), is_date=self._kind == "date")
 
     def _text(self) -> Condition:
-        for name in PATTERNS:
+        for name in FUNCTIONS:
             if self._tokens.skip(name, "(", "$", ","):
                 argument = read_text(self._tokens)
                 self._tokens.expect(")")

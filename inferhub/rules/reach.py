@@ -78,9 +78,11 @@ class _Diagram:
 
     def _branch(self, level: int, rows: int) -> Reach:
         atoms_by_rows: dict[int, int] = {}
+        possible = self._everything[level]
         for at, accepting in enumerate(self._rows_by_atom[level]):
-            left = rows & accepting
-            atoms_by_rows[left] = atoms_by_rows.get(left, 0) | 1 << at
+            if possible >> at & 1:
+                left = rows & accepting
+                atoms_by_rows[left] = atoms_by_rows.get(left, 0) | 1 << at
         self._work += len(self._rows_by_atom[level])
         if self._work > _MOST_WORK:
             raise _TooMuchWork

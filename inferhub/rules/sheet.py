@@ -9,30 +9,39 @@
     expression |              |               |          |
     rule       | > 100        | in ["DE"]     | "review" | expensive
 
-The first cell of a line says what it holds; `label`, `optional` and `expression` may be left out. A cell that a
-spreadsheet would run as a formula (`== 5`, `-1`) carries an apostrophe in front, as spreadsheets do for texts.
+The first cell of a line says what it holds; `label`, `optional`, `expression` and `aggregate` may be left out. A cell
+that a spreadsheet would run as a formula (`== 5`, `-1`) carries an apostrophe in front, as spreadsheets do for texts.
 """
 
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from inferhub.errors import FieldError, InvalidDefinition
+from inferhub.lib.csv_cells import guarded, unguarded
 from inferhub.lib.describe import describe, listed, pointer
 from inferhub.rules.table import DecisionTable, parse_decision_table
 
 Sheet = list[list[str]]
 
-_HEADS = ("hit policy", "use", "field", "type", "label", "optional", "expression")
+_HEADS = ("hit policy", "use", "field", "type", "label", "optional", "expression", "aggregate")
 _NEEDED = ("hit policy", "use", "field", "type")
 _USES = ("when", "then", "note")
-_ACTIVE = ("=", "+", "-", "@", "\t", "\r", "'")
-_KEYS = {"field": "field", "type": "type", "label": "label", "expression": "expression", "is_optional": "optional"}
+_KEYS = {
+    **{key: key for key in ("field", "type", "label", "expression", "aggregate")},
+    "is_optional": "optional",
+}
 
 
 def to_sheet(table: DecisionTable) -> Sheet:
     """The lines of a sheet, all of the same width; `from_sheet` reads them back to an equal table."""
+    return [[guarded(cell) for cell in line] for line in to_lines(table)]
+
+
+def to_lines(table: DecisionTable) -> Sheet:
+    """The same without apostrophes, for files that tell texts from formulas."""
     inputs, outputs = table.inputs, table.outputs
     blanks = [""] * (len(outputs) + 1)
     lines = [
@@ -42,45 +51,64 @@ def to_sheet(table: DecisionTable) -> Sheet:
         ["label", *[column.label for column in inputs], *[column.label for column in outputs], ""],
         ["optional", *["yes" if column.is_optional else "" for column in inputs], *blanks],
         ["expression", *[column.expression for column in inputs], *blanks],
+        *_aggregate_line(table),
         *[["rule", *rule.when, *rule.then, rule.note] for rule in table.rules],
     ]
     policy = ["hit policy", table.hit_policy, *[""] * (len(lines[0]) - 2)]
-    return [[_guarded(cell) for cell in line] for line in [policy, *lines]]
+    return [policy, *lines]
+
+
+def _aggregate_line(table: DecisionTable) -> Sheet:
+    if not table.has_aggregates:
+        return []
+    return [["aggregate", *["" for _ in table.inputs], *[column.aggregate for column in table.outputs], ""]]
 
 
 def from_sheet(sheet: Iterable[Sequence[str]]) -> DecisionTable:
     """The table of a sheet. Raises InvalidDefinition with pointers of line and column as spreadsheets have (`/8/B`)."""
-    lines = [[_unguarded(cell) for cell in line] for line in sheet]
+    reading = read_lines([[unguarded(cell) for cell in line] for line in sheet])
+    try:
+        return parse_decision_table(reading.definition)
+    except InvalidDefinition as exc:
+        raise InvalidDefinition(errors=[reading.locate(error) for error in exc.errors]) from None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """The definition that a sheet holds, not checked yet, and where its parts stand."""
+
+    definition: dict[str, Any]
+    heads: Mapping[str, int]
+    rules: Sequence[int]
+    columns: Mapping[str, list[int]]
+
+    def locate(self, error: FieldError) -> FieldError:
+        """An error in the definition, pointing at its cell in the sheet."""
+        return _in_sheet(error, self.heads, self.rules, self.columns)
+
+
+def read_lines(lines: Sequence[Sequence[str]]) -> Reading:
+    """What lines without apostrophes hold. Raises InvalidDefinition."""
     heads, rules = _sort_lines(lines)
     columns = _columns(lines, heads)
     definition = _definition(lines, heads, rules, columns)
-    try:
-        return parse_decision_table(definition)
-    except InvalidDefinition as exc:
-        raise InvalidDefinition(errors=[_in_sheet(error, heads, rules, columns) for error in exc.errors]) from None
+    return Reading(definition=definition, heads=heads, rules=rules, columns=columns)
 
 
-def to_csv(table: DecisionTable) -> str:
-    """As `to_sheet`, in RFC 4180's form."""
+def csv_text(sheet: Sheet) -> str:
+    """Lines in RFC 4180's form, of cells that no spreadsheet runs."""
     text = io.StringIO()
-    csv.writer(text).writerows(to_sheet(table))
+    csv.writer(text).writerows([guarded(cell) for cell in line] for line in sheet)
     return text.getvalue()
 
 
-def from_csv(text: str) -> DecisionTable:
-    """As `from_sheet`, from comma-separated text. Raises InvalidDefinition."""
+def csv_lines(text: str) -> Sheet:
+    """The lines of comma-separated text as they were before `csv_text`. Raises InvalidDefinition."""
     try:
-        return from_sheet(list(csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)))
+        lines = list(csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True))
     except csv.Error as exc:
         raise _error("", "comma-separated text", str(exc)) from None
-
-
-def _guarded(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_ACTIVE) else cell
-
-
-def _unguarded(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_ACTIVE) else cell
+    return [[unguarded(cell) for cell in line] for line in lines]
 
 
 def _sort_lines(lines: Sequence[Sequence[str]]) -> tuple[dict[str, int], list[int]]:
@@ -94,7 +122,9 @@ def _sort_lines(lines: Sequence[Sequence[str]]) -> tuple[dict[str, int], list[in
         elif head in _HEADS and head not in heads:
             heads[head] = at
         elif any(cell.strip() for cell in line):
-            raise _error(_place(at, 0), f"one of {listed((*_HEADS, 'rule'))}, the heads once each", describe(head))
+            raise _error(
+                cell_pointer(at, 0), f"one of {listed((*_HEADS, 'rule'))}, the heads once each", describe(head)
+            )
     missing = [head for head in _NEEDED if head not in heads]
     if missing:
         raise _error("", f"a line that begins with '{missing[0]}'", "none")
@@ -108,9 +138,9 @@ def _columns(lines: Sequence[Sequence[str]], heads: Mapping[str, int]) -> dict[s
         if use.strip().lower() in _USES:
             columns[use.strip().lower()].append(at)
         elif any(_get(line, at).strip() for line in lines[heads["use"] :]):
-            raise _error(_place(heads["use"], at), f"one of {listed(_USES)}", describe(use))
+            raise _error(cell_pointer(heads["use"], at), f"one of {listed(_USES)}", describe(use))
     if len(columns["note"]) > 1:
-        raise _error(_place(heads["use"], columns["note"][1]), "at most one column of notes", "another")
+        raise _error(cell_pointer(heads["use"], columns["note"][1]), "at most one column of notes", "another")
     return columns
 
 
@@ -122,6 +152,8 @@ def _definition(
         declared: dict[str, Any] = {"field": texts["field"], "type": texts["type"], "label": texts["label"]}
         if texts["expression"]:
             declared["expression"] = texts["expression"]
+        if texts["aggregate"]:
+            declared["aggregate"] = texts["aggregate"]
         if texts["optional"]:
             declared["is_optional"] = {"yes": True, "no": False}.get(texts["optional"].lower(), texts["optional"])
         return declared
@@ -151,23 +183,23 @@ def _in_sheet(
 ) -> FieldError:
     """An error in the definition, pointing at its cell, or at its line."""
     _start, part, *rest = [*error.pointer.split("/"), ""]
-    where = _place(heads["hit policy"], 1)
+    where = cell_pointer(heads["hit policy"], 1)
     if part in ("inputs", "outputs") and len(rest) > 1:
         line = heads.get(_KEYS.get(rest[1], ""), heads["use"])
-        where = _place(line, columns["when" if part == "inputs" else "then"][int(rest[0])])
+        where = cell_pointer(line, columns["when" if part == "inputs" else "then"][int(rest[0])])
     elif part in ("inputs", "outputs"):
         where = pointer(heads["use"] + 1)
     elif part == "rules" and len(rest) > 2 and rest[2]:
-        where = _place(rules[int(rest[0])], columns[rest[1]][int(rest[2])])
+        where = cell_pointer(rules[int(rest[0])], columns[rest[1]][int(rest[2])])
     elif part == "rules":
         where = pointer(rules[int(rest[0])] + 1) if rest[0] else ""
     return FieldError(pointer=where, expected=error.expected, got=error.got)
 
 
-def _place(line: int, column: int) -> str:
+def cell_pointer(line: int, column: int) -> str:
     """A cell as spreadsheets name it.
 
-    >>> _place(7, 1), _place(0, 27)
+    >>> cell_pointer(7, 1), cell_pointer(0, 27)
     ('/8/B', '/1/AB')
     """
     letters, rest = "", column + 1

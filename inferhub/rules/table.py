@@ -7,23 +7,34 @@
                  {"when": [""],      "then": ["\\"accept\\""]}]}
 
 Input types are number, string, boolean and date (a calendar day); an input with `"is_optional": true` may be null or
-missing. A number input can be computed: `"expression": "order.total - 1.5 * customer.usual"`, under a field name of its
-own. Output types are number, string and boolean. Cells are texts: `inferhub.rules.parser` has the grammar of
-conditions, `inferhub.rules.expressions` that of results.
+missing. An input can be computed, under a field name of its own: a number from numbers (`"expression": "order.total -
+1.5 * customer.usual"`), a boolean by whether a text is on a look-up list (`customer.id in list "blocked"`). Fields that
+begin with `time.` tell when it is decided (`inferhub.rules.look`). Output types are number, string and boolean. Cells
+are texts: `inferhub.rules.parser` has the grammar of conditions, `inferhub.rules.expressions` that of results.
 
 Hit policies: `first` takes the first row that matches, `unique` expects at most one and calls a second an error,
-`collect` takes all. `first` and `unique` end with an else row, whose conditions are all empty: what it decides is then
-said, not fallen into.
+`collect` takes all; where its outputs have an `aggregate` (sum, min, max, count, join) they become one value. `first`
+and `unique` end with an else row, whose conditions are all empty: what it decides is then said, not fallen into.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from inferhub.errors import FieldError, InvalidDefinition
 from inferhub.lib.describe import describe, listed, pointer
-from inferhub.rules.conditions import Condition
-from inferhub.rules.expressions import RESULT_KINDS, Expression, parse_expression, parse_formula
+from inferhub.rules.aggregates import AGGREGATES
+from inferhub.rules.conditions import Condition, TextCondition
+from inferhub.rules.expressions import (
+    RESULT_KINDS,
+    Expression,
+    InList,
+    field_kind,
+    lists_of,
+    parse_expression,
+    parse_formula,
+)
+from inferhub.rules.look import TIME_FIELDS, TIME_PREFIX
 from inferhub.rules.parser import CONDITION_KINDS, parse_condition
 from inferhub.rules.tokens import RESERVED, CellError, is_field_name
 
@@ -52,9 +63,12 @@ class InputColumn:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutputColumn:
+    """`aggregate` combines the results of all rows of a collect table that match (`inferhub.rules.aggregates`)."""
+
     field: str
     kind: str
     label: str = ""
+    aggregate: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,17 +93,65 @@ class DecisionTable:
     outputs: tuple[OutputColumn, ...]
     rules: tuple[Rule, ...]
 
+    @property
+    def has_aggregates(self) -> bool:
+        """Whether all rows that match are combined into one answer."""
+        return any(column.aggregate for column in self.outputs)
+
+    @property
+    def lists(self) -> frozenset[str]:
+        """The look-up lists that its rules ask."""
+        return frozenset(name for _, name in asked_lists(self))
+
+    @property
+    def lists_by_field(self) -> dict[str, frozenset[str]]:
+        """The lists that conditions and results ask about each field of texts."""
+        asked: dict[str, frozenset[str]] = {}
+        for rule in self.rules:
+            pairs = [
+                (column.field, condition.lists)
+                for column, condition in zip(self.inputs, rule.conditions, strict=True)
+                if isinstance(condition, TextCondition) and condition.patterns
+            ]
+            pairs += [(result.name, frozenset({result.list})) for result in rule.results if isinstance(result, InList)]
+            for field, names in pairs:
+                asked[field] = asked.get(field, frozenset()) | names
+        return {field: names for field, names in asked.items() if names}
+
+    @property
+    def uses_time(self) -> bool:
+        """Whether it asks when it is decided."""
+        return any(
+            field.startswith(TIME_PREFIX)
+            for column in self.inputs
+            for field in (column.formula.fields if column.formula else (column.field,))
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The definition; `parse_decision_table` reads it back to an equal table."""
         return {
             "hit_policy": self.hit_policy,
             "inputs": [_column_dict(column) | _input_extras(column) for column in self.inputs],
-            "outputs": [_column_dict(column) for column in self.outputs],
+            "outputs": [_column_dict(column) | _output_extras(column) for column in self.outputs],
             "rules": [
                 {"when": list(rule.when), "then": list(rule.then)} | ({"note": rule.note} if rule.note else {})
                 for rule in self.rules
             ],
         }
+
+
+def asked_lists(table: DecisionTable) -> Iterator[tuple[str, str]]:
+    """The look-up lists that a table asks, each with the pointer of the cell or expression that does."""
+    for at, column in enumerate(table.inputs):
+        for name in lists_of(column.formula) if column.formula else ():
+            yield pointer("inputs", at, "expression"), name
+    for index, rule in enumerate(table.rules):
+        for at, condition in enumerate(rule.conditions):
+            for name in condition.lists if isinstance(condition, TextCondition) else ():
+                yield pointer("rules", index, "when", at), name
+        for at, result in enumerate(rule.results):
+            for name in lists_of(result):
+                yield pointer("rules", index, "then", at), name
 
 
 def parse_decision_table(definition: object) -> DecisionTable:
@@ -115,6 +177,7 @@ class _Reader:
             self._error(("hit_policy",), f"one of {listed(HIT_POLICIES)}", describe(document["hit_policy"]))
         inputs = self._inputs(document["inputs"])
         outputs = self._outputs(document["outputs"])
+        self._check_aggregates(document["hit_policy"], outputs)
         if self.errors:
             return None
         rules = self._rules(document["rules"], inputs, outputs)
@@ -134,15 +197,20 @@ class _Reader:
         return tuple(columns)
 
     def _formula(self, column: Mapping[str, Any], index: int) -> Expression | None:
-        if column["type"] != "number" or column.get("is_optional"):
-            expected = "a field, or a number that is not optional, which alone can be computed"
+        if column["type"] not in ("number", "boolean") or column.get("is_optional"):
+            expected = "a field, or a number or boolean that is not optional, which alone can be computed"
             self._error(("inputs", index, "expression"), expected, describe(column["expression"]))
             return None
         try:
-            return parse_formula(column["expression"])
+            formula = parse_formula(column["expression"], column["type"])
         except CellError as exc:
             self._error(("inputs", index, "expression"), exc.expected, exc.got)
             return None
+        for name in formula.fields:
+            if name.startswith(TIME_PREFIX) and TIME_FIELDS.get(name) != field_kind(formula):
+                usable = [field for field, kind in TIME_FIELDS.items() if kind == field_kind(formula)]
+                self._error(("inputs", index, "expression"), f"one of {listed(usable)}", f"'{name}'")
+        return formula
 
     def _check_namesakes(self, columns: Sequence[InputColumn], index: int) -> None:
         """A field may stand in several columns, with different conditions but one meaning."""
@@ -154,12 +222,30 @@ class _Reader:
     def _outputs(self, entries: Sequence[object]) -> tuple[OutputColumn, ...]:
         columns: list[OutputColumn] = []
         for index, entry in enumerate(self._bounded(entries, ("outputs",), MOST_COLUMNS)):
-            column = self._object(entry, ("outputs", index), {"field": str, "type": str}, {"label": str})
+            column = self._object(
+                entry, ("outputs", index), {"field": str, "type": str}, {"label": str, "aggregate": str}
+            )
             if column and self._is_column(column, ("outputs", index), RESULT_KINDS):
                 if any(column["field"] == other.field for other in columns):
                     self._error(("outputs", index, "field"), "a name used once", describe(column["field"]))
                 columns.append(OutputColumn(kind=column.pop("type"), **column))
         return tuple(columns)
+
+    def _check_aggregates(self, hit_policy: str, outputs: Sequence[OutputColumn]) -> None:
+        if not any(column.aggregate for column in outputs):
+            return
+        for index, column in enumerate(outputs):
+            place = ("outputs", index, "aggregate")
+            if hit_policy != "collect":
+                self._error(place, "no aggregate, unless the hit policy is collect", describe(column.aggregate))
+            elif column.aggregate not in AGGREGATES:
+                expected = f"one of {listed(AGGREGATES)}, for every output or for none"
+                self._error(place, expected, describe(column.aggregate) if column.aggregate else "nothing")
+            elif AGGREGATES[column.aggregate] not in ("", column.kind):
+                expected = (
+                    f"an aggregate for {column.kind}s ({column.aggregate} is for {AGGREGATES[column.aggregate]}s)"
+                )
+                self._error(place, expected, describe(column.aggregate))
 
     def _is_column(self, column: Mapping[str, Any], place: tuple[str | int, ...], kinds: Sequence[str]) -> bool:
         """Whether type and name can be used; errors where not."""
@@ -171,7 +257,16 @@ class _Reader:
             expected = f"a name of letters, digits and _ that is none of {listed(sorted(RESERVED))}"
             expected += " (or several, joined by dots)" if is_path else ""
             self._error((*place, "field"), expected, describe(column["field"]))
+        elif is_path and column["field"].startswith(TIME_PREFIX):
+            self._check_time(column, place)
         return len(self.errors) == before
+
+    def _check_time(self, column: Mapping[str, Any], place: tuple[str | int, ...]) -> None:
+        kind = TIME_FIELDS.get(column["field"])
+        if kind is None or "expression" in column:
+            self._error((*place, "field"), f"one of {listed(TIME_FIELDS)}", describe(column["field"]))
+        elif kind != column["type"]:
+            self._error((*place, "type"), f"{kind}, which {column['field']} is", describe(column["type"]))
 
     def _rules(
         self, entries: Sequence[object], inputs: Sequence[InputColumn], outputs: Sequence[OutputColumn]
@@ -277,6 +372,10 @@ _TYPE_NAMES: Mapping[type, str] = {str: "text", list: "list", bool: "boolean (tr
 
 def _column_dict(column: InputColumn | OutputColumn) -> dict[str, Any]:
     return {"field": column.field, "type": column.kind} | ({"label": column.label} if column.label else {})
+
+
+def _output_extras(column: OutputColumn) -> dict[str, Any]:
+    return {"aggregate": column.aggregate} if column.aggregate else {}
 
 
 def _input_extras(column: InputColumn) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 from inferhub.lib.describe import shorten
+from inferhub.lib.slug import is_slug
 
 LONGEST_CELL = 2_000
 
@@ -77,6 +78,11 @@ class Tokens:
         self._next += len(texts) if is_here else 0
         return is_here
 
+    def follow(self, *texts: str) -> bool:
+        """Whether these words come behind the token at the cursor."""
+        coming = self._tokens[self._next + 1 : self._next + 1 + len(texts)]
+        return [(token.kind, token.text) for token in coming] == [("word", text) for text in texts]
+
     def expect(self, *texts: str) -> str:
         """Move past one of these words or signs, which must come next."""
         for text in texts:
@@ -125,6 +131,19 @@ def read_text(tokens: Tokens) -> str:
     if tokens.head.kind != "text":
         raise tokens.error("a text in quotes")
     return tokens.take().text[1:-1]
+
+
+def read_list_name(tokens: Tokens) -> str:
+    """The name of a look-up list, as `list "blocked"`, or as zen-engine would read it, `lists["blocked"]`."""
+    is_member = tokens.expect("list", "lists") == "lists"
+    if is_member:
+        tokens.expect("[")
+    if tokens.head.kind != "text" or not is_slug(tokens.head.text[1:-1]):
+        raise tokens.error("the name of a look-up list in quotes")
+    name = read_text(tokens)
+    if is_member:
+        tokens.expect("]")
+    return name
 
 
 def read_boolean(tokens: Tokens) -> bool:

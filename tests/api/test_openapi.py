@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from rest_framework.views import APIView
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from inferhub.lists.services import save_list
 from inferhub.registry.models import ModelVersion
 from inferhub.wsgi import application
 from tests.hub_fixtures import Api
@@ -87,7 +88,9 @@ def _one_transaction(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 def test_answers_are_as_the_document_says(
     case: Any, api: Api, price_model: ModelVersion, scenario: str, workflow: str
 ) -> None:
-    names = {"models": "price-model", "scenarios": "home-page", "workflows": "orders"}
+    names = {"models": "price-model", "scenarios": "home-page", "workflows": "orders", "lists": "blocked"}
+    names["rule-sets"] = "screening"
+    save_list(name="blocked", description="", actor="user:tester")
     kind = case.path.split("/")[3]
     if "name" in (case.path_parameters or {}):
         case.path_parameters["name"] = names[kind]

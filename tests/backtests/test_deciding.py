@@ -15,8 +15,8 @@ from inferhub.backtests.significance import mcnemar, share_difference, sum_diffe
 from inferhub.decisions.definition import parse_workflow
 from inferhub.decisions.engine import Verdict, run_rows
 from inferhub.decisions.queries import PublishedWorkflow
-from inferhub.rules.engine import compile_rules
-from inferhub.rules.table import parse_decision_table
+from inferhub.rules.rule_set import parse_rule_set
+from inferhub.rules.rule_set_engine import compile_rule_set
 from inferhub.rulesets.queries import RuleSetPlan
 
 WORKFLOW = {
@@ -63,9 +63,10 @@ ROWS = st.fixed_dictionaries(
 
 
 def side(table: dict[str, Any]) -> Side:
-    engine = compile_rules(parse_decision_table(table))
+    rules = parse_rule_set(table)
     workflow = PublishedWorkflow(workflow_id=1, version_id=1, name="w", number=1, plan=parse_workflow(WORKFLOW))
-    return Side(workflow=workflow, rules=RuleSetPlan(version_id=1, name="rules", number=1, engine=engine), models={})
+    plan = RuleSetPlan(version_id=1, name="rules", number=1, engine=compile_rule_set(rules), rules=rules)
+    return Side(workflow=workflow, rules=plan, models={})
 
 
 SIDE = side(TABLE)

@@ -22,6 +22,8 @@ from inferhub.decisions.kinds import save_endpoint
 from inferhub.decisions.models import Action, Decision, Review, WebhookEndpoint, Workflow, WorkflowVersion
 from inferhub.decisions.services import save_workflow
 from inferhub.jobs.models import DeferredCall, Job, State
+from inferhub.lists.models import ListEntry, LookupList
+from inferhub.lists.services import Entry, add_entries, save_list
 from inferhub.recommendations.models import Scenario
 from inferhub.registry.aliases import move_alias
 from inferhub.registry.models import Alias, ModelVersion, RegisteredModel
@@ -66,6 +68,8 @@ def fill(suffix: str) -> None:
     make_challenger(version.workflow, HOSTILE)
     review = make_review(version.workflow, title=HOSTILE, subject=HOSTILE, outcome=HOSTILE, request_id=HOSTILE + suffix)
     make_action(review.decision, state="dead", endpoint=HOSTILE)
+    save_list(name=f"list-{suffix}", description=HOSTILE, actor=HOSTILE)
+    add_entries(name=f"list-{suffix}", entries=[Entry(value=HOSTILE, note=HOSTILE)], actor=HOSTILE, reason=HOSTILE)
     scenario = make_scenario(f"scene-{suffix}")
     Scenario.objects.filter(pk=scenario.pk).update(description=HOSTILE)
     hostile = {"notes": HOSTILE, "metrics": {HOSTILE: HOSTILE}, "labels": [HOSTILE], "model_card": _HOSTILE_CARD}
@@ -108,6 +112,8 @@ RECORDS: tuple[type[Model], ...] = (
     IntervalSchedule,
     Item,
     Job,
+    ListEntry,
+    LookupList,
     ModelVersion,
     PeriodicTask,
     RegisteredModel,

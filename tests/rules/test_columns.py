@@ -119,6 +119,19 @@ def test_computed_results_are_the_same_and_failures_are_undecided() -> None:
     assert found.rule.tolist() == [1, 0, -1, 1]
 
 
+def test_a_fact_of_which_one_of_several_results_fails_is_undecided() -> None:
+    table = parse_decision_table(
+        {
+            "hit_policy": "collect",
+            "inputs": [{"field": "a", "type": "number"}],
+            "outputs": [{"field": "y", "type": "number"}],
+            "rules": [{"when": [""], "then": ["1"]}, {"when": ["< 5"], "then": ["1 / a"]}],
+        }
+    )
+    found = assert_equal_to_engine(table, [{"a": 0.0}, {"a": 2.0}, {"a": 9.0}])
+    assert found.rule.tolist() == [-1, 0, 0]
+
+
 @pytest.mark.parametrize("hit_policy", ["first", "collect", "unique"])
 def test_computed_inputs_are_the_same(hit_policy: str) -> None:
     table = parse_decision_table(computed_table(hit_policy))

@@ -1,8 +1,10 @@
 import math
 import multiprocessing
+import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ import zen
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from inferhub import rules
+from inferhub.errors import InvalidDefinition
 from inferhub.rules.conditions import NumberCondition
 from inferhub.rules.engine import RuleEngine, compile_rules
 from inferhub.rules.jdm import to_jdm
@@ -265,6 +269,23 @@ def test_threads_can_share_an_engine() -> None:
     with ThreadPoolExecutor(8) as executor:
         found = list(executor.map(lambda number: rows(built, {"x": number % 50}), range(2000)))
     assert found == [[number % 50] for number in range(2000)]
+
+
+def test_what_the_engine_says_of_a_table_comes_without_its_stack_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise RuntimeError("no such node\n  at zen_engine::decision (/root/src/lib.rs:1)")
+
+    monkeypatch.setattr(zen, "ZenEngine", refuse)
+    with pytest.raises(InvalidDefinition) as caught:
+        engine()
+    assert str(caught.value) == "The rule engine refuses the table: no such node"
+
+
+def test_nothing_of_zen_is_used_that_builds_a_runtime_or_hangs_in_a_forked_child() -> None:
+    sources = "".join(path.read_text() for path in Path(rules.__path__[0]).glob("*.py"))
+    assert re.findall(r"zen\.(\w+)", sources.replace("zen.evaluate", "")) == ["ZenEngine", "ZenEngine"]
+    for name in ("evaluate_batch", "async_evaluate", "create_decision", "get_decision", "evaluate_expression"):
+        assert name not in sources
 
 
 def _child(built: RuleEngine, queue: "multiprocessing.Queue[object]") -> None:

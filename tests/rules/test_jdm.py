@@ -108,7 +108,10 @@ def changed(*path: str | int, value: Any) -> dict[str, Any]:
         (None, "/nodes"),
         ({"nodes": [1]}, "/nodes"),
         ({"nodes": []}, "/nodes"),
-        (changed("nodes", 0, "type", value="functionNode"), "/nodes/0/type"),
+        *(
+            (changed("nodes", 0, "type", value=kind), "/nodes/0/type")
+            for kind in ("functionNode", "customNode", "expressionNode", "switchNode", "decisionNode", None)
+        ),
         (changed("nodes", 2, "type", value="decisionTableNode"), "/nodes"),
         (changed("nodes", 1, "content", value=None), "/nodes/1/content"),
         (changed("nodes", 1, "content", "rules", value={}), "/nodes/1/content/rules"),

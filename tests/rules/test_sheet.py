@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inferhub.errors import InvalidDefinition
-from inferhub.rules.sheet import from_csv, from_sheet, to_csv, to_sheet
-from inferhub.rules.table import parse_decision_table
+from inferhub.rules.sheet import csv_lines, csv_text, from_sheet, read_lines, to_lines, to_sheet
+from inferhub.rules.table import DecisionTable, parse_decision_table
 
 from . import tables
 from .tables import ORDERS
@@ -21,6 +21,14 @@ SHEET = [
     ["rule", "> 100", 'in ["DE"]', '"review"', "expensive"],
     ["rule", "", "", '"accept"'],
 ]
+
+
+def to_csv(table: DecisionTable) -> str:
+    return csv_text(to_lines(table))
+
+
+def from_csv(text: str) -> DecisionTable:
+    return parse_decision_table(read_lines(csv_lines(text)).definition)
 
 
 def changed(line: int, column: int, value: str) -> list[list[str]]:

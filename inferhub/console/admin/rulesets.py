@@ -1,21 +1,23 @@
 """Rule sets: the decision table in use, its versions, and a new one as JSON."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path
+from django.utils.html import format_html, format_html_join
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 
 from inferhub.console import fields, html
 from inferhub.console.authored import authored_facts, saved_message, version_facts, version_table
 from inferhub.console.base import RecordAdmin, code_column, deed, link_column, time_column
-from inferhub.console.pages import Done, FormPage, ServiceForm, sent
-from inferhub.console.sections import Section, Table, Text
+from inferhub.console.pages import Done, FormPage, ServiceForm, sent_with_files
+from inferhub.console.rule_tables import rule_count, rule_sections, table_sections
+from inferhub.console.sections import Facts, Section, Table
 from inferhub.decisions.models import Workflow
-from inferhub.rules.analysis import analyse_table
-from inferhub.rules.table import parse_decision_table
+from inferhub.rulesets.files import FORMATS, export_rules, format_of, import_rules
 from inferhub.rulesets.models import RuleSet, RuleSetVersion
 from inferhub.rulesets.services import save_rule_set
 
@@ -29,8 +31,9 @@ _EXAMPLE: dict[str, Any] = {
     ],
 }
 _INTRO = (
-    "A decision table. Each rule has one cell under 'when' for every input and one under 'then' for every output; "
-    "an empty cell under 'when' holds for everything. Texts stand in quotes of their own."
+    "A decision table, or several in sequence under 'tables', where later ones see what earlier ones say. Each rule "
+    "has one cell under 'when' for every input and one under 'then' for every output; an empty cell under 'when' holds "
+    "for everything. Texts stand in quotes of their own. Who prefers a spreadsheet exports, edits and uploads a file."
 )
 
 
@@ -39,19 +42,40 @@ class SaveRuleSetForm(ServiceForm):
 
     fallback = "definition"
     description = fields.prose("Description", required=False, help_text="What the rules decide, and who owns them.")
-    definition = fields.JsonField(label="Definition", help_text="JSON. Every cell is checked when you save.")
+    definition = fields.JsonField(
+        label="Definition", required=False, help_text="JSON. Every cell is checked when you save."
+    )
+    file = fields.rule_file(
+        "Or a file",
+        required=False,
+        help_text="XLSX, CSV or JDM (JSON), as an export looks. It takes the place of the JSON.",
+    )
     note = fields.prose("What changed, and why", required=False, help_text="Kept with the version.")
 
     def __init__(self, *args: Any, rule_set: RuleSet | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
         self._rule_set = rule_set
 
+    def clean(self) -> dict[str, Any]:
+        if "definition" not in self.errors and not (
+            self.cleaned_data.get("definition") or self.cleaned_data.get("file")
+        ):
+            self.add_error("definition", "Expected a definition or a file.")
+        return self.cleaned_data
+
+    def _definition(self) -> dict[str, Any]:
+        file = self.cleaned_data["file"]
+        if file is None:
+            written: dict[str, Any] = self.cleaned_data["definition"]
+            return written
+        return import_rules(file.read(), format_of(file.name).name)
+
     def save(self, *, actor: str) -> Done:
         words = self.cleaned_data
         before = self._rule_set.current_id if self._rule_set else None
         version = save_rule_set(
             name=self._rule_set.name if self._rule_set else words["name"],
-            definition=words["definition"],
+            definition=self._definition(),
             description=words["description"],
             note=words["note"],
             actor=actor,
@@ -61,7 +85,7 @@ class SaveRuleSetForm(ServiceForm):
 
 class AddRuleSetForm(SaveRuleSetForm):
     name = fields.slug("Name", help_text="For example order-screening.")
-    field_order = ("name", "description", "definition", "note")
+    field_order = ("name", "description", "definition", "file", "note")
 
 
 @admin.register(RuleSet)
@@ -90,7 +114,7 @@ class RuleSetAdmin(RecordAdmin):
 
     @admin.display(description="Rules")
     def rule_count(self, rule_set: RuleSet) -> int:
-        return len(rule_set.current.definition["rules"]) if rule_set.current else 0
+        return rule_count(rule_set.current.definition) if rule_set.current else 0
 
     @admin.display(description="Changed")
     def changed(self, rule_set: RuleSet) -> Any:
@@ -101,7 +125,8 @@ class RuleSetAdmin(RecordAdmin):
 
     def sections(self, request: HttpRequest, found: RuleSet) -> Sequence[Section]:
         rules = rule_sections(found.current.definition) if found.current else ()
-        return (authored_facts("Rule set", found), *rules, _use_table(found), version_table(found))
+        files = (file_facts(found.current),) if found.current else ()
+        return (authored_facts("Rule set", found), *rules, *files, _use_table(found), version_table(found))
 
     @deed("Edit", icon="edit", permission="rulesets.change_ruleset")
     def edit(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -117,9 +142,9 @@ class RuleSetAdmin(RecordAdmin):
             submit="Check and save as a new version",
             found=rule_set,
             intro=_INTRO,
-            sections=rule_sections(shown.definition)[:1] if shown else (),
+            sections=table_sections(shown.definition) if shown else (),
         )
-        form = SaveRuleSetForm(sent(request), initial=initial, rule_set=rule_set)
+        form = SaveRuleSetForm(*sent_with_files(request), initial=initial, rule_set=rule_set)
         return self.show_deed(request, form, page)
 
 
@@ -148,7 +173,23 @@ class RuleSetVersionAdmin(RecordAdmin):
         return super().get_queryset(request).select_related("rule_set")
 
     def sections(self, request: HttpRequest, found: RuleSetVersion) -> Sequence[Section]:
-        return (version_facts("Rule set", found, found.rule_set), *rule_sections(found.definition))
+        facts = version_facts("Rule set", found, found.rule_set)
+        return (facts, *rule_sections(found.definition), file_facts(found))
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.export)
+        return [path("<path:object_id>/export/<str:kind>/", view), *super().get_urls()]
+
+    def export(self, request: HttpRequest, object_id: str, kind: str) -> HttpResponse:
+        """The version as a file."""
+        version = self.find(request, object_id)
+        if kind not in FORMATS:
+            raise Http404(f"There is no format {kind}.")
+        known = FORMATS[kind]
+        response = HttpResponse(export_rules(version.definition, kind), content_type=known.media_type)
+        name = f"{version.rule_set.name}-{version.number}{known.suffix}"
+        response["Content-Disposition"] = f'attachment; filename="{name}"'
+        return response
 
     @deed("Edit from this version", icon="restore", permission="rulesets.change_ruleset")
     def use_again(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -156,68 +197,13 @@ class RuleSetVersionAdmin(RecordAdmin):
         return HttpResponseRedirect(f"{html.deed_url(version.rule_set, 'edit')}?version={version.number}")
 
 
-def rule_sections(definition: Mapping[str, Any]) -> tuple[Section, ...]:
-    """The decision table as a table, and as the JSON that it is kept as."""
-    inputs, outputs = definition["inputs"], definition["outputs"]
-    rows = [
-        (
-            number,
-            *(_cell(cell) for cell in rule["when"]),
-            *(html.code(cell) for cell in rule["then"]),
-            rule.get("note", ""),
-        )
-        for number, rule in enumerate(definition["rules"], start=1)
+def file_facts(version: RuleSetVersion) -> Facts:
+    """Where a version can be had as a file."""
+    links = [
+        format_html('<a class="text-link" href="{}">{}</a>', html.deed_url(version, f"export/{kind}"), kind.upper())
+        for kind in FORMATS
     ]
-    headings = [_heading("If", column) for column in inputs] + [_heading("Then", column) for column in outputs]
-    table = Table(
-        title="Decision table",
-        columns=("#", *headings, "Note"),
-        rows=rows,
-        note=_POLICIES.get(definition["hit_policy"], definition["hit_policy"]),
-    )
-    as_json = Text(title="As JSON", text=html.json_text(definition), is_code=True, is_folded=True)
-    return (table, _findings(definition), as_json)
-
-
-def _findings(definition: Mapping[str, Any]) -> Table:
-    """What is odd about the table, with facts that show it."""
-    rows = [
-        (
-            _FINDINGS.get(finding.kind, finding.kind),
-            ", ".join(str(row + 1) for row in finding.rows),
-            finding.message,
-            html.code(", ".join(f"{field} = {value}" for field, value in (finding.example or {}).items())),
-        )
-        for finding in analyse_table(parse_decision_table(definition))
-    ]
-    return Table(
-        title="What the check found",
-        columns=("Kind", "Rows", "Finding", "For example"),
-        rows=rows,
-        empty="Nothing odd: every row can decide, and no rows contradict each other.",
-    )
-
-
-_FINDINGS = {
-    "dead_row": "row that never decides",
-    "overlap": "rows that overlap",
-    "gap": "left to the last row",
-    "undetermined": "too complex to tell",
-}
-_POLICIES = {
-    "first": "Hit policy first: the first rule from above that holds decides.",
-    "collect": "Hit policy collect: every rule that holds adds its outputs.",
-    "unique": "Hit policy unique: at most one rule may hold.",
-}
-
-
-def _heading(word: str, column: Mapping[str, Any]) -> str:
-    label = column.get("label") or column["field"]
-    return f"{word}: {label} ({column['field']})" if label != column["field"] else f"{word}: {label}"
-
-
-def _cell(text: str) -> Any:
-    return html.code(text) if text else "any"
+    return Facts(title="As a file", pairs=(("Export", format_html_join(", ", "{}", ((link,) for link in links))),))
 
 
 def _use_table(rule_set: RuleSet) -> Table:

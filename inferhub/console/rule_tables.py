@@ -1,0 +1,114 @@
+"""Rule sets in tables: each decision table, what the check found, and the JSON that is kept."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from inferhub.console import html
+from inferhub.console.sections import Facts, Section, Table, Text
+from inferhub.errors import InvalidDefinition
+from inferhub.rules.analysis import Finding, analyse_rule_set
+from inferhub.rules.rule_set import is_sequence
+from inferhub.rulesets.queries import read_rules
+
+_FINDINGS = {
+    "dead_row": "row that never decides",
+    "overlap": "rows that overlap",
+    "gap": "left to the last row",
+    "undetermined": "too complex to tell",
+}
+_POLICIES = {
+    "first": "Hit policy first: the first rule from above that holds decides.",
+    "collect": "Hit policy collect: every rule that holds adds its outputs.",
+    "unique": "Hit policy unique: at most one rule may hold.",
+}
+
+
+def rule_sections(definition: Mapping[str, Any]) -> tuple[Section, ...]:
+    """The decision tables as tables, and as the JSON that they are kept as."""
+    return (*table_sections(definition), _findings(definition), as_json(definition))
+
+
+def table_sections(definition: Mapping[str, Any]) -> tuple[Section, ...]:
+    """The decision tables; those of a sequence in their order, each with what it says to the next ones."""
+    if not is_sequence(definition):
+        return (_table("Decision table", definition),)
+    last = len(definition["tables"])
+    return tuple(_step(number, entry, is_last=number == last) for number, entry in enumerate(definition["tables"], 1))
+
+
+def rule_count(definition: Mapping[str, Any]) -> int:
+    """The rules that a definition itself holds."""
+    tables = definition["tables"] if is_sequence(definition) else [definition]
+    return sum(len(table.get("rules", ())) for table in tables)
+
+
+def as_json(definition: Mapping[str, Any]) -> Text:
+    return Text(title="As JSON", text=html.json_text(definition), is_code=True, is_folded=True)
+
+
+def _step(number: int, entry: Mapping[str, Any], *, is_last: bool) -> Section:
+    title = f"Table {number}: {entry['name']}"
+    if "rule_set" in entry:
+        pairs = (
+            ("Rule set", entry["rule_set"]),
+            ("Version", entry["version"]),
+            ("Later tables see", f"what it says, as {entry['name']}"),
+        )
+        return Facts(title=title, pairs=pairs)
+    return _table(title, entry, name="" if is_last else entry["name"])
+
+
+def _table(title: str, table: Mapping[str, Any], *, name: str = "") -> Table:
+    inputs, outputs = table["inputs"], table["outputs"]
+    rows = [
+        (
+            number,
+            *(_cell(cell) for cell in rule["when"]),
+            *(html.code(cell) for cell in rule["then"]),
+            rule.get("note", ""),
+        )
+        for number, rule in enumerate(table["rules"], start=1)
+    ]
+    headings = [_heading("If", column) for column in inputs] + [_heading("Then", column) for column in outputs]
+    note = _POLICIES.get(table["hit_policy"], table["hit_policy"])
+    if name:
+        note += " Later tables see " + ", ".join(_said(name, column) for column in outputs) + "."
+    return Table(title=title, columns=("#", *headings, "Note"), rows=rows, note=note)
+
+
+def _said(name: str, column: Mapping[str, Any]) -> str:
+    aggregate = f" (the {column['aggregate']})" if column.get("aggregate") else ""
+    return f"{name}.{column['field']}{aggregate}"
+
+
+def _findings(definition: Mapping[str, Any]) -> Table:
+    """What is odd about the tables, with facts that show it."""
+    try:
+        found: Iterable[tuple[str, str, Finding]] = analyse_rule_set(read_rules(definition))
+    except InvalidDefinition as exc:
+        return Table(title="What the check found", columns=(), rows=(), empty=str(exc))
+    rows = [
+        (
+            *([name] if is_sequence(definition) else []),
+            _FINDINGS.get(finding.kind, finding.kind) if finding.rows or finding.kind != "gap" else "no row matches",
+            ", ".join(str(row + 1) for row in finding.rows),
+            finding.message,
+            html.code(", ".join(f"{field} = {value}" for field, value in (finding.example or {}).items())),
+        )
+        for _, name, finding in found
+    ]
+    return Table(
+        title="What the check found",
+        columns=(*(["Table"] if is_sequence(definition) else []), "Kind", "Rows", "Finding", "For example"),
+        rows=rows,
+        empty="Nothing odd: every row can decide, and no rows contradict each other.",
+    )
+
+
+def _heading(word: str, column: Mapping[str, Any]) -> str:
+    label = column.get("label") or column["field"]
+    return f"{word}: {label} ({column['field']})" if label != column["field"] else f"{word}: {label}"
+
+
+def _cell(text: str) -> Any:
+    return html.code(text) if text else "any"
