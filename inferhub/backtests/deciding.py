@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -23,10 +23,13 @@ from inferhub.decisions.engine import check_input
 from inferhub.errors import InferhubError, InvalidInput
 from inferhub.inference.services import load_model, predict_with
 from inferhub.registry.queries import VersionPlan
-from inferhub.rules.columns import ColumnResult, evaluate_columns
-from inferhub.rules.expressions import Literal
-from inferhub.rules.table import DecisionTable
+from inferhub.rules.columns import ColumnResult, evaluate_rule_set
+from inferhub.rules.expressions import Literal, field_kind
+from inferhub.rules.look import TIME_FIELDS, TIME_PREFIX, time_facts
+from inferhub.rules.rule_set import RuleSet, tables_of
+from inferhub.rules.table import InputColumn
 from inferhub.rules.tokens import parse_day
+from inferhub.rulesets.queries import look_around
 
 REFUSED = "(input refused)"
 OTHERS = "(others)"
@@ -85,16 +88,21 @@ class Decider:
         self.side = side
         self.outcomes = outcomes
         self._checks_input = checks_input
-        self._table = side.rules.engine.table
-        self._at = [column.field for column in self._table.outputs].index("outcome")
+        self._rules = side.rules.rules
+        self._at = [column.field for column in self._rules.last.outputs].index("outcome")
+        self._uses_time = any(table.uses_time for _, _, table in tables_of(self._rules))
+        # Lists are asked as they are now; a decision keeps only what it was told of its own facts.
+        looks = look_around(side.rules.engine)
+        self._look = looks(0) if looks else None
 
     @property
     def wanted(self) -> Wanted:
         """What it needs of each row."""
         run = self.side.models
-        facts = [path for path in map(_path, _fields(self._table)) if path[0] == "input" or path[1] not in run]
+        facts = [path for path in map(_path, _fields(self._rules)) if path[0] == "input" or path[1] not in run]
         recorded = [step.name for step in self.side.workflow.plan.predictions if step.name not in run]
-        return Wanted(facts=tuple(facts), succeeded=tuple(recorded), has_inputs=bool(run) or self._checks_input)
+        has_inputs = bool(run) or self._checks_input
+        return Wanted(facts=tuple(facts), succeeded=tuple(recorded), has_inputs=has_inputs, has_times=self._uses_time)
 
     def decide(self, chunk: Chunk, seconds: Seconds) -> Decided:
         """`seconds` gets the time of each stage."""
@@ -112,7 +120,7 @@ class Decider:
         with timed(seconds, "columns"):
             frame, odd = self._frame(chunk, predictions)
         with timed(seconds, "matching"):
-            result = evaluate_columns(self._table, frame)
+            result = evaluate_rule_set(self._rules, frame, look=self._look)
         return self._decided(result, refused, failed | odd, problems)
 
     def _check(self, chunk: Chunk) -> tuple[Mask, list[tuple[int, str]]]:
@@ -148,7 +156,7 @@ class Decider:
         """What the table looks at, and which rows hold a value of a type that no rule may see."""
         odd = np.zeros(chunk.count, dtype=np.bool_)
         columns = []
-        for name, (kind, is_optional) in _fields(self._table).items():
+        for name, (kind, is_optional) in _fields(self._rules).items():
             path = _path(name)
             made = predictions.get(path[1]) if path[0] == "prediction" else None
             values = chunk.facts[path] if made is None else [find(row, path[2:]) for row in made]
@@ -156,14 +164,20 @@ class Decider:
             columns.append(series.alias(name))
             if is_optional and wrong is not None:  # elsewhere null is as bad as wrong
                 odd |= wrong
+        if self._uses_time and chunk.times:
+            columns += _time_columns(chunk.times, self._rules.zone)
+        if not columns:  # the rules ask for lists and the time alone
+            columns.append(pl.Series("", [None] * chunk.count))
         return pl.DataFrame(columns), odd
 
     def _decided(
         self, result: ColumnResult, refused: Mask, failed: Mask, problems: Sequence[tuple[int, str]]
     ) -> Decided:
         codes = np.full(result.count, self.outcomes.code(UNDECIDED), dtype=np.int32)
-        for index, places in enumerate(result.matches):
-            said = self._table.rules[index].results[self._at]
+        for place, row in (result.combined or {}).items():
+            codes[place] = self.outcomes.code(row["outcome"])
+        for index, places in enumerate(result.matches if result.combined is None else ()):
+            said = result.table.rules[index].results[self._at]
             if isinstance(said, Literal):
                 codes[places] = self.outcomes.code(said.value)
             elif len(places):
@@ -176,6 +190,12 @@ class Decider:
         undecided["/prediction"] = int((failed & ~refused).sum())
         kept = {where: count for where, count in undecided.items() if count}
         return Decided(outcomes=codes, rules=rules, undecided=kept, problems=problems)
+
+
+def _time_columns(times: Sequence[str], zone: str) -> list[pl.Series]:
+    """What the clock said to each decision."""
+    facts = [time_facts(datetime.fromisoformat(text), zone) for text in times]
+    return [pl.Series(field, [fact[field.removeprefix(TIME_PREFIX)] for fact in facts]) for field in TIME_FIELDS]
 
 
 def _answer(
@@ -194,22 +214,26 @@ def _answer(
         answers[place] = row
 
 
-def _fields(table: DecisionTable) -> dict[str, tuple[str, bool]]:
-    """Every field that the columns of a table read: its type, and whether it may be missing."""
+def _fields(rules: RuleSet) -> dict[str, tuple[str, bool]]:
+    """Every field of the request's facts that the tables read: its type, and whether it may be missing somewhere."""
     fields: dict[str, tuple[str, bool]] = {}
-    for column in table.inputs:
-        if column.formula is None:
-            fields[column.field] = (column.kind, column.is_optional)
-        else:
-            fields |= {name: ("number", False) for name in column.formula.fields if name not in fields}
+    for _, _, table in tables_of(rules):
+        for column in table.inputs:
+            for name, kind in _reads(column).items():
+                is_optional = column.formula is None and column.is_optional
+                if name.startswith(("input.", "prediction.")):  # the others are said by tables, or the time
+                    fields[name] = kind, is_optional or fields.get(name, ("", False))[1]
     return fields
 
 
+def _reads(column: InputColumn) -> dict[str, str]:
+    if column.formula is None:
+        return {column.field: column.kind}
+    return dict.fromkeys(column.formula.fields, field_kind(column.formula))
+
+
 def _path(name: str) -> Path:
-    path = tuple(name.split("."))
-    if path[0] not in ("input", "prediction") or len(path) < 2:
-        raise InvalidInput(f"The rules ask for '{name}', which a back-test cannot know: it is no field of the input.")
-    return path
+    return tuple(name.split("."))
 
 
 _Read = tuple[pl.Series, Mask | None]

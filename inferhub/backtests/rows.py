@@ -28,11 +28,14 @@ _TABLE = Decision._meta.db_table
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """What to read of each row: facts; names of predictions of which to say whether they succeeded; whole inputs."""
+    """What to read of each row: facts; names of predictions of which to say whether they succeeded; whole
+    inputs; when it was decided.
+    """
 
     facts: tuple[Path, ...]
     succeeded: tuple[str, ...] = ()
     has_inputs: bool = False
+    has_times: bool = False
 
     @property
     def chunk(self) -> int:
@@ -51,6 +54,7 @@ class Chunk:
     facts: dict[Path, Sequence[Any]]
     succeeded: dict[str, Sequence[bool | None]] = field(default_factory=dict)
     inputs: Sequence[dict[str, Any]] = ()
+    times: Sequence[str] = ()
 
 
 class Source(Protocol):
@@ -87,6 +91,7 @@ class DecisionRows:
             outcomes=columns[1],
             facts=dict(zip(wanted.facts, facts, strict=True)),
             succeeded=dict(zip(wanted.succeeded, rest, strict=False)),
+            times=rest[len(wanted.succeeded)] if wanted.has_times else (),
             inputs=list(map(as_sent, rest[-1])) if wanted.has_inputs else (),
         )
 
@@ -94,6 +99,7 @@ class DecisionRows:
         """The next rows behind the decision `after`."""
         parts = [sql.SQL("id"), sql.SQL("outcome"), *map(_fact, wanted.facts)]
         parts += [sql.SQL("(predictions -> {}) ? 'output'").format(sql.Literal(name)) for name in wanted.succeeded]
+        parts += [sql.SQL("created_at")] if wanted.has_times else []
         parts += [sql.SQL("input")] if wanted.has_inputs else []
         query = sql.SQL(
             "SELECT string_agg(line, ',') FROM "

@@ -70,4 +70,9 @@ def _input(field: str) -> Path | None:
 def _joined(needs: list[Wanted], more: list[Path]) -> Wanted:
     facts = dict.fromkeys([*(path for need in needs for path in need.facts), *more])
     succeeded = dict.fromkeys(name for need in needs for name in need.succeeded)
-    return Wanted(facts=tuple(facts), succeeded=tuple(succeeded), has_inputs=any(need.has_inputs for need in needs))
+    return Wanted(
+        facts=tuple(facts),
+        succeeded=tuple(succeeded),
+        has_inputs=any(need.has_inputs for need in needs),
+        has_times=any(need.has_times for need in needs),
+    )

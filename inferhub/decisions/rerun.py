@@ -20,7 +20,7 @@ from typing import Any
 
 from inferhub.decisions.definition import PredictionPlan
 from inferhub.decisions.digests import commitment_of, content_of
-from inferhub.decisions.engine import Answered, Facts, MakeLook, Verdict, run_rows
+from inferhub.decisions.engine import Answered, Facts, Verdict, run_rows
 from inferhub.decisions.models import Action, Decision
 from inferhub.decisions.queries import find_workflow_by_id
 from inferhub.errors import InferhubError
@@ -98,8 +98,12 @@ def _rerun(key: _GroupKey, group: list[Decision], actions: Mapping[uuid.UUID, li
     left, firsts = group, dict[uuid.UUID, Replayed]()
     for way in _ways(versions):
         inputs = [as_sent(decision.input) for decision in left]
-        look = _looks_recorded(left) if rules.engine.needs_look else None
-        verdicts = run_rows(published.plan, rules.engine, inputs, _Recorded(left, versions, way), look)
+        looks = partial(_look_of, left) if rules.engine.needs_look else None
+        try:
+            verdicts = run_rows(published.plan, rules.engine, inputs, _Recorded(left, versions, way), looks)
+        except KeyError as exc:  # of a recorded look, which knows only what was asked then
+            yield from _rerun_each(key, left, actions, str(exc))
+            return
         found = [
             _compare(decision, verdict, actions.get(decision.pk, []))
             for decision, verdict in zip(left, verdicts, strict=True)
@@ -113,14 +117,21 @@ def _rerun(key: _GroupKey, group: list[Decision], actions: Mapping[uuid.UUID, li
     yield from firsts.values()
 
 
-def _looks_recorded(decisions: Sequence[Decision]) -> MakeLook:
-    """The time and the lists as each decision was told of them."""
+def _rerun_each(
+    key: _GroupKey, group: list[Decision], actions: Mapping[uuid.UUID, list[Any]], asked: str
+) -> Iterator[Replayed]:
+    """Replay each by itself; one that is alone asks for what its trace does not tell."""
+    if len(group) > 1:
+        for decision in group:
+            yield from _rerun(key, [decision], actions)
+        return
+    problem = f"The rules ask for what the trace does not tell of the time and of look-up lists: {asked}."
+    yield Replayed(decision_id=group[0].pk, problem=problem)
 
-    def look(place: int) -> Look:
-        decision = decisions[place]
-        return Look.recorded(decision.trace.get("surroundings", {"at": decision.created_at.isoformat(), "lists": []}))
 
-    return look
+def _look_of(decisions: Sequence[Decision], place: int) -> Look:
+    """What the rules were told of the time and of look-up lists."""
+    return Look.recorded(decisions[place].trace["surroundings"])
 
 
 def _ways(versions: Versions) -> Iterator[Way]:

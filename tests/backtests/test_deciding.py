@@ -15,8 +15,8 @@ from inferhub.backtests.significance import mcnemar, share_difference, sum_diffe
 from inferhub.decisions.definition import parse_workflow
 from inferhub.decisions.engine import Verdict, run_rows
 from inferhub.decisions.queries import PublishedWorkflow
-from inferhub.rules.engine import compile_rules
-from inferhub.rules.table import parse_decision_table
+from inferhub.rules.rule_set import parse_rule_set
+from inferhub.rules.rule_set_engine import compile_rule_set
 from inferhub.rulesets.queries import RuleSetPlan
 
 WORKFLOW = {
@@ -45,6 +45,27 @@ TABLE = {
     ],
 }
 
+SEQUENCE = {
+    "tables": [
+        TABLE | {"name": "first"},
+        {
+            "name": "second",
+            "hit_policy": "first",
+            "inputs": [
+                {"field": "first.outcome", "type": "string"},
+                {"field": "first.score", "type": "number"},
+                {"field": "input.maybe", "type": "number"},
+            ],
+            "outputs": [{"field": "outcome", "type": "string"}],
+            "rules": [
+                {"when": ['"large"', "", ">= 3"], "then": ['"large and much"']},
+                {"when": ["", "> 2", ""], "then": ['"late"']},
+                {"when": ["", "", ""], "then": ['"else"']},
+            ],
+        },
+    ]
+}
+
 _ANY = st.one_of(
     st.none(), st.booleans(), st.integers(-3, 12), st.sampled_from([0.3, 0.1 + 0.2, 10.0, 1e300]), st.text(max_size=2)
 )
@@ -63,12 +84,13 @@ ROWS = st.fixed_dictionaries(
 
 
 def side(table: dict[str, Any]) -> Side:
-    engine = compile_rules(parse_decision_table(table))
+    rules = parse_rule_set(table)
     workflow = PublishedWorkflow(workflow_id=1, version_id=1, name="w", number=1, plan=parse_workflow(WORKFLOW))
-    return Side(workflow=workflow, rules=RuleSetPlan(version_id=1, name="rules", number=1, engine=engine), models={})
+    plan = RuleSetPlan(version_id=1, name="rules", number=1, engine=compile_rule_set(rules), rules=rules)
+    return Side(workflow=workflow, rules=plan, models={})
 
 
-SIDE = side(TABLE)
+SIDE, SEQUENCE_SIDE = side(TABLE), side(SEQUENCE)
 
 
 def _no_model(*_: Any) -> Sequence[Any]:
@@ -88,6 +110,17 @@ def test_columns_decide_as_the_engine_decides_row_by_row(rows: list[dict[str, An
     decided = [entry[0]["index"] if entry else -1 for entry in matched]
     # An empty outcome is undecided, though a row said it.
     assert [rule if rule != 2 else -1 for rule in found.rules.tolist()] == decided
+
+
+@given(rows=st.lists(ROWS, min_size=1, max_size=30))
+def test_tables_in_sequence_decide_over_columns_as_they_do_row_by_row(rows: list[dict[str, Any]]) -> None:
+    outcomes = Outcomes()
+    decider = Decider(SEQUENCE_SIDE, outcomes, checks_input=True)
+    (chunk,) = FileRows(inputs=rows).chunks(decider.wanted)
+    found = decider.decide(chunk, defaultdict(float))
+    verdicts = run_rows(SEQUENCE_SIDE.workflow.plan, SEQUENCE_SIDE.rules.engine, rows, _no_model)
+    expected = [verdict.outcome if isinstance(verdict, Verdict) else REFUSED for verdict in verdicts]
+    assert [outcomes.names[code] for code in found.outcomes] == expected
 
 
 def test_outcomes_that_are_computed_in_any_number_become_one_at_last() -> None:
