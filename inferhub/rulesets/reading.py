@@ -1,11 +1,12 @@
 """Reading rules out of what is kept: definitions with the rule sets that they name, and the lists that they ask."""
 
 from collections.abc import Callable
+from datetime import datetime
 
 from django.utils import timezone
 
 from inferhub.errors import NotFound
-from inferhub.lists.queries import find_list
+from inferhub.lists.queries import find_list, find_list_as_of
 from inferhub.rules.look import Look
 from inferhub.rules.rule_set import RuleSet, parse_rule_set
 from inferhub.rules.rule_set_engine import Engine
@@ -30,9 +31,13 @@ def find_version(name: str, number: int) -> RuleSetVersion:
     return found
 
 
-def look_around(engine: Engine) -> Callable[[int], Look] | None:
-    """Makes for each decision a look at the time and the lists that the rules ask; None where they ask for neither."""
+def look_around(engine: Engine, as_of: datetime | None = None) -> Callable[[int], Look] | None:
+    """Makes for each decision a look at the time and the lists that the rules ask; None where they ask for neither.
+
+    `as_of` another moment they are what they were then.
+    """
     if not engine.needs_look:
         return None
-    now, lists = timezone.now(), {name: find_list(name) for name in engine.lists}
-    return lambda _place: Look(at=now, lists=lists)
+    at = as_of or timezone.now()
+    lists = {name: find_list(name) if as_of is None else find_list_as_of(name, as_of) for name in engine.lists}
+    return lambda _place: Look(at=at, lists=lists)

@@ -225,8 +225,8 @@ def test_the_console_shows_tables_findings_and_files(console: Client, sequence: 
 
 def test_a_spreadsheet_is_uploaded_in_the_place_of_json(console: Client, sequence: str) -> None:
     file = SimpleUploadedFile("rules.xlsx", export_rules(SEQUENCE, "xlsx"))
-    text = text_of(post(console, add_to(RuleSet), name="copied", file=file, description="", note="", definition=""))
-    assert "copied version 1 is saved and in use." in text
+    words = {"name": "copied", "file": file, "description": "", "note": "", "definition": "", "approval": "direct"}
+    assert "copied version 1 is" in text_of(post(console, add_to(RuleSet), **words))
     copied = RuleSet.objects.get(name="copied")
     bad = SimpleUploadedFile("rules.csv", export_rules(SEQUENCE, "csv").replace(b"> 0", b"> nothing"))
     text = text_of(post(console, page_of(copied, "edit"), file=bad, definition="", description="", note=""))

@@ -1,9 +1,11 @@
 """Decisions by rules that ask look-up lists and the time."""
 
 import copy
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from inferhub.decisions.digests import digest_of_decision
 from inferhub.decisions.engine import run_workflow
@@ -14,6 +16,7 @@ from inferhub.errors import InvalidDefinition
 from inferhub.lists.services import save_list, set_membership
 from inferhub.rules.look import Look
 from inferhub.rulesets.queries import find_rule_set
+from inferhub.rulesets.reading import look_around
 from inferhub.rulesets.services import save_rule_set
 from tests.hub_fixtures import ACTOR, RULES
 
@@ -80,3 +83,15 @@ def test_a_rule_set_that_asks_a_list_that_is_not_there_is_refused_where_it_does(
 
 def test_rules_without_lists_keep_no_surroundings(workflow: str) -> None:
     assert "surroundings" not in made(workflow).trace
+
+
+def test_as_of_another_moment_lists_and_time_are_what_they_were(asking: str) -> None:
+    before = timezone.now() - timedelta(minutes=1)
+    set_membership(name="blocked-customers", value="ann", is_member=True, actor=ACTOR)
+    engine = find_rule_set("screening").engine
+    for as_of, is_member in ((before, False), (timezone.now() + timedelta(minutes=1), True), (None, True)):
+        make_look = look_around(engine, as_of)
+        assert make_look is not None
+        look = make_look(0)
+        assert look.holds("blocked-customers", "ann") == is_member
+        assert as_of in (None, look.at)
