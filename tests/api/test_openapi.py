@@ -89,6 +89,7 @@ def test_answers_are_as_the_document_says(
     case: Any, api: Api, price_model: ModelVersion, scenario: str, workflow: str
 ) -> None:
     names = {"models": "price-model", "scenarios": "home-page", "workflows": "orders", "rule-sets": "screening"}
+    names |= {"starters": "patient-risk", "installations": "patient-risk"}
     kind = case.path.split("/")[3]
     if "name" in (case.path_parameters or {}):
         case.path_parameters["name"] = names[kind]
