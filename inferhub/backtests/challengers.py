@@ -132,7 +132,8 @@ def _outcome(name: str, before: int, after: int, stays: int, total: int) -> dict
 
 def _decider(challenger: Challenger) -> Decider:
     """The candidate, for decisions of the versions that have decided since its last turn."""
-    made = Decision.objects.filter(workflow=challenger.workflow_id, pk__gt=challenger.last_id)
+    decisions = Decision.objects.filter(workflow=challenger.workflow_id, reviewed_decision_id=None)
+    made = decisions.filter(pk__gt=challenger.last_id)
     recorded_by = [find_workflow_by_id(pk) for pk in made.order_by().values_list("version_id", flat=True).distinct()]
     side = _side(challenger, recorded_by)
     return Decider(side, Outcomes(), checks_input=takes_other_inputs(side, recorded_by))

@@ -23,13 +23,14 @@ from inferhub.decisions.engine import check_input
 from inferhub.errors import InferhubError, InvalidInput
 from inferhub.inference.services import load_model, predict_with
 from inferhub.registry.queries import VersionPlan
-from inferhub.rules.columns import ColumnResult, evaluate_rule_set
+from inferhub.rules.columns import ColumnResult
 from inferhub.rules.expressions import Literal, field_kind
 from inferhub.rules.look import TIME_FIELDS, TIME_PREFIX, time_facts
 from inferhub.rules.rule_set import RuleSet, tables_of
+from inferhub.rules.rule_set_columns import evaluate_rule_set
 from inferhub.rules.table import InputColumn
 from inferhub.rules.tokens import parse_day
-from inferhub.rulesets.queries import look_around
+from inferhub.rulesets.reading import look_around
 
 REFUSED = "(input refused)"
 OTHERS = "(others)"

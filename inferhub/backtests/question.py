@@ -95,7 +95,7 @@ def _rows(workflow: Workflow, question: Question) -> tuple[int, list[PublishedWo
     """How many rows there are, and of decisions which versions made them."""
     recorded_by = None
     if question.rows is None:
-        made = Decision.objects.filter(workflow=workflow, erased_at=None).order_by()
+        made = Decision.objects.filter(workflow=workflow, erased_at=None, reviewed_decision_id=None).order_by()
         made = made if question.since is None else made.filter(created_at__gte=question.since)
         made = made if question.until is None else made.filter(created_at__lt=question.until)
         total = made.count()

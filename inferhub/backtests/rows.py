@@ -116,6 +116,7 @@ class DecisionRows:
             sql.SQL("workflow_id = {}").format(sql.Literal(self.workflow_id)),
             sql.SQL("id > {}").format(sql.Literal(after)),
             sql.SQL("erased_at IS NULL"),
+            sql.SQL("reviewed_decision_id IS NULL"),  # a person made it
         ]
         if self.since is not None:
             tests.append(sql.SQL("created_at >= {}").format(sql.Literal(self.since)))

@@ -85,8 +85,8 @@ def replay_period(
 
 
 def decisions_of_period(*, since: datetime, until: datetime | None = None, workflow: str = "") -> QuerySet[Decision]:
-    """Those made from `since` to before `until`. Raises NotFound for the workflow."""
-    decisions = Decision.objects.filter(created_at__gte=since)
+    """Those that rules, and no person, made from `since` to before `until`. Raises NotFound for the workflow."""
+    decisions = Decision.objects.filter(created_at__gte=since, reviewed_decision_id=None)
     if until is not None:
         decisions = decisions.filter(created_at__lt=until)
     if not workflow:

@@ -14,9 +14,10 @@ from typing import Any
 from inferhub.catalog.queries import describe_items
 from inferhub.errors import FieldError, InvalidInput
 from inferhub.lib.describe import describe, listed, pointer
-from inferhub.rules.table import DecisionTable, parse_decision_table
+from inferhub.rules.table import DecisionTable
 from inferhub.rulesets.models import RuleSet
 from inferhub.rulesets.queries import RuleSetPlan, find_rule_set
+from inferhub.rulesets.reading import look_around, read_rules
 
 FACTOR = "factor"
 FIELDS = ("item.item_id", "item.name", "item.category", "item.price")
@@ -50,7 +51,7 @@ def find_boosts(name: str) -> RuleSet:
     current = found.current if found else None
     if found is None or current is None:
         raise _wrong("the name of a rule set that is in force", describe(name))
-    _check_table(parse_decision_table(current.definition))
+    _check_table(read_rules(current.definition).last)
     return found
 
 
@@ -81,7 +82,8 @@ def _with_boost(entry: dict[str, Any], boost: Boost) -> dict[str, Any]:
 
 
 def _judge(rules: RuleSetPlan, item: Mapping[str, Any]) -> Boost:
-    result = rules.engine.evaluate({"item": item})
+    look = look_around(rules.engine)
+    result = rules.engine.evaluate({"item": item}, look=look(0) if look else None)
     if result.undecided:
         return Boost(factor=1, problem=result.undecided[0].sentence)
     factor = result.outputs.get(FACTOR)

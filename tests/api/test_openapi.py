@@ -102,6 +102,7 @@ def test_answers_are_as_the_document_says(
 ) -> None:
     names = {"models": "price-model", "scenarios": "home-page", "workflows": "orders", "lists": "blocked"}
     names |= {"webhook-endpoints": "shop", "subjects": "shipping", "rule-sets": "screening"}
+    names |= {"starters": "patient-risk", "installations": "patient-risk"}
     save_list(name="blocked", description="", actor="user:tester")
     kind = case.path.split("/")[3]
     if "name" in (case.path_parameters or {}):
