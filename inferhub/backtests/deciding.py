@@ -175,8 +175,8 @@ class Decider:
         self, result: ColumnResult, refused: Mask, failed: Mask, problems: Sequence[tuple[int, str]]
     ) -> Decided:
         codes = np.full(result.count, self.outcomes.code(UNDECIDED), dtype=np.int32)
-        for place, row in (result.combined or {}).items():
-            codes[place] = self.outcomes.code(row["outcome"])
+        if result.combined is not None:
+            codes[result.combined["fact"].to_numpy()] = self.outcomes.codes(result.combined["outcome"].to_list())
         for index, places in enumerate(result.matches if result.combined is None else ()):
             said = result.table.rules[index].results[self._at]
             if isinstance(said, Literal):
