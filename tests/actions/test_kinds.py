@@ -126,7 +126,7 @@ def _always_accept() -> str:
         "outputs": [{"field": "outcome", "type": "string", "label": "Outcome"}],
         "rules": [{"when": [""], "then": ['"accept"'], "note": "all"}],
     }
-    save_rule_set(name="all", definition=rules, actor=ACTOR)
+    save_rule_set(name="all", definition=rules, actor=ACTOR, approval="direct")
     return "all"
 
 

@@ -67,6 +67,7 @@ def test_an_empty_log_has_no_findings(db: None) -> None:
         ("digest", "reverse(digest)"),
         ("created_at", "created_at + interval '1 microsecond'"),
         ("erased_at", "now()"),
+        ("reviewed_decision_id", "id"),
         ("created_at", "'infinity'"),
         ("erased_at", "'infinity'"),
         ("trace", "'1e400'"),

@@ -20,9 +20,11 @@ def test_a_forked_child_makes_other_ids_than_its_parent() -> None:
 
 
 def test_a_log_line_carries_the_id_of_the_present_request_and_none_outside_of_one() -> None:
+    before = current_request_id.set("")
     assert add_request_id(None, "info", {"event": "x"}) == {"event": "x"}
     token = current_request_id.set("abc-1")
     try:
         assert add_request_id(None, "info", {"event": "x"}) == {"event": "x", "request_id": "abc-1"}
     finally:
         current_request_id.reset(token)
+        current_request_id.reset(before)
