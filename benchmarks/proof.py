@@ -2,8 +2,8 @@
 
 The hub is that of benchmarks/decisions.py. 1,000 random changes to a sealed log (bits in every column, rows removed,
 inserted, exchanged, seals and notes among them), each made by a superuser with the triggers off, looked for and taken
-back; 100,000 decisions with their audit events verified; 100,000 replayed (benchmarks/proof_replay.py); and wrk asks for decisions, by turns with rows being noted and
-sealed and without both.
+back; 100,000 decisions with their audit events verified, and as many replayed (benchmarks/proof_replay.py); and wrk
+asks for decisions, by turns with rows being noted and sealed and without both.
 """
 
 import json
