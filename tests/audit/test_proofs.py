@@ -177,4 +177,6 @@ def test_the_command_prints_a_proof(
     call_command("audit", "proof", f"decision:{decision.pk}")
     assert checker(json.loads(capsys.readouterr().out)).returncode == 0
     with pytest.raises(CommandError, match="/stream"):
-        call_command("audit", "proof", "nonsense")
+        call_command("audit", "proof", "nonsense:1")
+    with pytest.raises(CommandError, match=f"expected decision:ID or audit-event:NUMBER, got '{decision.pk}'"):
+        call_command("audit", "proof", str(decision.pk))

@@ -72,7 +72,9 @@ class Command(BaseCommand):
             self.stdout.write(finding["sentence"])
 
     def _proof(self, *, row: str, head: int | None, **options: Any) -> None:
-        stream, _, id_text = row.partition(":")
+        stream, colon, id_text = row.partition(":")
+        if not colon:
+            raise CommandError(f"row: expected decision:ID or audit-event:NUMBER, got '{row}'")
         self.stdout.write(json.dumps(prove(stream, id_text, head=head), indent=2, ensure_ascii=False))
 
     def _checker(self, **options: Any) -> None:
