@@ -85,8 +85,9 @@ class Starter:
         return {**self.workflow, "predictions": predictions, "rule_set": name}
 
 
-def review(title: str) -> Document:
-    return {"kind": "review", "title": title}
+def review(title: str, **answers: str) -> Document:
+    """An action that waits for a person; `answers`: where `approve` and `reject` lead, if an outcome fits."""
+    return {"kind": "review", "title": title, **answers}
 
 
 def table(

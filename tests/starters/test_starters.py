@@ -50,7 +50,24 @@ QUALITY: dict[str, tuple[str, float]] = {
     "login-threat": ("auc", 0.9),
     "patient-risk": ("auc", 0.85),
 }
+# What a person's yes and no to a review lead to: outcomes that the rules know, where one fits.
+ANSWERS = {
+    "spam-filter": {"approve": "block", "reject": "deliver"},
+    "demand-reorder": {"approve": "order", "reject": "wait"},
+    "order-fraud": {"approve": "accept"},
+    "returns-approval": {"approve": "refund"},
+    "login-threat": {"approve": "allow"},
+    "patient-risk": {},
+}
 GENERATORS = (generate_demand, generate_logins, generate_orders, generate_patients, generate_returns)
+
+
+@every_workflow
+def test_a_persons_answer_leads_to_an_outcome_of_the_starter(name: str) -> None:
+    workflow = STARTERS[name].workflow
+    assert workflow is not None
+    [asked] = workflow["actions"]["review"]
+    assert {key: asked[key] for key in ("approve", "reject") if key in asked} == ANSWERS[name]
 
 
 @every_starter

@@ -126,7 +126,7 @@ STARTER = Starter(
                 },
             }
         ],
-        "actions": {"review": [review("Confirm this order with the supplier")]},
+        "actions": {"review": [review("Confirm this order with the supplier", approve="order", reject="wait")]},
     },
     samples=(
         Sample(title="A usual summer week", body=_WEEK),

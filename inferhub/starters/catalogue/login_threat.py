@@ -141,7 +141,7 @@ STARTER = Starter(
                 "inputs": {name: name for name in _USUAL if name not in ("login_id", "account_id", "is_privileged")},
             }
         ],
-        "actions": {"review": [review("Is this the person whose account it is?")]},
+        "actions": {"review": [review("Is this the person whose account it is?", approve="allow")]},
     },
     samples=(
         Sample(title="A morning in the office", body=_USUAL),

@@ -119,7 +119,7 @@ STARTER = Starter(
         "predictions": [
             {"name": "fraud", "inputs": {name: name for name in _USUAL if name not in ("order_id", "customer_id")}}
         ],
-        "actions": {"review": [review("Is this order genuine? It has not shipped.")]},
+        "actions": {"review": [review("Is this order genuine? It has not shipped.", approve="accept")]},
     },
     samples=(
         Sample(title="An ordinary order of a known customer", body=_USUAL),

@@ -105,7 +105,7 @@ STARTER = Starter(
                 "inputs": {name: name for name in _USUAL if name not in ("return_id", "customer_id")},
             }
         ],
-        "actions": {"review": [review("Decide about this return")]},
+        "actions": {"review": [review("Decide about this return", approve="refund")]},
     },
     samples=(
         Sample(title="A shirt that does not fit", body=_USUAL),

@@ -65,7 +65,7 @@ STARTER = Starter(
         ),
         "subject": "message_id",
         "predictions": [{"name": "spam", "inputs": {"text": "text"}}],
-        "actions": {"review": [review("Is this message spam?")]},
+        "actions": {"review": [review("Is this message spam?", approve="block", reject="deliver")]},
     },
     samples=(
         Sample(title="A prize to be claimed", body=_message(SPAM_TEXT, is_customer=False)),
