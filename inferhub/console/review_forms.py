@@ -80,7 +80,8 @@ class SettleForm(_CaseForm):
             reason=words["reason"],
             actor=actor,
         )
-        return self.done(f"{self.review.title}: {words['verdict']}, the outcome is {made.outcome}.")
+        title = self.review.title.rstrip(".")  # a sentence is a usual title
+        return self.done(f"{title}: {words['verdict']}, the outcome is {made.outcome}.")
 
     def _actions(self, outcome: str) -> str:
         actions = actions_of_outcome(self.review.decision, outcome)

@@ -170,6 +170,11 @@ def test_a_form_is_offered_only_once_the_case_is_ones_own(console: Client, workf
     assert 'name="verdict"' not in console.get(page_of(review)).content.decode()
 
 
+def test_a_title_that_is_a_sentence_loses_its_full_stop_in_what_is_said(console: Client, workflow: Workflow) -> None:
+    response = post(console, page_of(mine(workflow, title="It has not shipped.")), verdict="approved", reason="Fine.")
+    assert "It has not shipped: approved, the outcome is approved." in text_of(response)
+
+
 def test_settling_says_what_followed_and_links_the_new_decision(console: Client, workflow: Workflow) -> None:
     review = mine(workflow)
     response = post(console, page_of(review), verdict="changed", outcome="accept", reason="I called the customer.")
