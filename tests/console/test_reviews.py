@@ -85,7 +85,8 @@ def test_a_reviewer_works_through_the_queue_without_the_list(console: Client, wo
 
 
 def test_the_next_case_stays_within_the_chosen_workflow(console: Client, workflow: Workflow) -> None:
-    other = save_workflow(name="other", definition=workflow_definition("order-rules"), actor=ACTOR).workflow
+    definition = workflow_definition("order-rules")
+    other = save_workflow(name="other", definition=definition, actor=ACTOR, approval="direct").workflow
     make_review(workflow)
     wanted = [make_review(other), make_review(other)]
     shown = console.get(list_of(Review), {"decision__workflow__id__exact": str(other.pk)})
