@@ -123,7 +123,7 @@ class Decider:
                 answers = predictions[step.name] = self._predict(step, chunk.inputs, refused)
             silent = np.array([row is None for row in answers], dtype=np.bool_) & ~refused
             if step.on_failure.fallback is not None:
-                predictions[step.name] = [step.on_failure.fallback if row is None else row for row in answers]
+                predictions[step.name] = [dict(step.on_failure.fallback) if row is None else row for row in answers]
             elif step.on_failure.is_error:
                 stopped |= silent
             else:

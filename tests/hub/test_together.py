@@ -1,20 +1,21 @@
 """What one part of the hub does with what another one made."""
 
 from copy import deepcopy
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
 from inferhub.audit.sealing import seal_all
+from inferhub.backtests.rows import DecisionRows, Wanted
 from inferhub.decisions.delivery import deliver_action
 from inferhub.decisions.models import Action, Decision, Review
 from inferhub.decisions.partitions import detach_partition, list_partitions
 from inferhub.decisions.replay import replay_decision
 from inferhub.decisions.retention import expire_content
 from inferhub.decisions.reviews import settle_review
-from inferhub.decisions.services import decide, save_workflow
+from inferhub.decisions.services import Request, decide, decide_all, save_workflow
 from inferhub.jobs.erasure import erase_person
 from inferhub.jobs.proving import record_verification
 from tests.hub_fixtures import ACTOR, WORKFLOW
@@ -65,3 +66,13 @@ def test_a_fallback_replays_as_it_was(workflow: str) -> None:
     assert decision.predictions["value"]["fallback"]
     found = replay_decision(decision.pk)
     assert found.is_equal, found
+
+
+def test_a_back_test_reads_the_clock_as_the_decision_did(workflow: str) -> None:
+    as_of = timezone.now() + timedelta(days=400)
+    decide_all(workflow="orders", requests=[Request(facts=HELD)], actor=ACTOR, as_of=as_of)
+    decide_all(workflow="orders", requests=[Request(facts=HELD)], actor=ACTOR)
+    wanted = Wanted(facts=(), has_times=True)
+    rows = DecisionRows(workflow_id=Decision.objects.latest("id").workflow_id)
+    [dated, present] = [datetime.fromisoformat(text) for chunk in rows.chunks(wanted) for text in chunk.times]
+    assert (dated, present) == (as_of, Decision.objects.latest("id").created_at)
