@@ -11,6 +11,7 @@ from rest_framework.renderers import BaseRenderer
 
 from inferhub.api.serving import Incoming
 from inferhub.errors import FieldError, InvalidInput, Malformed, TooLarge
+from inferhub.lib.canonical import stored_json
 
 _MEDIA_TYPE = "application/json"
 _ACCEPTED = frozenset({"", "*/*", "application/*", _MEDIA_TYPE})
@@ -37,7 +38,7 @@ class JsonRenderer(BaseRenderer):
 
 
 def dump_json(value: Any) -> bytes:
-    return orjson.dumps(value, default=str)
+    return stored_json(value)
 
 
 def read_json(request: Incoming) -> Any:

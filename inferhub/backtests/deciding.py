@@ -20,6 +20,7 @@ from inferhub.backtests.rows import Chunk, Path, Wanted, find
 from inferhub.backtests.sides import Side
 from inferhub.decisions.definition import LONGEST_OUTCOME, UNDECIDED, PredictionPlan
 from inferhub.decisions.engine import check_input
+from inferhub.decisions.failures import is_of_facts
 from inferhub.errors import InferhubError, InvalidInput
 from inferhub.inference.services import load_model, predict_with
 from inferhub.registry.queries import VersionPlan
@@ -89,6 +90,8 @@ class Decider:
         self.side = side
         self.outcomes = outcomes
         self._checks_input = checks_input
+        missing = side.workflow.plan.missing_facts
+        self._missing_code = outcomes.code(REFUSED if missing == "error" else missing)
         self._rules = side.rules.rules
         self._at = [column.field for column in self._rules.last.outputs].index("outcome")
         self._uses_time = any(table.uses_time for _, _, table in tables_of(self._rules))
@@ -110,6 +113,7 @@ class Decider:
         with timed(seconds, "checking"):
             refused, problems = self._check(chunk) if self._checks_input else (np.zeros(chunk.count, np.bool_), [])
         failed = np.zeros(chunk.count, dtype=np.bool_)
+        stopped = np.zeros(chunk.count, dtype=np.bool_)
         predictions = {}
         for step in self.side.workflow.plan.predictions:
             if step.name not in self.side.models:
@@ -117,12 +121,18 @@ class Decider:
                 continue
             with timed(seconds, "models"):
                 answers = predictions[step.name] = self._predict(step, chunk.inputs, refused)
-            failed |= np.array([row is None for row in answers], dtype=np.bool_)
+            silent = np.array([row is None for row in answers], dtype=np.bool_) & ~refused
+            if step.on_failure.fallback is not None:
+                predictions[step.name] = [dict(step.on_failure.fallback) if row is None else row for row in answers]
+            elif step.on_failure.is_error:
+                stopped |= silent
+            else:
+                failed |= silent
         with timed(seconds, "columns"):
             frame, odd = self._frame(chunk, predictions)
         with timed(seconds, "matching"):
             result = evaluate_rule_set(self._rules, frame, look=self._look)
-        return self._decided(result, refused, failed | odd, problems)
+        return self._decided(result, refused | stopped, failed, odd, problems)
 
     def _check(self, chunk: Chunk) -> tuple[Mask, list[tuple[int, str]]]:
         """Which inputs the workflow version refuses, and why the first ones."""
@@ -137,6 +147,13 @@ class Decider:
                 if len(problems) < _MOST_PROBLEMS:
                     problems.append((chunk.first + place + 1, str(exc)))
         return refused, problems
+
+    def _missing(self, result: ColumnResult, odd: Mask) -> Mask:
+        """Which rows have a fact that no rule may see, or lack one while nothing else is to blame."""
+        missing, blamed = np.zeros(result.count, np.bool_), np.zeros(result.count, np.bool_)
+        for where, places in result.undecided.items():
+            (missing if is_of_facts(where) else blamed)[places] = True
+        return odd | (missing & ~blamed)
 
     def _predict(
         self, step: PredictionPlan, inputs: Sequence[dict[str, Any]], refused: Mask
@@ -172,7 +189,7 @@ class Decider:
         return pl.DataFrame(columns), odd
 
     def _decided(
-        self, result: ColumnResult, refused: Mask, failed: Mask, problems: Sequence[tuple[int, str]]
+        self, result: ColumnResult, refused: Mask, unpredicted: Mask, odd: Mask, problems: Sequence[tuple[int, str]]
     ) -> Decided:
         codes = np.full(result.count, self.outcomes.code(UNDECIDED), dtype=np.int32)
         if result.combined is not None:
@@ -183,8 +200,9 @@ class Decider:
                 codes[places] = self.outcomes.code(said.value)
             elif len(places):
                 codes[places] = self.outcomes.codes(result.computed[index][self._at])
-        rules = result.rule
+        rules, failed = result.rule, unpredicted | odd
         codes[failed], rules[failed] = self.outcomes.code(UNDECIDED), -1
+        codes[self._missing(result, odd) & ~unpredicted] = self._missing_code
         codes[refused], rules[refused] = self.outcomes.code(REFUSED), -1
         asked = ~(failed | refused)
         undecided = {where: int(asked[places].sum()) for where, places in result.undecided.items()}

@@ -24,6 +24,8 @@ Path = tuple[str, ...]
 
 _MARGIN = timedelta(days=1)  # the clocks of an id and of its decision are read one after the other
 _TABLE = Decision._meta.db_table
+# When the rules saw the clock, or would have seen it: of a decision as of another time, not when it was made.
+_MOMENT = sql.SQL("coalesce((coalesce(trace #>> '{surroundings,at}', trace ->> 'as_of'))::timestamptz, created_at)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +101,7 @@ class DecisionRows:
         """The next rows behind the decision `after`."""
         parts = [sql.SQL("id"), sql.SQL("outcome"), *map(_fact, wanted.facts)]
         parts += [sql.SQL("(predictions -> {}) ? 'output'").format(sql.Literal(name)) for name in wanted.succeeded]
-        parts += [sql.SQL("created_at")] if wanted.has_times else []
+        parts += [_MOMENT] if wanted.has_times else []
         parts += [sql.SQL("input")] if wanted.has_inputs else []
         query = sql.SQL(
             "SELECT string_agg(line, ',') FROM "

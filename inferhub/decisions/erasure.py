@@ -39,12 +39,16 @@ def erase_subject(*, subject: str, reason: str, actor: str, workflow: str = "") 
     decisions = Decision.objects.filter(subject=subject, erased_at=None)
     if workflow:
         decisions = decisions.filter(workflow__name=workflow)
+    locked = decisions.order_by("id").select_for_update(of=("self",)).values_list("pk", flat=True)
+    erased: list[uuid.UUID] = []
     with transaction.atomic():
-        ids = list(decisions.order_by("id").select_for_update(of=("self",)).values_list("pk", flat=True))
+        # Once more each time: a verdict that held the lock has made another decision about the subject meanwhile.
+        while ids := list(locked.all()):
+            erase_content(ids, reason=reason.strip(), actor=actor)
+            erased += ids
         if not workflow:
             forget_flags(subject)
-        erase_content(ids, reason=reason.strip(), actor=actor)
-    return ids
+    return erased
 
 
 def erase_content(ids: Sequence[uuid.UUID], *, reason: str, actor: str) -> None:

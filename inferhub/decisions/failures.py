@@ -58,5 +58,9 @@ def missing_facts_of(trace: Mapping[str, Any]) -> list[FieldError]:
     []
     """
     found = [FieldError(**one) for one in trace["undecided"]]
-    is_of_facts = all(one.pointer.startswith(_FACTS) and one.expected != "a prediction" for one in found)
-    return found if is_of_facts else []
+    return found if all(is_of_facts(one.pointer) and one.expected != "a prediction" for one in found) else []
+
+
+def is_of_facts(where: str) -> bool:
+    """Whether what is undecided there is a fact of the request, and not the fault of the rules."""
+    return where.startswith(_FACTS)

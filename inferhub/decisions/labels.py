@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import orjson
 from django.db import transaction
 from django.utils import timezone
 
 from inferhub.audit.services import record_event
 from inferhub.decisions.models import Review, Workflow
 from inferhub.errors import FieldError, InvalidInput, NotFound
+from inferhub.lib.canonical import stored_json
 from inferhub.lib.describe import describe, listed
 from inferhub.lib.formulas import guarded
 
@@ -90,7 +90,7 @@ def export_labels(query: LabelQuery, *, form: str, actor: str) -> Iterator[bytes
         raise InvalidInput(errors=[FieldError(pointer="/format", expected=expected, got=describe(form))])
     if not Workflow.objects.filter(name=query.workflow).exists():
         raise NotFound(f"There is no workflow '{query.workflow}'.")
-    pieces = _csv_lines(query) if form == "csv" else (orjson.dumps(row) + b"\n" for row in query.rows())
+    pieces = _csv_lines(query) if form == "csv" else (stored_json(row) + b"\n" for row in query.rows())
     details = {"format": form, "since": query.since, "until": query.until}
     with transaction.atomic():
         shown = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in details.items()}
@@ -145,7 +145,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, bool | int | float | list | dict):
-        return orjson.dumps(value).decode()
+        return stored_json(value).decode()
     return str(value)
 
 

@@ -113,7 +113,8 @@ def decide_all(
     """Decide about each request, in their order, in one commit; one that fails gets its error and spoils no other.
 
     The errors are those that `decide` raises. A dry run writes nothing and looks at no request id.
-    `as_of` takes the versions of workflow and rules that were, or will be, in force at another time; the trace says so.
+    `as_of` takes the versions of workflow and rules that were, or will be, in force at another time, and has the rules
+    see the time and the look-up lists of then; the trace says so.
     Raises NotFound for the workflow.
     """
     published = find_workflow(workflow, as_of)
@@ -121,7 +122,7 @@ def decide_all(
     requests = [r if r.request_id else Request(facts=r.facts, request_id=str(uuid7())) for r in requests]
     facts = [request.facts for request in requests]
     keys = [subject_of(published.plan, request.facts) or request.request_id for request in requests]
-    verdicts = run_rows(published.plan, rules.engine, facts, _Predictor(keys), look_around(rules.engine))
+    verdicts = run_rows(published.plan, rules.engine, facts, _Predictor(keys), look_around(rules.engine, as_of))
     if as_of is not None:
         verdicts = [_dated(verdict, as_of) for verdict in verdicts]
     started = time.perf_counter()

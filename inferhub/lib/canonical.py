@@ -73,6 +73,26 @@ def plain_json(value: Any) -> Any:
     return orjson.loads(canonical_json(value))
 
 
+def stored_json(value: Any) -> bytes:
+    """A value that has parts from the database as JSON: whole numbers that no JSON writer takes are doubles again.
+
+    >>> stored_json({"a": [10**300, 2**53 + 1]})
+    b'{"a":[1e300,9007199254740993]}'
+    """
+    try:
+        return orjson.dumps(value, default=str)
+    except orjson.JSONEncodeError:
+        return orjson.dumps(_without_long_numbers(value), default=str)
+
+
+def _without_long_numbers(value: Any) -> Any:
+    if type(value) is int:
+        return value if _LOWEST <= value < _BEYOND else float(value)
+    if isinstance(value, Mapping):
+        return {key: _without_long_numbers(item) for key, item in value.items()}
+    return [_without_long_numbers(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def _is_shortest(text: bytes, fraction: re.Match[bytes]) -> bool:
     """Quick, and sure where it says yes: a number with this fraction is spelt as a double is."""
     start = end = fraction.start()

@@ -14,8 +14,9 @@ from typing import Any
 from inferhub.catalog.queries import describe_items
 from inferhub.errors import FieldError, InvalidInput
 from inferhub.lib.describe import describe, listed, pointer
-from inferhub.rules.table import DecisionTable
-from inferhub.rulesets.models import RuleSet
+from inferhub.rules.look import TIME_FIELDS
+from inferhub.rules.rule_set import RuleSet, known_facts
+from inferhub.rulesets.models import RuleSet as StoredRuleSet
 from inferhub.rulesets.queries import RuleSetPlan, find_rule_set
 from inferhub.rulesets.reading import look_around, read_rules
 
@@ -45,13 +46,13 @@ def candidates(k: int, *, most: int) -> int:
     return min(max(_DEPTH * k, _FEWEST), most)
 
 
-def find_boosts(name: str) -> RuleSet:
+def find_boosts(name: str) -> StoredRuleSet:
     """The rule set `name`, which can serve as boosts. Raises InvalidInput at `/boosts`."""
-    found: RuleSet | None = RuleSet.objects.filter(name=name).first()
+    found: StoredRuleSet | None = StoredRuleSet.objects.filter(name=name).first()
     current = found.current if found else None
     if found is None or current is None:
         raise _wrong("the name of a rule set that is in force", describe(name))
-    _check_table(read_rules(current.definition).last)
+    _check_rules(read_rules(current.definition))
     return found
 
 
@@ -92,15 +93,28 @@ def _judge(rules: RuleSetPlan, item: Mapping[str, Any]) -> Boost:
     return Boost(factor=factor, rule=result.matched[0].note if result.matched else "")
 
 
-def _check_table(table: DecisionTable) -> None:
+def _check_rules(rules: RuleSet) -> None:
+    table = rules.last
     if table.hit_policy == "collect":
         raise _wrong("a rule set of the hit policy first or unique", "one of the hit policy collect")
     if not any(column.field == FACTOR and column.kind == "number" for column in table.outputs):
         raise _wrong(f"a rule set with a number named {FACTOR} among its outputs", "one without")
-    used = {name for column in table.inputs for name in (column.formula.fields if column.formula else (column.field,))}
-    unknown = sorted(used - set(FIELDS))
+    unknown = sorted(_asked(rules) - {*FIELDS, *TIME_FIELDS})
     if unknown:
         raise _wrong(f"a rule set that looks at {listed(FIELDS)} only", f"one that looks at {listed(unknown)}")
+
+
+def _asked(rules: RuleSet) -> set[str]:
+    """The fields that its tables, and those of other rule sets in it, look at and that no earlier table says."""
+    asked = set[str]()
+    for at, step in enumerate(rules.steps):
+        if isinstance(step.rules, RuleSet):
+            asked |= _asked(step.rules)
+            continue
+        columns = step.rules.inputs
+        used = {name for column in columns for name in (column.formula.fields if column.formula else (column.field,))}
+        asked |= used - set(known_facts(rules, at))
+    return asked
 
 
 def _wrong(expected: str, got: str) -> InvalidInput:

@@ -16,10 +16,11 @@ from inferhub.accounts.services import create_api_key
 from inferhub.api.exposition import exposition
 from inferhub.audit.models import AuditEvent
 from inferhub.decisions import labels
+from inferhub.decisions.actions.message import decision_message
 from inferhub.decisions.delivery import deliver_action
 from inferhub.decisions.erasure import erase_subject
 from inferhub.decisions.labels import LabelQuery, export_labels
-from inferhub.decisions.models import Decision, Review
+from inferhub.decisions.models import Action, Decision, Review
 from inferhub.decisions.reviews import settle_review
 from inferhub.decisions.services import decide, save_workflow
 from inferhub.errors import InvalidInput, NotFound
@@ -279,3 +280,15 @@ def test_the_command_writes_labels_to_a_file(orders: str, tmp_path: Path) -> Non
     with pytest.raises(CommandError, match="There is no workflow 'nope'"):
         call_command("export_labels", "nope", "--out", str(tmp_path / "x"))
     assert not (tmp_path / "x").exists()
+
+
+def test_a_case_with_a_number_that_no_integer_holds_is_read_settled_and_told(orders: str, api: Api) -> None:
+    review_id = hold(total=1e300)
+    assert api.get(f"reviews/{review_id}").json()["input"]["total"] == 1e300
+    settled = api.post(f"reviews/{review_id}/settle", {"verdict": "approved", "reason": "I asked."})
+    assert settled.status_code == 200
+    decision_id = settled.json()["new_decision_id"]
+    assert api.get(f"decisions/{decision_id}").status_code == 200
+    for action in Action.objects.filter(decision_id=decision_id):
+        assert orjson.loads(decision_message(action))["data"]["input"]["total"] == 1e300
+    assert api.get("reviews/labels?workflow=orders").status_code == 200

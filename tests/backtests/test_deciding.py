@@ -83,14 +83,20 @@ ROWS = st.fixed_dictionaries(
 )
 
 
-def side(table: dict[str, Any]) -> Side:
+def side(table: dict[str, Any], **more: Any) -> Side:
     rules = parse_rule_set(table)
-    workflow = PublishedWorkflow(workflow_id=1, version_id=1, name="w", number=1, plan=parse_workflow(WORKFLOW))
+    plan = parse_workflow(WORKFLOW | more)
+    workflow = PublishedWorkflow(workflow_id=1, version_id=1, name="w", number=1, plan=plan)
     plan = RuleSetPlan(version_id=1, name="rules", number=1, engine=compile_rule_set(rules), rules=rules)
     return Side(workflow=workflow, rules=plan, models={})
 
 
 SIDE, SEQUENCE_SIDE = side(TABLE), side(SEQUENCE)
+
+
+SIDES_OF_MISSING_FACTS = [
+    side(table, missing_facts=wanted) for table in (TABLE, SEQUENCE) for wanted in ("declined", "error")
+]
 
 
 def _no_model(*_: Any) -> Sequence[Any]:
@@ -110,6 +116,17 @@ def test_columns_decide_as_the_engine_decides_row_by_row(rows: list[dict[str, An
     decided = [entry[0]["index"] if entry else -1 for entry in matched]
     # An empty outcome is undecided, though a row said it.
     assert [rule if rule != 2 else -1 for rule in found.rules.tolist()] == decided
+
+
+@given(rows=st.lists(ROWS, min_size=1, max_size=30), asked=st.sampled_from(SIDES_OF_MISSING_FACTS))
+def test_missing_facts_lead_where_the_workflow_says(rows: list[dict[str, Any]], asked: Side) -> None:
+    outcomes = Outcomes()
+    decider = Decider(asked, outcomes, checks_input=True)
+    (chunk,) = FileRows(inputs=rows).chunks(decider.wanted)
+    found = decider.decide(chunk, defaultdict(float))
+    verdicts = run_rows(asked.workflow.plan, asked.rules.engine, rows, _no_model)
+    expected = [verdict.outcome if isinstance(verdict, Verdict) else REFUSED for verdict in verdicts]
+    assert [outcomes.names[code] for code in found.outcomes] == expected
 
 
 @given(rows=st.lists(ROWS, min_size=1, max_size=30))

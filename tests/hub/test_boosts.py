@@ -112,3 +112,24 @@ def test_boosts_lose_nothing_but_what_they_hide_and_keep_the_order_of_equals(fac
     for factor in set(factors):
         same = [place for place in moved if factors[place] == factor]
         assert same == sorted(same)
+
+
+def in_sequence(field: str = "item.category") -> dict[str, Any]:
+    first = boosts(['"drinks"', "1", "drinks"], field=field, output="points")
+    last = boosts(["1", "3", "drinks first"], field="kind.points", kind="number")
+    return {"tables": [first | {"name": "kind"}, last | {"name": "factor"}]}
+
+
+def test_the_last_of_several_tables_sees_what_the_earlier_ones_say(api: Api, shop: str) -> None:
+    definition = in_sequence()
+    definition["tables"][0]["rules"][1]["then"] = ["0"]
+    assert order(recommended(api, shop, definition)) == "acbde"
+
+
+def test_earlier_tables_look_at_items_only_too(api: Api, shop: str) -> None:
+    with pytest.raises(InvalidInput, match=r"input\.country"):
+        recommended(api, shop, in_sequence("input.country"))
+
+
+def test_boosts_may_ask_for_the_time(api: Api, shop: str) -> None:
+    assert order(recommended(api, shop, boosts([">= 0", "2", "always"], field="time.hour", kind="number"))) == "abcde"

@@ -416,3 +416,28 @@ def test_eight_who_take_the_next_case_at_once_get_eight(review: Review) -> None:
     assert len({case.pk for case in found}) == 8
     held = Review.objects.exclude(assigned_to="").values_list("pk", "assigned_to")
     assert {case.pk: f"user:{name}" for name, case in enumerate(found)} == dict(held)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_erasure_takes_the_decision_of_a_verdict_that_is_being_written(review: Review) -> None:
+    is_settled = threading.Event()
+
+    def settle_slowly() -> None:
+        with transaction.atomic():
+            settle(review)
+            is_settled.set()
+            while not _waits_for_a_lock():
+                pass
+
+    def erase() -> None:
+        is_settled.wait()
+        erase_subject(subject="cid", reason="as asked", actor=ACTOR)
+
+    _at_once(settle_slowly, erase)
+    assert [decision.erased_at is None for decision in Decision.objects.all()] == [False, False]
+
+
+def _waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])

@@ -11,8 +11,10 @@ from inferhub.decisions.digests import digest_of_decision
 from inferhub.decisions.engine import run_workflow
 from inferhub.decisions.models import Decision
 from inferhub.decisions.queries import find_workflow
-from inferhub.decisions.services import _Predictor, decide
+from inferhub.decisions.replay import replay_decision
+from inferhub.decisions.services import Decided, Request, _Predictor, decide, decide_all
 from inferhub.errors import InvalidDefinition
+from inferhub.lib.snapshots import Snapshots
 from inferhub.lists.services import save_list, set_membership
 from inferhub.rules.look import Look
 from inferhub.rulesets.queries import find_rule_set
@@ -95,3 +97,15 @@ def test_as_of_another_moment_lists_and_time_are_what_they_were(asking: str) -> 
         look = make_look(0)
         assert look.holds("blocked-customers", "ann") == is_member
         assert as_of in (None, look.at)
+
+
+def test_a_decision_as_of_another_moment_is_made_with_the_lists_and_the_time_of_then_and_replays(asking: str) -> None:
+    set_membership(name="blocked-customers", value="ann", is_member=True, actor=ACTOR)
+    as_of = timezone.now()
+    set_membership(name="blocked-customers", value="ann", is_member=False, actor=ACTOR)
+    Snapshots.forget_all()
+    [found] = decide_all(workflow=asking, requests=[Request(facts=FACTS)], actor=ACTOR, as_of=as_of)
+    assert isinstance(found, Decided)
+    decision = Decision.objects.get(pk=found.record.id)
+    assert (decision.outcome, decision.trace["surroundings"]["at"]) == ("hold", as_of.isoformat())
+    assert replay_decision(decision.pk).is_equal

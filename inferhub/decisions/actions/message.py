@@ -6,12 +6,13 @@ from datetime import datetime
 import orjson
 
 from inferhub.decisions.models import Action
+from inferhub.lib.canonical import stored_json
 
 
 def decision_message(action: Action) -> bytes:
     """The decision, and the action that it caused."""
     decision = action.decision
-    return orjson.dumps(
+    return stored_json(
         {
             "type": "decision.made",
             "timestamp": decision.created_at,

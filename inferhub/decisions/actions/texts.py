@@ -4,9 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from inferhub.decisions.models import Decision
+from inferhub.lib.canonical import stored_json
 from inferhub.lib.describe import listed
 
 _PLACE = re.compile(r"\{([^{}]*)\}")
@@ -61,5 +60,5 @@ def _value(place: str, decision: Decision) -> Any:
 def _text(value: Any) -> str:
     if value is None or value == "":
         return "–"
-    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    text = value if isinstance(value, str) else stored_json(value).decode()
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 3] + "..."
