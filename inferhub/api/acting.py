@@ -20,8 +20,8 @@ from inferhub.decisions.dead_letters import DeadLetters, redrive_action, redrive
 from inferhub.decisions.endpoints import save_endpoint, switch_endpoint
 from inferhub.decisions.models import Action, ActionState, WebhookEndpoint
 from inferhub.decisions.targets import targets_with_counts, try_target
-from inferhub.errors import FieldError, InvalidInput, NotFound
-from inferhub.lib.describe import describe
+from inferhub.errors import NotFound
+from inferhub.lib.moments import parse_moment
 
 _FILTERS = (
     Filter(name="state", lookup="state", meaning="Only actions in this state.", choices=ActionState.values),
@@ -279,13 +279,4 @@ def _endpoint(endpoint: WebhookEndpoint) -> dict[str, Any]:
 
 
 def _moment(body: dict[str, Any], name: str) -> datetime | None:
-    """The schema has checked the format, but for what no clock shows."""
-    if name not in body:
-        return None
-    try:
-        return datetime.fromisoformat(body[name])
-    except ValueError as exc:
-        expected = "a time with its zone, such as 2026-01-31T12:00:00Z"
-        raise InvalidInput(
-            errors=[FieldError(pointer=f"/{name}", expected=expected, got=describe(body[name]))]
-        ) from exc
+    return parse_moment(body[name], at=f"/{name}") if name in body else None

@@ -9,10 +9,12 @@ _YEARS = range(2, 9999)  # any zone of them is one that PostgreSQL and Python bo
 
 
 def parse_moment(text: str, *, at: str) -> datetime:
-    """An ISO 8601 time with its zone, or a day, which means its beginning in UTC. Raises InvalidInput at `at`.
+    """In UTC, an ISO 8601 time with its zone, or a day, which means its beginning in UTC. Raises InvalidInput at `at`.
+
+    PostgreSQL does not take every zone that Python takes.
 
     >>> parse_moment("2026-12-01T00:00:00+01:00", at="/as_of").isoformat()
-    '2026-12-01T00:00:00+01:00'
+    '2026-11-30T23:00:00+00:00'
     >>> parse_moment("2026-12-01", at="/as_of").isoformat()
     '2026-12-01T00:00:00+00:00'
     """
@@ -25,4 +27,4 @@ def parse_moment(text: str, *, at: str) -> datetime:
     if found is None or found.tzinfo is None or found.year not in _YEARS:
         expected = "a time with its zone, such as 2026-12-01T00:00:00+01:00, or a day"
         raise InvalidInput(errors=[FieldError(pointer=at, expected=expected, got=describe(text))])
-    return found
+    return found.astimezone(UTC)

@@ -82,7 +82,7 @@ def test_a_rule_is_edited_and_decides_and_the_trace_tells_why(console: Page, wor
     console.get_by_label("Definition").fill(written.replace('"> 1000"', '"> 50"'))
     console.get_by_label("What changed, and why").fill("Hold more orders.")
     console.get_by_role("button", name="Check and save").click()
-    expect(console.get_by_text("screening version 2 is saved and in use.")).to_be_visible()
+    expect(console.get_by_text("screening version 2 is saved and in force.")).to_be_visible()
 
     go(console, "Workflows")
     console.get_by_role("link", name="orders", exact=True).click()
