@@ -1,6 +1,5 @@
 """Look-up lists: read them at any version, change their entries, bring them in and take them out as a file."""
 
-from datetime import datetime
 from typing import Any
 
 from django.http import HttpResponse
@@ -18,6 +17,7 @@ from inferhub.api.listing import CURSOR, check_parameters, page, parameters
 from inferhub.api.uploads import uploaded_text
 from inferhub.errors import FieldError, InvalidInput, NotFound
 from inferhub.lib.describe import describe
+from inferhub.lib.moments import parse_moment
 from inferhub.lists.files import from_csv, to_csv
 from inferhub.lists.models import ListEntry, ListVersion, LookupList
 from inferhub.lists.queries import entries_at
@@ -173,12 +173,7 @@ def _version(request: Request, found: LookupList) -> int:
 
 def _parsed(place: int, entry: dict[str, Any]) -> Entry:
     text = entry.get("expires_at") or ""
-    try:
-        expires_at = datetime.fromisoformat(text) if text else None
-    except ValueError as exc:
-        expected = "a time with its zone, such as 2026-01-31T12:00:00Z"
-        where = f"/add/{place}/expires_at"
-        raise InvalidInput(errors=[FieldError(pointer=where, expected=expected, got=describe(text))]) from exc
+    expires_at = parse_moment(text, at=f"/add/{place}/expires_at") if text else None
     return Entry(value=entry["value"], note=entry.get("note", ""), expires_at=expires_at)
 
 

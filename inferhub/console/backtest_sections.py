@@ -76,10 +76,9 @@ def versions_of(side: Mapping[str, Any]) -> SafeString:
     """The versions of a side, with links; predictions that it does not name are as they are recorded."""
     workflow = WorkflowVersion.objects.select_related("workflow").get(pk=side["workflow_version_id"])
     rules = RuleSetVersion.objects.select_related("rule_set").get(pk=side["rule_set_version_id"])
-    models = ", ".join(f"{model['model']} version {model['version']}" for model in side["models"].values())
-    return format_html(
-        "{}; {}; {}", html.link_to(workflow), html.link_to(rules), models or "predictions as they are recorded"
-    )
+    models = ", ".join(f"model {model['model']} version {model['version']}" for model in side["models"].values())
+    predictions = models or "predictions as they are recorded"
+    return format_html("workflow {}; rules {}; {}", html.link_to(workflow), html.link_to(rules), predictions)
 
 
 def _report(backtest: Backtest, report: Mapping[str, Any], page: int) -> tuple[Section, ...]:

@@ -127,7 +127,7 @@ def test_a_failure_of_one_place_does_not_keep_the_others(tmp_path: Path) -> None
 def test_the_command_compares_with_the_file(outside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record("a")
     call_command("audit", "seal")
-    assert capsys.readouterr().out == "1 seals over 1 rows\n"
+    assert capsys.readouterr().out == "rows sealed: 1, new seals: 1\n"
     call_command("audit", "verify", "--against", str(outside))
     said = capsys.readouterr().out
     assert "1 seals and 1 rows (1 of audit-event, 0 of decision) verified" in said

@@ -75,8 +75,8 @@ def test_the_command_says_what_it_erased(workflow: str, capsys: pytest.CaptureFi
     call_command("erase_subject", "ann", "--reason", "asked", "--workflow", "nothing")
     call_command("erase_subject", "ann", "--reason", "asked", "--workflow", "orders")
     assert capsys.readouterr().out.splitlines() == [
-        "0 decisions erased, 0 kept answers deleted",
-        "1 decisions erased, 0 kept answers deleted",
+        "decisions erased: 0, kept answers deleted: 0",
+        "decisions erased: 1, kept answers deleted: 0",
     ]
     with pytest.raises(CommandError, match="/reason"):
         call_command("erase_subject", "ann", "--reason", "")

@@ -39,7 +39,7 @@ class Command(BaseCommand):
 
     def _seal(self, **options: Any) -> None:
         seals = seal_and_copy()
-        self.stdout.write(f"{len(seals)} seals over {sum(seal.count for seal in seals)} rows")
+        self.stdout.write(f"rows sealed: {sum(seal.count for seal in seals)}, new seals: {len(seals)}")
 
     def _verify(self, *, since_seal: int, against: Path | None, actor: str, **options: Any) -> None:
         copies = read_copies(against) if against else None

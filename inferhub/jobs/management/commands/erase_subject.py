@@ -27,4 +27,4 @@ class Command(BaseCommand):
             )
         except InferhubError as exc:
             raise CommandError(str(exc)) from exc
-        self.stdout.write(f"{erased.decisions} decisions erased, {erased.calls} kept answers deleted")
+        self.stdout.write(f"decisions erased: {erased.decisions}, kept answers deleted: {erased.calls}")
