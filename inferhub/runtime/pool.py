@@ -143,12 +143,21 @@ class SessionPool:
         self._pinned = frozenset()
         self._used_bytes = 0
 
+    def forget_parent(self) -> None:
+        """Start empty in a forked child.
+
+        The parent's sessions are kept there: to destroy one would wait for its threads, which a fork does not copy.
+        """
+        _of_parents.append(self._models)
+        self.reset()
+
     @staticmethod
     def reset_all() -> None:
         """Empty every pool; runs in a forked child, where the parent's locks and loads have no owner."""
         for pool in tuple(_pools):
-            pool.reset()
+            pool.forget_parent()
 
 
 _pools: "weakref.WeakSet[SessionPool]" = weakref.WeakSet()
+_of_parents: list[OrderedDict[str, LoadedModel]] = []
 os.register_at_fork(after_in_child=SessionPool.reset_all)

@@ -192,9 +192,12 @@ def _child(pool: SessionPool, queue: "multiprocessing.Queue[object]") -> None:
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_forked_child_starts_empty_even_when_the_lock_was_held() -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_forked_child_starts_empty_even_when_the_lock_was_held(threads: int) -> None:
+    """With two threads a session has one of its own, which is not there in the child."""
     pool = SessionPool(BIG)
-    pool.get(artifact_digest(DOUBLING), reader(DOUBLING))
+    settings = SessionSettings(threads=threads)
+    pool.get(artifact_digest(DOUBLING), reader(DOUBLING), find_settings=lambda: settings)
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
     with pool._lock:
