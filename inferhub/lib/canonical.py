@@ -77,7 +77,7 @@ def stored_json(value: Any) -> bytes:
     """A value that has parts from the database as JSON: whole numbers that no JSON writer takes are doubles again.
 
     >>> stored_json({"a": [10**300, 2**53 + 1]})
-    b'{"a":[1e300,9007199254740993]}'
+    b'{"a":[1e+300,9007199254740993]}'
     """
     try:
         return orjson.dumps(value, default=str)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.contrib.auth.models import Group, Permission
+from django.contrib.auth.models import Group
 from django.db import IntegrityError, close_old_connections, connection, transaction
 from django.utils import timezone
 
@@ -72,8 +72,7 @@ def _states(name: str = "orders") -> dict[int, str]:
 
 @pytest.fixture
 def approver(db: None) -> str:
-    person = User.objects.create_user("ben")
-    person.user_permissions.add(Permission.objects.get(codename="approve_changerequest"))
+    User.objects.create_superuser("ben")  # permissions can be missing after a test that commits
     return "user:ben"
 
 
