@@ -489,4 +489,3 @@ VERIFICATION = _object(
     finished_at=_TIME_OR_NULL,
 )
 ERASED = _object(decisions=_COUNT, calls=_COUNT)
-HEALTH = _object(status=_STRING)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.urls import URLPattern, path
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -15,6 +15,7 @@ from inferhub.accounts.models import Scope
 from inferhub.api import answers, bodies
 from inferhub.api.approvals import WAITS, waiting
 from inferhub.api.authentication import caller_of
+from inferhub.api.listing import answered
 from inferhub.approvals.models import ChangeRequest
 from inferhub.decisions import services as workflows
 from inferhub.errors import NotFound
@@ -59,10 +60,6 @@ _SIDES = (
 )
 
 
-def _answer(schema: dict[str, Any], status: int = 200) -> dict[int, OpenApiResponse]:
-    return {status: OpenApiResponse(schema, description="The answer.")}
-
-
 def _versions_view(side: _Side) -> type[APIView]:
     class VersionsView(APIView):
         scope = Scope.AUTHOR
@@ -71,7 +68,7 @@ def _versions_view(side: _Side) -> type[APIView]:
         @extend_schema(
             operation_id=f"list_{side.kind.name}_versions",
             summary=f"List the versions of a {side.noun}, and where each stands",
-            responses=_answer(answers.AUTHORED_VERSIONS),
+            responses=answered(answers.AUTHORED_VERSIONS),
         )
         def get(self, request: Request, name: str) -> Response:
             owner = side.owner(name)
@@ -83,7 +80,7 @@ def _versions_view(side: _Side) -> type[APIView]:
             operation_id=f"save_{side.kind.name}",
             summary=f"Save a version of a {side.noun}; where its policy is direct, it is in force at once",
             request={"application/json": bodies.SAVE_AUTHORED},
-            responses=_answer(answers.AUTHORED_VERSION, 201),
+            responses=answered(answers.AUTHORED_VERSION, 201),
         )
         def post(self, request: Request, name: str) -> Response:
             body: Any = request.data
@@ -101,7 +98,7 @@ def _version_view(side: _Side) -> type[APIView]:
         @extend_schema(
             operation_id=f"read_{side.kind.name}_version",
             summary=f"Read a version of a {side.noun}",
-            responses=_answer(answers.AUTHORED_VERSION),
+            responses=answered(answers.AUTHORED_VERSION),
         )
         def get(self, request: Request, name: str, number: int) -> Response:
             return Response(_show_whole(side, side.version(name, number)))
@@ -116,7 +113,7 @@ def _comparison_view(side: _Side) -> type[APIView]:
         @extend_schema(
             operation_id=f"compare_{side.kind.name}_versions",
             summary=f"Compare two versions of a {side.noun}, by fields and by rows of tables",
-            responses=_answer(answers.AUTHORED_COMPARISON),
+            responses=answered(answers.AUTHORED_COMPARISON),
         )
         def get(self, request: Request, name: str, number: int, other: int) -> Response:
             left, right = side.version(name, number), side.version(name, other)
@@ -134,7 +131,7 @@ def _publications_view(side: _Side) -> type[APIView]:
         @extend_schema(
             operation_id=f"list_{side.kind.name}_publications",
             summary=f"List which versions of a {side.noun} were, are and will be in force",
-            responses=_answer(answers.PUBLICATIONS),
+            responses=answered(answers.PUBLICATIONS),
         )
         def get(self, request: Request, name: str) -> Response:
             owner = side.owner(name)
@@ -147,7 +144,7 @@ def _publications_view(side: _Side) -> type[APIView]:
             summary=f"Put a version of a {side.noun} in force, from a time and until a time",
             description="Refused while a test case fails. Where the policy takes four eyes, it waits for approval.",
             request={"application/json": bodies.PUBLISH},
-            responses={**_answer(answers.PUBLICATION, 201), 202: WAITS},
+            responses={**answered(answers.PUBLICATION, 201), 202: WAITS},
         )
         def post(self, request: Request, name: str) -> Response:
             body: Any = request.data
@@ -178,7 +175,7 @@ def _cancel_view(side: _Side) -> type[APIView]:
             operation_id=f"cancel_{side.kind.name}_publication",
             summary=f"Take back a publication of a {side.noun} that has not begun",
             request={"application/json": bodies.GIVE_REASON},
-            responses=_answer(answers.PUBLICATION),
+            responses=answered(answers.PUBLICATION),
         )
         def post(self, request: Request, name: str, number: int) -> Response:
             body: Any = request.data
@@ -201,7 +198,7 @@ def _rollback_view(side: _Side) -> type[APIView]:
             operation_id=f"roll_{side.kind.name}_back",
             summary=f"Put the version of a {side.noun} that was in force before in force again, at once",
             request={"application/json": bodies.ROLL_BACK},
-            responses=_answer(answers.PUBLICATION, 201),
+            responses=answered(answers.PUBLICATION, 201),
         )
         def post(self, request: Request, name: str) -> Response:
             body: Any = request.data
@@ -220,7 +217,7 @@ def _policy_view(side: _Side) -> type[APIView]:
             operation_id=f"set_{side.kind.name}_policy",
             summary=f"Change how versions of a {side.noun} are published: by four eyes or directly",
             request={"application/json": bodies.SET_APPROVAL},
-            responses={**_answer(answers.AUTHORED_POLICY), 202: WAITS},
+            responses={**answered(answers.AUTHORED_POLICY), 202: WAITS},
         )
         def put(self, request: Request, name: str) -> Response:
             body: Any = request.data

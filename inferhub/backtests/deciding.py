@@ -149,11 +149,11 @@ class Decider:
         return refused, problems
 
     def _missing(self, result: ColumnResult, odd: Mask) -> Mask:
-        """Which rows have a fact that no rule may see, or lack one while nothing else is to blame."""
+        """Which rows lack a fact, or have one that no rule may see, while nothing else is to blame."""
         missing, blamed = np.zeros(result.count, np.bool_), np.zeros(result.count, np.bool_)
         for where, places in result.undecided.items():
             (missing if is_of_facts(where) else blamed)[places] = True
-        return odd | (missing & ~blamed)
+        return (odd | missing) & ~blamed
 
     def _predict(
         self, step: PredictionPlan, inputs: Sequence[dict[str, Any]], refused: Mask

@@ -9,8 +9,8 @@ from django.db.models import Q
 
 from inferhub.backtests.models import Backtest, BacktestState
 from inferhub.errors import NotFound
+from inferhub.lib.csv_cells import guarded
 
-_ACTIVE = ("=", "+", "-", "@", "\t", "\r", "'")
 _MOST_NAMED = 10
 _VERSIONS = {
     "alias.": "model_version_id",
@@ -74,12 +74,8 @@ def changes_csv(backtest: Backtest) -> Iterator[str]:
     yield _line(["row", "decision_id", "baseline", "candidate", "amount"])
     for change in backtest.changes.order_by("row").iterator():
         amount = "" if change.amount is None else repr(change.amount)
-        outcomes = [_guarded(change.baseline), _guarded(change.candidate)]
+        outcomes = [guarded(change.baseline), guarded(change.candidate)]
         yield _line([str(change.row), str(change.decision_id or ""), *outcomes, amount])
-
-
-def _guarded(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_ACTIVE) else cell
 
 
 def _line(cells: list[str]) -> str:

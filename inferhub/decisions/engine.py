@@ -51,25 +51,14 @@ class Verdict:
     timings: dict[str, float]
 
 
-def run_workflow(
-    plan: WorkflowPlan, rules: Engine, facts_in: Facts, predict: Predict, look: MakeLook | None = None
-) -> Verdict:
-    """Decide about one input.
-
-    Raises InvalidInput where the input is not as the workflow declares it. Everything else that goes wrong - a model
-    that fails, a fact that is missing - is an outcome, `review`, with the reason in the trace: never a quiet guess. A
-    workflow may name another outcome, a fallback for a prediction, or want an error (`inferhub.decisions.failures`).
-    """
-    found = run_rows(plan, rules, [facts_in], predict, look)[0]
-    if isinstance(found, InferhubError):
-        raise found
-    return found
-
-
 def run_rows(
     plan: WorkflowPlan, rules: Engine, rows: Sequence[Facts], predict: Predict, look: MakeLook | None = None
 ) -> list[Verdict | InferhubError]:
     """Decide about many inputs, each by itself: one that is not as declared gets its error, the others a verdict.
+
+    Everything else that goes wrong - a model that fails, a fact that is missing - is an outcome, `review`, with the
+    reason in the trace: never a quiet guess. A workflow may name another outcome, a fallback for a prediction, or want
+    an error (`inferhub.decisions.failures`).
 
     Each model is asked once for all of them. Rules that ask for lists or the time get a look each, which the trace
     keeps under `surroundings` (`Look.recorded` repeats it). The timings of a verdict are those of the whole, by row.

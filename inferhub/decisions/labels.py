@@ -18,8 +18,8 @@ from inferhub.audit.services import record_event
 from inferhub.decisions.models import Review, Workflow
 from inferhub.errors import FieldError, InvalidInput, NotFound
 from inferhub.lib.canonical import stored_json
+from inferhub.lib.csv_cells import guarded
 from inferhub.lib.describe import describe, listed
-from inferhub.lib.formulas import guarded
 
 FORMATS: Mapping[str, str] = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
 """The formats, with their media types."""

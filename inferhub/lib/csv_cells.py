@@ -1,6 +1,6 @@
 """Cells of comma-separated files that a spreadsheet would run as a formula, made texts and read back."""
 
-_ACTIVE = ("=", "+", "-", "@", "\t", "\r", "'")
+_ACTIVE = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 
 
 def guarded(cell: str) -> str:

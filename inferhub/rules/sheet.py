@@ -15,14 +15,14 @@ that a spreadsheet would run as a formula (`== 5`, `-1`) carries an apostrophe i
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from inferhub.errors import FieldError, InvalidDefinition
 from inferhub.lib.csv_cells import guarded, unguarded
 from inferhub.lib.describe import describe, listed, pointer
-from inferhub.rules.table import DecisionTable, parse_decision_table
+from inferhub.rules.table import DecisionTable
 
 Sheet = list[list[str]]
 
@@ -35,13 +35,8 @@ _KEYS = {
 }
 
 
-def to_sheet(table: DecisionTable) -> Sheet:
-    """The lines of a sheet, all of the same width; `from_sheet` reads them back to an equal table."""
-    return [[guarded(cell) for cell in line] for line in to_lines(table)]
-
-
 def to_lines(table: DecisionTable) -> Sheet:
-    """The same without apostrophes, for files that tell texts from formulas."""
+    """The lines of a sheet, all of the same width, as they are; `read_lines` reads them back to an equal table."""
     inputs, outputs = table.inputs, table.outputs
     blanks = [""] * (len(outputs) + 1)
     lines = [
@@ -62,15 +57,6 @@ def _aggregate_line(table: DecisionTable) -> Sheet:
     if not table.has_aggregates:
         return []
     return [["aggregate", *["" for _ in table.inputs], *[column.aggregate for column in table.outputs], ""]]
-
-
-def from_sheet(sheet: Iterable[Sequence[str]]) -> DecisionTable:
-    """The table of a sheet. Raises InvalidDefinition with pointers of line and column as spreadsheets have (`/8/B`)."""
-    reading = read_lines([[unguarded(cell) for cell in line] for line in sheet])
-    try:
-        return parse_decision_table(reading.definition)
-    except InvalidDefinition as exc:
-        raise InvalidDefinition(errors=[reading.locate(error) for error in exc.errors]) from None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

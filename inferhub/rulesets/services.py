@@ -1,15 +1,13 @@
-"""Rule sets: save a version, publish it for a time, go back."""
+"""Save rule sets; `KIND` is how they are published."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Any
 
-from inferhub.approvals.models import ChangeRequest
 from inferhub.rulesets import publishing
 from inferhub.rulesets.authored import check_name
 from inferhub.rulesets.cases import CaseResult
 from inferhub.rulesets.checks import check_rules
-from inferhub.rulesets.models import RuleSet, RuleSetPublication, RuleSetVersion
+from inferhub.rulesets.models import RuleSetPublication, RuleSetVersion
 from inferhub.rulesets.publishing import AuthoredKind
 from inferhub.rulesets.testing import run_rule_set_tests
 
@@ -67,33 +65,3 @@ def save_rule_set(
         is_draft=is_draft,
     )
     return version
-
-
-def publish_rule_set(
-    *,
-    version: RuleSetVersion,
-    actor: str,
-    reason: str,
-    effective_from: datetime | None = None,
-    effective_until: datetime | None = None,
-) -> RuleSetPublication | ChangeRequest:
-    """Publish or ask (`publishing.publish_version`); the test cases of workflows that use the rules run as well."""
-    made: RuleSetPublication | ChangeRequest = publishing.publish_version(
-        KIND,
-        version=version,
-        actor=actor,
-        reason=reason,
-        effective_from=effective_from,
-        effective_until=effective_until,
-    )
-    return made
-
-
-def roll_back_rule_set(
-    *, rule_set: RuleSet, actor: str, reason: str, from_version: int | None = None
-) -> RuleSetPublication:
-    """See `inferhub.rulesets.publishing.roll_back`."""
-    made: RuleSetPublication = publishing.roll_back(
-        KIND, owner=rule_set, actor=actor, reason=reason, from_version=from_version
-    )
-    return made

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from inferhub.backtests.deciding import REFUSED, Decider, Outcomes
@@ -118,6 +118,8 @@ def test_columns_decide_as_the_engine_decides_row_by_row(rows: list[dict[str, An
     assert [rule if rule != 2 else -1 for rule in found.rules.tolist()] == decided
 
 
+# Facts and an expression are to blame at once.
+@example(rows=[{"number": 1e300, "maybe": False}], asked=SIDES_OF_MISSING_FACTS[0])
 @given(rows=st.lists(ROWS, min_size=1, max_size=30), asked=st.sampled_from(SIDES_OF_MISSING_FACTS))
 def test_missing_facts_lead_where_the_workflow_says(rows: list[dict[str, Any]], asked: Side) -> None:
     outcomes = Outcomes()

@@ -15,8 +15,9 @@ from inferhub.decisions.models import Workflow, WorkflowTest
 from inferhub.decisions.services import KIND
 from inferhub.decisions.testing import save_workflow_test
 from inferhub.rulesets.models import RuleSet, RuleSetVersion
-from inferhub.rulesets.publishing import set_approval
-from inferhub.rulesets.services import publish_rule_set, save_rule_set
+from inferhub.rulesets.publishing import publish_version, set_approval
+from inferhub.rulesets.services import KIND as RULE_SETS
+from inferhub.rulesets.services import save_rule_set
 from inferhub.rulesets.testing import save_rule_set_test
 from tests.console.conftest import ACTOR, make_decision, rules, workflow_definition
 from tests.console.pages import add_to, page_of, post, text_of
@@ -112,7 +113,7 @@ def test_a_rollback_shows_the_difference_and_leads_back(console: Client, workflo
     text = text_of(post(console, page_of(rule_set, "roll_back"), from_version=2, reason="worse"))
     assert "order-rules version 1 is in force again." in text
     assert "rollback: worse" in text
-    publish_rule_set(version=version, actor=ACTOR, reason="again")
+    publish_version(RULE_SETS, version=version, actor=ACTOR, reason="again")
     assert "version 2 is in force now" not in text
 
 

@@ -19,7 +19,6 @@ from inferhub.approvals.models import ChangeRequest
 from inferhub.approvals.services import approve_change, review_change
 from inferhub.audit.models import AuditEvent
 from inferhub.decisions.models import Workflow, WorkflowPublication, WorkflowVersion
-from inferhub.decisions.publishing import publish_workflow, roll_back_workflow
 from inferhub.decisions.queries import find_workflow, find_workflow_version
 from inferhub.decisions.services import KIND, decide, save_workflow
 from inferhub.decisions.testing import run_workflow_tests, save_workflow_test
@@ -28,9 +27,10 @@ from inferhub.lib.snapshots import Snapshots
 from inferhub.rulesets import schedules
 from inferhub.rulesets.lifecycle import describe_versions
 from inferhub.rulesets.models import RuleSet, RuleSetVersion
-from inferhub.rulesets.publishing import TestsFailed, cancel_publication, set_approval
+from inferhub.rulesets.publishing import TestsFailed, cancel_publication, publish_version, roll_back, set_approval
 from inferhub.rulesets.queries import find_rule_set
-from inferhub.rulesets.services import publish_rule_set, save_rule_set
+from inferhub.rulesets.services import KIND as RULE_SETS
+from inferhub.rulesets.services import save_rule_set
 from tests.hub_fixtures import ACTOR, RULES, WORKFLOW
 
 pytestmark = pytest.mark.django_db
@@ -87,7 +87,7 @@ def test_a_new_workflow_takes_four_eyes_unless_it_is_said_otherwise(workflow: st
     version = save_workflow(name="fresh", definition=WORKFLOW, actor=ACTOR)
     with pytest.raises(NotFound, match="The workflow 'fresh' has no version in force now"):
         decide(workflow="fresh", facts_in=ORDER, actor=ACTOR)
-    change = publish_workflow(version=version, actor=ACTOR, reason="first")
+    change = publish_version(KIND, version=version, actor=ACTOR, reason="first")
     assert isinstance(change, ChangeRequest)
     assert _states("fresh") == {1: "waiting"}
     approve_change(change_id=change.pk, actor=approver)
@@ -103,7 +103,7 @@ def test_where_the_policy_is_direct_a_save_is_in_force_at_once(workflow: str) ->
 def test_a_draft_changes_nothing_until_it_is_published(workflow: str) -> None:
     version = _draft("b")
     assert (version.number, _current(), _states()) == (2, 1, {1: "published", 2: "draft"})
-    publish_workflow(version=version, actor=ACTOR, reason="better")
+    publish_version(KIND, version=version, actor=ACTOR, reason="better")
     assert (_current(), _states()) == (2, {1: "retired", 2: "published"})
 
 
@@ -113,7 +113,7 @@ def test_saving_a_draft_again_without_the_wish_for_a_draft_publishes_it(workflow
 
 
 def test_the_person_who_asked_cannot_approve(guarded: str, approver: str) -> None:
-    change = publish_workflow(version=_draft("b", actor=approver), actor=approver, reason="better")
+    change = publish_version(KIND, version=_draft("b", actor=approver), actor=approver, reason="better")
     assert isinstance(change, ChangeRequest)
     with pytest.raises(Exception, match="cannot approve it as well"):
         approve_change(change_id=change.pk, actor=approver)
@@ -125,7 +125,8 @@ def test_a_failing_test_case_blocks_the_publication_and_is_named(workflow: str) 
     with pytest.raises(
         TestsFailed, match="'large orders are held' fails: /actions: expected no action, got review, web"
     ):
-        publish_workflow(
+        publish_version(
+            KIND,
             version=save_workflow(name="orders", definition=WORKFLOW, actor=ACTOR, is_draft=True),
             actor=ACTOR,
             reason="x",
@@ -163,7 +164,7 @@ def test_a_version_counts_as_tested_while_the_cases_stay_as_they_are(workflow: s
 
 
 def test_the_test_cases_run_again_before_an_approval(guarded: str, approver: str) -> None:
-    change = publish_workflow(version=_draft("b"), actor=ACTOR, reason="better")
+    change = publish_version(KIND, version=_draft("b"), actor=ACTOR, reason="better")
     assert isinstance(change, ChangeRequest)
     save_workflow_test(workflow="orders", case=HELD | {"expect": {"outcome": "fast"}}, actor=ACTOR)
     assert "'large orders are held' fails" in str((review_change(change) or {})["refused"])
@@ -176,13 +177,13 @@ def test_a_workflow_is_not_published_before_its_rules(workflow: str) -> None:
     save_rule_set(name="drafted", definition=RULES, actor=ACTOR)
     version = save_workflow(name="fresh", definition=WORKFLOW | {"rule_set": "drafted"}, actor=ACTOR)
     with pytest.raises(InvalidDefinition, match="publish drafted first"):
-        publish_workflow(version=version, actor=ACTOR, reason="first")
+        publish_version(KIND, version=version, actor=ACTOR, reason="first")
 
 
 def test_a_publication_comes_into_force_and_ends_by_itself(workflow: str, monkeypatch: pytest.MonkeyPatch) -> None:
     begins = timezone.now() + timedelta(hours=1)
     times = {"effective_from": begins, "effective_until": begins + timedelta(hours=1)}
-    publish_workflow(version=_draft("b"), actor=ACTOR, reason="sale", **times)
+    publish_version(KIND, version=_draft("b"), actor=ACTOR, reason="sale", **times)
     numbers = [find_workflow("orders").number, find_workflow_version("orders", 2).number]
     with connection.execute_wrapper(_no_query):  # what the process remembers tells it all
         for minutes in (59, 61, 119, 121):
@@ -207,7 +208,7 @@ def _no_query(*_: Any) -> Any:
 
 def test_a_scheduled_publication_can_be_cancelled_until_it_begins(workflow: str) -> None:
     tomorrow = timezone.now() + timedelta(days=1)
-    planned = publish_workflow(version=_draft("b"), actor=ACTOR, reason="sale", effective_from=tomorrow)
+    planned = publish_version(KIND, version=_draft("b"), actor=ACTOR, reason="sale", effective_from=tomorrow)
     assert _states() == {1: "published", 2: "approved"}
     cancel_publication(KIND, publication=planned, actor=ACTOR, reason="no sale")
     assert _states() == {1: "published", 2: "draft"}
@@ -218,7 +219,7 @@ def test_a_scheduled_publication_can_be_cancelled_until_it_begins(workflow: str)
 
 def test_what_is_planned_for_later_outlives_a_publication_of_today(workflow: str) -> None:
     tomorrow = timezone.now() + timedelta(days=1)
-    publish_workflow(version=_draft("b"), actor=ACTOR, reason="sale", effective_from=tomorrow)
+    publish_version(KIND, version=_draft("b"), actor=ACTOR, reason="sale", effective_from=tomorrow)
     save_workflow(name="orders", definition=_definition("c"), actor=ACTOR)
     assert _current() == 3
     assert find_workflow("orders", tomorrow + timedelta(hours=1)).number == 2
@@ -227,7 +228,7 @@ def test_what_is_planned_for_later_outlives_a_publication_of_today(workflow: str
 def test_a_publication_that_ends_before_it_begins_is_refused(workflow: str) -> None:
     now = timezone.now()
     with pytest.raises(InvalidInput, match="/effective_until: expected a time after"):
-        publish_workflow(version=_draft("b"), actor=ACTOR, reason="x", effective_until=now - timedelta(hours=1))
+        publish_version(KIND, version=_draft("b"), actor=ACTOR, reason="x", effective_until=now - timedelta(hours=1))
 
 
 def test_nothing_is_in_force_before_the_first_publication(workflow: str) -> None:
@@ -236,22 +237,22 @@ def test_nothing_is_in_force_before_the_first_publication(workflow: str) -> None
 
 
 def test_a_rollback_leads_back_at_once_and_a_second_one_forth_again(guarded: str, approver: str) -> None:
-    change = publish_workflow(version=_draft("b"), actor=ACTOR, reason="better")
+    change = publish_version(KIND, version=_draft("b"), actor=ACTOR, reason="better")
     assert isinstance(change, ChangeRequest)
     approve_change(change_id=change.pk, actor=approver)
     orders = Workflow.objects.get(name="orders")
-    roll_back_workflow(workflow=orders, actor=ACTOR, reason="worse", from_version=2)
+    roll_back(KIND, owner=orders, actor=ACTOR, reason="worse", from_version=2)
     assert _current() == 1
     with pytest.raises(Conflict, match="version 1 is in force now, not version 2"):
-        roll_back_workflow(workflow=orders, actor=ACTOR, reason="worse", from_version=2)
-    roll_back_workflow(workflow=orders, actor=ACTOR, reason="a mistake")
+        roll_back(KIND, owner=orders, actor=ACTOR, reason="worse", from_version=2)
+    roll_back(KIND, owner=orders, actor=ACTOR, reason="a mistake")
     assert _current() == 2
     assert [one.reason for one in WorkflowPublication.objects.all()] == ["a mistake", "worse", "better", "saved"]
 
 
 def test_there_is_nothing_before_the_first_publication_to_go_back_to(workflow: str) -> None:
     with pytest.raises(Conflict, match="no version of orders to go back to"):
-        roll_back_workflow(workflow=Workflow.objects.get(name="orders"), actor=ACTOR, reason="x")
+        roll_back(KIND, owner=Workflow.objects.get(name="orders"), actor=ACTOR, reason="x")
 
 
 def test_a_weaker_policy_takes_four_eyes(guarded: str, approver: str) -> None:
@@ -286,7 +287,7 @@ def test_the_database_itself_refuses_to_publish_past_the_approval(guarded: str, 
 
 def test_an_approval_is_good_for_its_version_its_time_and_once(guarded: str, approver: str) -> None:
     until = timezone.now() + timedelta(days=1)
-    change = publish_workflow(version=_draft("b"), actor=ACTOR, reason="sale", effective_until=until)
+    change = publish_version(KIND, version=_draft("b"), actor=ACTOR, reason="sale", effective_until=until)
     assert isinstance(change, ChangeRequest)
     other = _draft("c")
     approve_change(change_id=change.pk, actor=approver)
@@ -338,14 +339,14 @@ def _at_once(*deeds: Callable[[], object]) -> list[object]:
 def test_two_publishers_at_once_leave_one_order_of_things(workflow: str) -> None:
     first, second = _draft("b"), _draft("c")
     _at_once(
-        lambda: publish_workflow(version=first, actor=ACTOR, reason="one"),
-        lambda: publish_workflow(version=second, actor=ACTOR, reason="two"),
+        lambda: publish_version(KIND, version=first, actor=ACTOR, reason="one"),
+        lambda: publish_version(KIND, version=second, actor=ACTOR, reason="two"),
     )
     made = list(WorkflowPublication.objects.order_by("id"))
     assert {made[1].version_id, made[2].version_id} == {first.pk, second.pk}
     assert made[1].effective_from < made[2].effective_from
     assert _current() == made[2].version.number
-    roll_back_workflow(workflow=Workflow.objects.get(), actor=ACTOR, reason="back")
+    roll_back(KIND, owner=Workflow.objects.get(), actor=ACTOR, reason="back")
     assert _current() == made[1].version.number
 
 
@@ -355,7 +356,7 @@ def test_of_two_who_roll_back_what_they_saw_one_does(workflow: str) -> None:
     orders = Workflow.objects.get()
 
     def back() -> object:
-        return roll_back_workflow(workflow=orders, actor=ACTOR, reason="worse", from_version=2)
+        return roll_back(KIND, owner=orders, actor=ACTOR, reason="worse", from_version=2)
 
     assert sorted(isinstance(outcome, Conflict) for outcome in _at_once(back, back)) == [False, True]
     assert _current() == 1
@@ -363,7 +364,7 @@ def test_of_two_who_roll_back_what_they_saw_one_does(workflow: str) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_of_two_who_approve_the_same_one_publishes(guarded: str, approver: str) -> None:
-    change = publish_workflow(version=_draft("b"), actor=ACTOR, reason="better")
+    change = publish_version(KIND, version=_draft("b"), actor=ACTOR, reason="better")
     assert isinstance(change, ChangeRequest)
     outcomes = _at_once(*[lambda: approve_change(change_id=change.pk, actor=approver)] * 2)
     assert sorted(isinstance(outcome, Conflict) for outcome in outcomes) == [False, True]
@@ -386,7 +387,7 @@ def test_decisions_go_on_while_somebody_publishes(workflow: str) -> None:
 def test_rule_sets_live_the_same_life(workflow: str) -> None:
     tomorrow = timezone.now() + timedelta(days=1)
     version: RuleSetVersion = save_rule_set(name="screening", definition=_rules(10), actor=ACTOR, is_draft=True)
-    publish_rule_set(version=version, actor=ACTOR, reason="strict", effective_from=tomorrow)
+    publish_version(RULE_SETS, version=version, actor=ACTOR, reason="strict", effective_from=tomorrow)
     assert find_rule_set("screening").number == 1
     assert find_rule_set("screening", tomorrow).number == 2
 

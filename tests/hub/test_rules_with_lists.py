@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from inferhub.decisions.digests import digest_of_decision
-from inferhub.decisions.engine import run_workflow
+from inferhub.decisions.engine import Verdict, run_rows
 from inferhub.decisions.models import Decision
 from inferhub.decisions.queries import find_workflow
 from inferhub.decisions.replay import replay_decision
@@ -71,7 +71,8 @@ def test_a_replay_with_what_was_recorded_says_the_same_whatever_the_list_holds_n
     set_membership(name="blocked-customers", value="ann", is_member=True, actor=ACTOR)
     plan, engine = find_workflow(asking).plan, find_rule_set("screening").engine
     recorded = copy.deepcopy(decision.trace["surroundings"])
-    again = run_workflow(plan, engine, facts, _Predictor(["ann"]), lambda _: Look.recorded(recorded))
+    [again] = run_rows(plan, engine, [facts], _Predictor(["ann"]), lambda _: Look.recorded(recorded))
+    assert isinstance(again, Verdict)
     assert (again.outcome, again.trace) == (decision.outcome, decision.trace)
 
 
