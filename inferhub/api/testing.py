@@ -1,8 +1,10 @@
 """Test cases of workflows and of rule sets: keep them, and run them against a version."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
+from django.urls import URLPattern, path
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,8 +20,9 @@ from inferhub.decisions.testing import (
     run_workflow_tests,
     save_workflow_test,
 )
+from inferhub.lib.schema import Schema
 from inferhub.rulesets.authored import AuthoredTest
-from inferhub.rulesets.cases import RULE_SET_CASE, WORKFLOW_CASE
+from inferhub.rulesets.cases import RULE_SET_CASE, WORKFLOW_CASE, CaseReport
 from inferhub.rulesets.testing import (
     list_rule_set_tests,
     remove_rule_set_test,
@@ -28,137 +31,134 @@ from inferhub.rulesets.testing import (
     save_rule_set_test,
 )
 
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Side:
+    """What is different between the addresses of workflows and those of rule sets; `name` is what services call one."""
+
+    name: str
+    noun: str
+    address: str
+    case: dict[str, Any]
+    cases: Schema
+    to_run: Schema
+    find: Callable[[str], Iterable[AuthoredTest]]
+    save: Callable[..., AuthoredTest]
+    replace: Callable[..., Iterable[AuthoredTest]]
+    remove: Callable[..., None]
+    run: Callable[..., CaseReport]
+
+
+_SIDES = (
+    _Side(
+        name="workflow",
+        noun="workflow",
+        address="v1/workflows",
+        case=WORKFLOW_CASE,
+        cases=bodies.WORKFLOW_TESTS_BODY,
+        to_run=bodies.RUN_WORKFLOW_TESTS_BODY,
+        find=list_workflow_tests,
+        save=save_workflow_test,
+        replace=replace_workflow_tests,
+        remove=remove_workflow_test,
+        run=run_workflow_tests,
+    ),
+    _Side(
+        name="rule_set",
+        noun="rule set",
+        address="v1/rule-sets",
+        case=RULE_SET_CASE,
+        cases=bodies.RULE_SET_TESTS_BODY,
+        to_run=bodies.RUN_RULE_SET_TESTS_BODY,
+        find=list_rule_set_tests,
+        save=save_rule_set_test,
+        replace=replace_rule_set_tests,
+        remove=remove_rule_set_test,
+        run=run_rule_set_tests,
+    ),
+)
 _CASES = {200: OpenApiResponse(answers.TEST_CASES, description="The test cases, in the order of their making.")}
 _GONE = {204: OpenApiResponse(description="It is gone.")}
 _RUN = {200: OpenApiResponse(answers.TEST_RUN, description="What came out, and where it differs.")}
 
 
-class WorkflowTestsView(APIView):
-    scope = Scope.AUTHOR
-    scopes = {"GET": Scope.READ}
+def _cases_view(side: _Side) -> type[APIView]:
+    class TestCasesView(APIView):
+        scope = Scope.AUTHOR
+        scopes = {"GET": Scope.READ}
 
-    @extend_schema(operation_id="list_workflow_tests", summary="List the test cases of a workflow", responses=_CASES)
-    def get(self, request: Request, name: str) -> Response:
-        return _shown(list_workflow_tests(name))
-
-    @extend_schema(
-        operation_id="save_workflow_test",
-        summary="Add a test case to a workflow, or replace the one of the same name",
-        request={"application/json": WORKFLOW_CASE},
-        responses=_CASES,
-    )
-    def post(self, request: Request, name: str) -> Response:
-        body: Any = request.data
-        save_workflow_test(workflow=name, case=body, actor=caller_of(request).actor)
-        return _shown(list_workflow_tests(name))
-
-    @extend_schema(
-        operation_id="replace_workflow_tests",
-        summary="Replace all test cases of a workflow",
-        request={"application/json": bodies.WORKFLOW_TESTS},
-        responses=_CASES,
-    )
-    def put(self, request: Request, name: str) -> Response:
-        body: Any = request.data
-        bodies.WORKFLOW_TESTS_BODY.check(body)
-        return _shown(replace_workflow_tests(workflow=name, cases=body["tests"], actor=caller_of(request).actor))
-
-
-class WorkflowTestView(APIView):
-    scope = Scope.AUTHOR
-
-    @extend_schema(
-        operation_id="remove_workflow_test",
-        summary="Remove a test case of a workflow",
-        responses=_GONE,
-    )
-    def delete(self, request: Request, name: str, test: str) -> Response:
-        remove_workflow_test(workflow=name, name=test, actor=caller_of(request).actor)
-        return Response(status=204)
-
-
-class WorkflowTestRunsView(APIView):
-    scope = Scope.AUTHOR
-
-    @extend_schema(
-        operation_id="run_workflow_tests",
-        summary="Run the test cases of a workflow, or others, against a version; nothing is stored or done",
-        request={"application/json": bodies.RUN_WORKFLOW_TESTS},
-        responses=_RUN,
-    )
-    def post(self, request: Request, name: str) -> Response:
-        body: Any = request.data
-        bodies.RUN_WORKFLOW_TESTS_BODY.check(body)
-        report = run_workflow_tests(
-            workflow=name,
-            version=body.get("version"),
-            rule_set_version=body.get("rule_set_version"),
-            cases=body.get("tests"),
-            actor=caller_of(request).actor,
+        @extend_schema(
+            operation_id=f"list_{side.name}_tests",
+            summary=f"List the test cases of a {side.noun}",
+            responses=_CASES,
         )
-        return Response(report.to_dict())
+        def get(self, request: Request, name: str) -> Response:
+            return _shown(side.find(name))
 
-
-class RuleSetTestsView(APIView):
-    scope = Scope.AUTHOR
-    scopes = {"GET": Scope.READ}
-
-    @extend_schema(operation_id="list_rule_set_tests", summary="List the test cases of a rule set", responses=_CASES)
-    def get(self, request: Request, name: str) -> Response:
-        return _shown(list_rule_set_tests(name))
-
-    @extend_schema(
-        operation_id="save_rule_set_test",
-        summary="Add a test case to a rule set, or replace the one of the same name",
-        request={"application/json": RULE_SET_CASE},
-        responses=_CASES,
-    )
-    def post(self, request: Request, name: str) -> Response:
-        body: Any = request.data
-        save_rule_set_test(rule_set=name, case=body, actor=caller_of(request).actor)
-        return _shown(list_rule_set_tests(name))
-
-    @extend_schema(
-        operation_id="replace_rule_set_tests",
-        summary="Replace all test cases of a rule set",
-        request={"application/json": bodies.RULE_SET_TESTS},
-        responses=_CASES,
-    )
-    def put(self, request: Request, name: str) -> Response:
-        body: Any = request.data
-        bodies.RULE_SET_TESTS_BODY.check(body)
-        return _shown(replace_rule_set_tests(rule_set=name, cases=body["tests"], actor=caller_of(request).actor))
-
-
-class RuleSetTestView(APIView):
-    scope = Scope.AUTHOR
-
-    @extend_schema(
-        operation_id="remove_rule_set_test",
-        summary="Remove a test case of a rule set",
-        responses=_GONE,
-    )
-    def delete(self, request: Request, name: str, test: str) -> Response:
-        remove_rule_set_test(rule_set=name, name=test, actor=caller_of(request).actor)
-        return Response(status=204)
-
-
-class RuleSetTestRunsView(APIView):
-    scope = Scope.AUTHOR
-
-    @extend_schema(
-        operation_id="run_rule_set_tests",
-        summary="Run the test cases of a rule set, or others, against a version",
-        request={"application/json": bodies.RUN_RULE_SET_TESTS},
-        responses=_RUN,
-    )
-    def post(self, request: Request, name: str) -> Response:
-        body: Any = request.data
-        bodies.RUN_RULE_SET_TESTS_BODY.check(body)
-        report = run_rule_set_tests(
-            rule_set=name, version=body.get("version"), cases=body.get("tests"), actor=caller_of(request).actor
+        @extend_schema(
+            operation_id=f"save_{side.name}_test",
+            summary=f"Add a test case to a {side.noun}, or replace the one of the same name",
+            request={"application/json": side.case},
+            responses=_CASES,
         )
-        return Response(report.to_dict())
+        def post(self, request: Request, name: str) -> Response:
+            side.save(**{side.name: name}, case=request.data, actor=caller_of(request).actor)
+            return _shown(side.find(name))
+
+        @extend_schema(
+            operation_id=f"replace_{side.name}_tests",
+            summary=f"Replace all test cases of a {side.noun}",
+            request={"application/json": side.cases.definition},
+            responses=_CASES,
+        )
+        def put(self, request: Request, name: str) -> Response:
+            body: Any = request.data
+            side.cases.check(body)
+            return _shown(side.replace(**{side.name: name}, cases=body["tests"], actor=caller_of(request).actor))
+
+    return TestCasesView
+
+
+def _case_view(side: _Side) -> type[APIView]:
+    class TestCaseView(APIView):
+        scope = Scope.AUTHOR
+
+        @extend_schema(
+            operation_id=f"remove_{side.name}_test",
+            summary=f"Remove a test case of a {side.noun}",
+            responses=_GONE,
+        )
+        def delete(self, request: Request, name: str, test: str) -> Response:
+            side.remove(**{side.name: name}, name=test, actor=caller_of(request).actor)
+            return Response(status=204)
+
+    return TestCaseView
+
+
+def _runs_view(side: _Side) -> type[APIView]:
+    class TestRunsView(APIView):
+        scope = Scope.AUTHOR
+
+        @extend_schema(
+            operation_id=f"run_{side.name}_tests",
+            summary=f"Run the test cases of a {side.noun}, or others, against a version; nothing is stored or done",
+            request={"application/json": side.to_run.definition},
+            responses=_RUN,
+        )
+        def post(self, request: Request, name: str) -> Response:
+            body: Any = request.data
+            side.to_run.check(body)
+            asked = {"cases" if key == "tests" else key: value for key, value in body.items()}
+            report = side.run(**{side.name: name}, **asked, actor=caller_of(request).actor)
+            return Response(report.to_dict())
+
+    return TestRunsView
+
+
+def addresses() -> list[URLPattern]:
+    """Of both sides."""
+    parts = (("tests", _cases_view), ("tests/<path:test>", _case_view), ("test-runs", _runs_view))
+    return [path(f"{side.address}/<name:name>/{part}", view(side).as_view()) for side in _SIDES for part, view in parts]
 
 
 def _shown(tests: Iterable[AuthoredTest]) -> Response:

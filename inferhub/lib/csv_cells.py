@@ -6,10 +6,12 @@ _ACTIVE = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 def guarded(cell: str) -> str:
     """A cell that no spreadsheet runs: one that begins as formulas do carries an apostrophe, as texts do there.
 
-    >>> guarded("=1+1"), guarded("a"), guarded("'a")
-    ("'=1+1", 'a', "''a")
+    Blanks before the sign do not hide it (OWASP, CSV Injection).
+
+    >>> guarded("=1+1"), guarded(" =1"), guarded("a"), guarded("'a")
+    ("'=1+1", "' =1", 'a', "''a")
     """
-    return f"'{cell}" if cell.startswith(_ACTIVE) else cell
+    return f"'{cell}" if _is_active(cell) else cell
 
 
 def unguarded(cell: str) -> str:
@@ -18,4 +20,8 @@ def unguarded(cell: str) -> str:
     >>> unguarded("'=1+1"), unguarded("a"), unguarded("'tis")
     ('=1+1', 'a', "'tis")
     """
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_ACTIVE) else cell
+    return cell[1:] if cell.startswith("'") and _is_active(cell[1:]) else cell
+
+
+def _is_active(cell: str) -> bool:
+    return cell.startswith(_ACTIVE) or cell.lstrip().startswith(_ACTIVE)
