@@ -155,10 +155,10 @@ def kill_under_load(config: Config, key: str, folder: Path) -> dict[str, int]:
 
 
 def web_processes(config: Config) -> list[int]:
-    """The processes that answer: the children of granian's first one."""
+    """The processes that answer: the children of uvicorn's first one, without the tracker of multiprocessing."""
     main = int(json.loads((config.home / "processes" / "web.json").read_text(encoding="ascii"))["pid"])
     children = Path(f"/proc/{main}/task/{main}/children").read_text(encoding="ascii")
-    return [int(pid) for pid in children.split()]
+    return [int(pid) for pid in children.split() if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def hub_command(config: Config, *arguments: str) -> str:

@@ -106,7 +106,8 @@ def test_every_management_command_exists() -> None:
 
 def test_every_module_that_a_command_names_can_be_imported() -> None:
     words = [word for command in commands() for word in command]
-    assert import_string(words[words.index("inferhub.wsgi:application")].replace(":", "."))
+    for name in ("inferhub.web.application:application", "inferhub.web.protocol:Protocol"):
+        assert import_string(words[words.index(name)].replace(":", "."))
     assert import_string("django_celery_beat.schedulers.DatabaseScheduler")
     assert "django_celery_beat.schedulers:DatabaseScheduler" in words
     for i, word in enumerate(words):

@@ -17,18 +17,19 @@ from inferhub.api.deciding import present_decisions, status_of_decision, with_id
 from inferhub.api.json import dump_json, read_json
 from inferhub.api.metrics import Called, metrics
 from inferhub.api.problems import FORESEEN, MEDIA_TYPE, problem, problem_answer, problem_of, reason_of
-from inferhub.api.serving import SELDOM, Incoming, Reply, bare
+from inferhub.api.serving import SELDOM, Answering, Incoming, Reply, bare
 from inferhub.errors import Conflict, InvalidInput, ModelFailed, NotFound, error_from_dict
-from inferhub.jobs.calls import run_call
+from inferhub.jobs.calls import calling
 from inferhub.jobs.deferred import defer_call
 from inferhub.jobs.models import DeferredCall, State
 from inferhub.lib.schema import Schema
 from inferhub.lib.stopwatch import Stopwatch
+from inferhub.lib.waiting import must_wait
 
 _IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key", str, OpenApiParameter.HEADER, description="The same as the field `request_id`."
 )
-_View = TypeVar("_View", bound=Callable[..., Reply])
+_View = TypeVar("_View", bound=Callable[..., Answering])
 _PREFER = OpenApiParameter(
     "Prefer",
     str,
@@ -70,18 +71,19 @@ class _CallView(APIView):
     scope: Scope
     body: Schema
     checks_connection_every = 0.0
+    is_quick = False
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., Any]:  # type: ignore[override]
         documented = super().as_view(**initkwargs)
 
         @wraps(documented)
-        def view(request: Incoming, name: str) -> Reply:
+        def view(request: Incoming, name: str) -> Answering:
             return cls().answer(request, name)
 
-        return bare(view, checks_connection_every=cls.checks_connection_every)
+        return bare(view, checks_connection_every=cls.checks_connection_every, is_quick=cls.is_quick)
 
-    def answer(self, request: Incoming, name: str) -> Reply:
+    def answer(self, request: Incoming, name: str) -> Answering:
         return _Call(self.kind, self.scope, self.body, name).answer(request)
 
 
@@ -97,9 +99,9 @@ class _Call:
         self._called = Called(call=kind)
         self._watch = Stopwatch()
 
-    def answer(self, request: Incoming) -> Reply:
+    async def answer(self, request: Incoming) -> Reply:
         try:
-            reply = self._answer(request)
+            reply = await self._answer(request)
         except FORESEEN as exc:
             reply = Reply.of(problem_answer(exc))
             is_known = "parse" in self._watch.stages and isinstance(exc, _OF_WHAT_IS_THERE)
@@ -110,7 +112,7 @@ class _Call:
         reply.stages = self._watch.stages
         return reply
 
-    def _answer(self, request: Incoming) -> Reply:
+    async def _answer(self, request: Incoming) -> Reply:
         caller = authenticate(request.META)
         check_scope(caller, {self._scope})
         if request.META["REQUEST_METHOD"] != "POST":
@@ -119,11 +121,14 @@ class _Call:
         if self._kind == "decide":
             body = with_idempotency_key(body, request.META.get("HTTP_IDEMPOTENCY_KEY"))
         self._body.check(body)
+        if "rows" in body and self._kind == "decide":
+            must_wait()  # as many decisions as there are rows would hold up everybody else
         self._watch.lap("parse")
         if _prefers_async(request.META.get("HTTP_PREFER", "")):
+            must_wait()
             call = defer_call(kind=self._kind, target=self._name, body=body, actor=caller.actor)
             return Reply.of(_accepted(request, call))
-        answer = run_call(self._kind, self._name, body, caller.actor, self._watch)
+        answer = await calling(self._kind, self._name, body, caller.actor, self._watch)
         version, status = answer.get("version", ""), 200
         if self._kind == "decide":
             self._note_decision(answer)
@@ -150,9 +155,10 @@ def _decision_stages(answer: dict[str, Any]) -> dict[str, float]:
 class PredictView(_CallView):
     kind, scope, body = "predict", Scope.PREDICT, bodies.PREDICT_BODY
     checks_connection_every = SELDOM
+    is_quick = True
 
     @_documented("predict", "Predict with a registered model", bodies.PREDICT, answers.PREDICTION)
-    def post(self, request: Incoming, name: str) -> Reply:
+    def post(self, request: Incoming, name: str) -> Answering:
         return self.answer(request, name)
 
 
@@ -160,15 +166,16 @@ class RecommendView(_CallView):
     kind, scope, body = "recommend", Scope.RECOMMEND, bodies.RECOMMEND_BODY
 
     @_documented("recommend", "Recommend items for a user or a history", bodies.RECOMMEND, answers.RECOMMENDATION)
-    def post(self, request: Incoming, name: str) -> Reply:
+    def post(self, request: Incoming, name: str) -> Answering:
         return self.answer(request, name)
 
 
 class DecideView(_CallView):
     kind, scope, body = "decide", Scope.DECIDE, bodies.DECIDE_BODY
+    is_quick = True
 
     @_documented("decide", "Decide by a workflow", bodies.DECIDE, answers.DECISIONS, _IDEMPOTENCY_KEY, created=True)
-    def post(self, request: Incoming, name: str) -> Reply:
+    def post(self, request: Incoming, name: str) -> Answering:
         return self.answer(request, name)
 
 

@@ -1,17 +1,19 @@
 """The short road of machines: REST and the Open Inference Protocol, past all that only people's browsers need.
 
-A *bare* view needs no more of a request than its `META` and its body. The WSGI application answers those without making
-a Django request at all, which would take as long as the rest of a small prediction together.
+A *bare* view needs no more of a request than its `META` and its body. It is answered without making a Django request at
+all, which would take as long as the rest of a small prediction together. A *quick* one is a bare view that is begun on
+the event loop of a web process (`inferhub.web`), where nothing may wait (`inferhub.lib.waiting`).
 """
 
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import lru_cache
 from typing import Any, Protocol
 
 from django.conf import settings
+from django.core.exceptions import SynchronousOnlyOperation
 from django.core.handlers.exception import response_for_exception
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
@@ -23,8 +25,10 @@ from inferhub.api.idempotency import once
 from inferhub.api.metrics import metrics
 from inferhub.api.problems import problem_response
 from inferhub.api.quotas import QUOTA, quota_headers
+from inferhub.decisions.log import Commit, Written, finish
 from inferhub.lib.request_ids import current_request_id, make_request_id
 from inferhub.lib.stopwatch import server_timing
+from inferhub.lib.waiting import NeedsThread
 
 _REST = "/api/v1/"
 _PREFIXES = ("/v2/", _REST)
@@ -61,6 +65,10 @@ class Reply:
         if isinstance(response, StreamingHttpResponse):
             return StreamedReply(response, stages)
         return cls(response.status_code, response.content, list(response.items()), stages)
+
+
+Answering = Reply | Coroutine[Commit, list[Written], Reply]
+"""What a bare view gives back: an answer, or what comes to one and awaits nothing but commits of decisions."""
 
 
 class StreamedReply(Reply):
@@ -104,13 +112,17 @@ class BareRequest:
         return self.as_django().build_absolute_uri(location)
 
 
-def bare(view: Callable[..., Reply], *, checks_connection_every: float = 0.0) -> Callable[..., Any]:
+def bare(
+    view: Callable[..., Answering], *, checks_connection_every: float = 0.0, is_quick: bool = False
+) -> Callable[..., Any]:
     """Declare a view of `Incoming` that checks API key, scope and method itself.
 
     One that seldom needs the database need not have the thread's connection looked at for each request, but after so
-    many seconds, and after an answer that says that something inside failed.
+    many seconds, and after an answer that says that something inside failed. One that `is_quick` may be called again
+    where it raised NeedsThread, and so changes nothing before.
     """
     view.checks_connection_every = checks_connection_every  # type: ignore[attr-defined]
+    view.is_quick = is_quick  # type: ignore[attr-defined]
     return view
 
 
@@ -128,14 +140,23 @@ def is_for_machines(path: str) -> bool:
 
 def bare_match(environ: dict[str, Any]) -> ResolverMatch | None:
     """The bare view that this request is for; None where it needs a Django request."""
-    path = environ["PATH_INFO"]
-    if not is_for_machines(path) or "HTTP_HOST" not in environ or not path.isascii():
+    return _bare_match_at(environ["PATH_INFO"]) if "HTTP_HOST" in environ else None
+
+
+def quick_match(path: str) -> ResolverMatch | None:
+    """The view at an address, where it is a quick one."""
+    match = _bare_match_at(path)
+    return match if match is not None and match.func.is_quick else None  # type: ignore[attr-defined]
+
+
+def _bare_match_at(path: str) -> ResolverMatch | None:
+    if not is_for_machines(path) or not path.isascii():
         return None
     try:
         match = _match_at(path)
     except Resolver404:
         return None
-    return match if hasattr(match.func, "checks_connection_every") else None
+    return match if hasattr(match.func, "is_quick") else None
 
 
 def serve(
@@ -146,11 +167,23 @@ def serve(
     `as_django` makes Django's form of the request where that is needed. `match` is what stands at `path`, where that
     is known.
     """
+    return finish(serving(request, path, as_django, match))
+
+
+async def serving(
+    request: Incoming, path: str, as_django: Callable[[], HttpRequest], match: ResolverMatch | None = None
+) -> Reply:
+    """`serve` for whoever drives the coroutine, which awaits the commit of decisions and nothing else.
+
+    On the event loop it raises NeedsThread where it would have to wait.
+    """
     started = time.perf_counter()
     meta = request.META
     request_id = bind_request_id(meta)
     try:
-        reply = _answer(request, path, as_django, match)
+        reply = await _answer(request, path, as_django, match)
+    except SynchronousOnlyOperation:  # Django saves the loop from waiting for the database
+        raise NeedsThread from None
     except Exception as exc:  # the boundary of a request, as Django draws it
         reply = Reply.of(response_for_exception(as_django(), exc))
     if reply.status >= 500:
@@ -186,16 +219,18 @@ def bind_request_id(meta: dict[str, Any]) -> str:
     return request_id
 
 
-def _answer(request: Incoming, path: str, as_django: Callable[[], HttpRequest], match: ResolverMatch | None) -> Reply:
+async def _answer(
+    request: Incoming, path: str, as_django: Callable[[], HttpRequest], match: ResolverMatch | None
+) -> Reply:
     meta = request.META
     _check_host(meta.get("HTTP_HOST") or as_django().get_host())
     if "HTTP_TRANSFER_ENCODING" in meta and path.startswith(_REST) and not meta.get("CONTENT_LENGTH"):
         return Reply.of(problem_response(411, _NO_CHUNKS))
     if match is None:
         match = _match_at(path)
-    if hasattr(match.func, "checks_connection_every"):
-        reply: Reply = match.func(request, **match.kwargs)
-        return reply
+    if hasattr(match.func, "is_quick"):
+        answering: Answering = match.func(request, **match.kwargs)
+        return answering if isinstance(answering, Reply) else await answering
     return Reply.of(_answer_of_django(as_django(), path, match))
 
 

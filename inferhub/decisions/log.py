@@ -1,8 +1,8 @@
 """The decision log: drafts go in together, in one statement and one transaction, and stand for ever.
 
-Concurrent requests of a process share transactions: who comes first writes, the others queue up meanwhile, and the next
-writer takes all of them at once. Nobody ever waits for a batch to fill, and nobody answers before the commit. Failures
-are not shared: a batch that fails is written again draft by draft, so that only the guilty one hears of it.
+Concurrent requests of a process share transactions: one thread writes, and whatever queued up meanwhile goes into its
+next transaction. Nobody ever waits for a batch to fill, and nobody answers before the commit. Failures are not shared:
+a batch that fails is written again draft by draft, so that only the guilty one hears of it.
 
 A request id is decided once: the statement writes a decision only where it could claim its key. A draft that lost
 (to an earlier request, or to another one of the same batch) learns which decision stands.
@@ -12,8 +12,9 @@ import os
 import threading
 import uuid
 import weakref
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any, Protocol, TypeVar
 
 import psycopg
 import structlog
@@ -25,11 +26,14 @@ from inferhub.decisions.drafts import Draft
 from inferhub.decisions.log_statement import MAKE_PARTITIONS, STANDING, WRITE
 from inferhub.decisions.partitions import MONTHS_AHEAD
 from inferhub.errors import InvalidInput, Unavailable
+from inferhub.lib.waiting import must_wait
 
 logger = structlog.get_logger(__name__)
 
+T = TypeVar("T")
 Written = uuid.UUID | Exception
 """The id of the decision that stands for a draft's request (its own, or an earlier one), or why there is none."""
+Tell = Callable[[list[Written]], object]
 Execute = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 
 _AWAY = (psycopg.OperationalError, psycopg.InterfaceError, OperationalError, InterfaceError)
@@ -41,6 +45,9 @@ class DecisionLog(Protocol):
 
     def commit(self, drafts: Sequence[Draft]) -> list[Written]: ...
 
+    def submit(self, drafts: Sequence[Draft], tell: Tell) -> None:
+        """The same without waiting: `tell` is called with the answer later, maybe by another thread."""
+
 
 class DirectLog:
     """Writes on Django's connection, within the present transaction where there is one (so do tests)."""
@@ -51,9 +58,12 @@ class DirectLog:
         transaction.on_commit(lambda: ring_bell(made), robust=True)
         return written
 
+    def submit(self, drafts: Sequence[Draft], tell: Tell) -> None:
+        tell(self.commit(drafts))
+
 
 class GroupLog:
-    """Writes on a connection of its own, many requests at a time. Threads share it; a forked child starts anew."""
+    """Writes in a thread and on a connection of its own, many requests at a time. A forked child starts anew."""
 
     def __init__(self, connect: Callable[[], "psycopg.Connection[Any]"]) -> None:
         self._connect = connect
@@ -63,51 +73,65 @@ class GroupLog:
     def reset(self) -> None:
         """Start with nothing: no lock that a vanished thread holds, no connection that another process uses."""
         self._lock = threading.Lock()
-        self._queue: list[_Entry] = []
-        self._is_writing = False
+        self._queue: SimpleQueue[_Entry | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
         self._connection: psycopg.Connection[Any] | None = None
 
     def commit(self, drafts: Sequence[Draft]) -> list[Written]:
-        entry = _Entry(drafts)
-        with self._lock:
-            self._queue.append(entry)
-            is_first = not self._is_writing
-            self._is_writing = True
-        if not is_first:
-            entry.turn.acquire()
-        if not entry.is_served:
-            self._write_queue()
-        return entry.written
+        must_wait()
+        answers: SimpleQueue[list[Written]] = SimpleQueue()
+        self.submit(drafts, answers.put)
+        return answers.get()
+
+    def submit(self, drafts: Sequence[Draft], tell: Tell) -> None:
+        self._queue.put((drafts, tell))
+        if self._thread is None:
+            self._start()
 
     def close(self) -> None:
-        """End the connection; the next draft opens another."""
+        """Write what waits, and end the connection; the next draft opens another."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            self._queue.put(None)
+            thread.join()
         if self._connection is not None:
             self._connection.close()
 
-    def _write_queue(self) -> None:
-        """Write everything that waits, hand over to whoever came meanwhile, and wake those who were served."""
+    def _start(self) -> None:
         with self._lock:
-            batch, self._queue = self._queue, []
-        try:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._write_for_ever, name="decision-log", daemon=True)
+                self._thread.start()
+
+    def _write_for_ever(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch = [first]
+            while (more := self._next()) is not None:
+                batch.append(more)
             self._serve(batch)
-        finally:
-            with self._lock:
-                following = self._queue[0] if self._queue else None
-                self._is_writing = following is not None
-            for entry in ([following] if following else []) + batch:
-                entry.turn.release()
+
+    def _next(self) -> "_Entry | None":
+        """What waits; the end of the log comes back in a turn of its own."""
+        try:
+            entry = self._queue.get_nowait()
+        except Empty:
+            return None
+        if entry is None:
+            self._queue.put(None)
+        return entry
 
     def _serve(self, batch: "Sequence[_Entry]") -> None:
-        for entry in batch:  # what they are told if this thread is torn away
-            entry.is_served = True
-            entry.written = [Unavailable("The server stopped before the decision was written. Ask again.")]
-            entry.written *= len(entry.drafts)
-        drafts = [draft for entry in batch for draft in entry.drafts]
-        written = _write(self._execute, drafts)
+        drafts = [draft for brought, _ in batch for draft in brought]
+        try:
+            written = _write(self._execute, drafts)
+        except BaseException as exc:  # whoever waits must hear of it, whatever it was
+            logger.exception("the decision log met something unforeseen", decisions=len(drafts))
+            written = [_unforeseen(exc)] * len(drafts)
         place = 0
-        for entry in batch:
-            entry.written = written[place : place + len(entry.drafts)]
-            place += len(entry.drafts)
+        for brought, tell in batch:
+            tell(written[place : place + len(brought)])
+            place += len(brought)
         ring_bell_soon(_action_ids(drafts, written))
 
     def _execute(self, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -123,17 +147,12 @@ class GroupLog:
         return self._connection.execute(statement, parameters, prepare=True).fetchall()
 
 
-class _Entry:
-    """What one caller brought. Its `turn` comes when it is written, or when it is to write."""
+_Entry = tuple[Sequence[Draft], Tell]
+"""What one caller brought, and how to tell it what stands."""
 
-    __slots__ = ("drafts", "is_served", "turn", "written")
 
-    def __init__(self, drafts: Sequence[Draft]) -> None:
-        self.drafts = drafts
-        self.written: list[Written] = []
-        self.is_served = False
-        self.turn = threading.Lock()
-        self.turn.acquire()
+def _unforeseen(exc: BaseException) -> Exception:
+    return exc if isinstance(exc, Exception) else Unavailable("The decision was not written. Ask again.")
 
 
 def _write(execute: Execute, drafts: Sequence[Draft]) -> list[Written]:
@@ -222,3 +241,29 @@ def use_log(log: DecisionLog) -> None:
     """Decide into another log from now on."""
     global _log  # noqa: PLW0603 - one log a process
     _log = log
+
+
+class Commit:
+    """What a coroutine awaits to have drafts committed; the value is what `DecisionLog.commit` answers.
+
+    Whoever drives the coroutine decides how: a thread waits (`finish`), the event loop goes on with others meanwhile.
+    """
+
+    __slots__ = ("drafts",)
+
+    def __init__(self, drafts: Sequence[Draft]) -> None:
+        self.drafts = drafts
+
+    def __await__(self) -> "Generator[Commit, list[Written], list[Written]]":
+        return (yield self)
+
+
+def finish(coroutine: "Coroutine[Commit, list[Written], T]") -> T:
+    """Drive a coroutine that awaits nothing but commits to its end, in this thread."""
+    try:
+        asked = coroutine.send(None)  # type: ignore[arg-type]
+        while True:
+            asked = coroutine.send(_log.commit(asked.drafts))
+    except StopIteration as done:
+        value: T = done.value
+        return value

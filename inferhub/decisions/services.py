@@ -11,7 +11,7 @@ from inferhub.decisions.actions.registry import check_references
 from inferhub.decisions.definition import PredictionPlan, parse_workflow
 from inferhub.decisions.drafts import Draft, make_draft
 from inferhub.decisions.engine import Answered, Verdict, run_rows, subject_of
-from inferhub.decisions.log import Written, decision_log
+from inferhub.decisions.log import Commit, Written, finish
 from inferhub.decisions.models import Decision, WorkflowPublication, WorkflowVersion
 from inferhub.decisions.outcomes import Actions, check_outcomes
 from inferhub.decisions.queries import decisions_with_names, find_workflow
@@ -117,6 +117,18 @@ def decide_all(
     see the time and the look-up lists of then; the trace says so.
     Raises NotFound for the workflow.
     """
+    return finish(deciding(workflow=workflow, requests=requests, actor=actor, is_dry_run=is_dry_run, as_of=as_of))
+
+
+async def deciding(
+    *,
+    workflow: str,
+    requests: Sequence[Request],
+    actor: str,
+    is_dry_run: bool = False,
+    as_of: datetime | None = None,
+) -> list[Decided | Exception]:
+    """`decide_all` for whoever drives the coroutine; it awaits the commit and nothing else."""
     published = find_workflow(workflow, as_of)
     rules = find_rule_set(published.plan.rule_set, as_of)
     requests = [r if r.request_id else Request(facts=r.facts, request_id=str(uuid7())) for r in requests]
@@ -131,7 +143,7 @@ def decide_all(
         for request, verdict in zip(requests, verdicts, strict=True)
         if isinstance(verdict, Verdict)
     ]
-    written: list[Written] = [draft.id for draft in drafts] if is_dry_run else decision_log().commit(drafts)
+    written: list[Written] = [draft.id for draft in drafts] if is_dry_run else await Commit(drafts)
     commit_ms = round((time.perf_counter() - started) * 1000 / max(len(drafts), 1), 3)
     made = iter(zip(drafts, written, strict=True))
     return [

@@ -20,10 +20,12 @@ from inferhub.embedded.supervisor import Supervisor
 from inferhub.errors import Conflict
 from inferhub.lib.config import BadSetting, Config
 
-_DROPPED = ("PYTHON", "DJANGO_", "GRANIAN_", "CELERY_")
+_DROPPED = ("PYTHON", "DJANGO_", "UVICORN_", "WEB_CONCURRENCY", "CELERY_")
 _KEPT = "CELERY_BROKER_URL"
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (where to ask, not where to listen)
 _WEB_START_SECONDS = 120
+_KEEP_ALIVE_SECONDS = 75  # longer than a pooled connection usually rests, so that the client is the one to close it
+_GRACEFUL_SECONDS = 3
 # Celery's seven lines about running as root: who starts `up` as root has decided so.
 _QUIET_ABOUT_ROOT = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser"}
 
@@ -72,7 +74,7 @@ def check_port(config: Config) -> None:
 
 
 def _listening_place(config: Config) -> tuple[socket.AddressFamily, tuple[str, int]]:
-    """The address of the configured host, which granian wants as a number. Raises BadSetting."""
+    """The address of the configured host as a number. Raises BadSetting."""
     try:
         found = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
@@ -109,7 +111,7 @@ def hub_services(config: Config) -> tuple[Service, ...]:
     return (
         Service(
             name="web",
-            argv=(sys.executable, "-m", "granian", *_granian_options(config), "inferhub.wsgi:application"),
+            argv=(sys.executable, "-m", "uvicorn", *_uvicorn_options(config), "inferhub.web.application:application"),
             env=env,
             is_ready=lambda: _web_answers(config),
             ready_seconds=_WEB_START_SECONDS,
@@ -119,18 +121,22 @@ def hub_services(config: Config) -> tuple[Service, ...]:
     )
 
 
-def _granian_options(config: Config) -> tuple[str, ...]:
-    """A web process that dies is replaced at once, while the others go on; one that hangs at the end is killed."""
+def _uvicorn_options(config: Config) -> tuple[str, ...]:
+    """A web process that dies is replaced at once, while the others go on; one that ends finishes what it answers.
+
+    Who is behind a proxy is Django's to know (INFERHUB_ALLOWED_HOSTS and the like), not the server's to guess.
+    """
     _, (host, port) = _listening_place(config)
     return (
-        *("--interface", "wsgi", "--no-ws", "--host", host, "--port", str(port)),
-        *("--workers", str(config.web_processes), "--blocking-threads", str(config.web_threads)),
-        *("--respawn-failed-workers", "--workers-kill-timeout", "3", "--log-level", "error"),
+        *("--host", host, "--port", str(port), "--workers", str(config.web_processes)),
+        *("--http", "inferhub.web.protocol:Protocol", "--loop", "uvloop", "--ws", "none", "--lifespan", "on"),
+        *("--timeout-keep-alive", str(_KEEP_ALIVE_SECONDS), "--timeout-graceful-shutdown", str(_GRACEFUL_SECONDS)),
+        *("--no-proxy-headers", "--no-server-header", "--no-access-log", "--log-level", "error"),
     )
 
 
 def child_environment(config: Config) -> dict[str, str]:
-    """Ours, without what other projects' settings would do to Python, Django, granian or Celery.
+    """Ours, without what other projects' settings would do to Python, Django, uvicorn or Celery.
 
     The package is found where this process found it, whatever the current folder holds.
     """
@@ -140,6 +146,7 @@ def child_environment(config: Config) -> dict[str, str]:
         "INFERHUB_HOME": str(config.home),
         "INFERHUB_HOST": config.host,
         "INFERHUB_PORT": str(config.port),
+        "INFERHUB_WEB_THREADS": str(config.web_threads),
         "INFERHUB_WEBHOOK_HOSTS": config.webhook_hosts.text,
         "PYTHONPATH": str(Path(inferhub.__file__).parent.parent),
         "PYTHONSAFEPATH": "1",

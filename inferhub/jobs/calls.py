@@ -1,15 +1,16 @@
 """The three calls that retail systems make. Each runs at once in a web process, or later on a worker: the same code."""
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from inferhub.decisions.drafts import Draft
+from inferhub.decisions.log import finish
 from inferhub.decisions.models import ActionState, Decision
-from inferhub.decisions.services import Decided, Request, decide_all
+from inferhub.decisions.services import Decided, Request, deciding
 from inferhub.errors import InferhubError, InvalidInput, Unavailable, error_to_dict
 from inferhub.inference.services import predict
 from inferhub.lib.moments import parse_moment
@@ -22,12 +23,19 @@ log = structlog.get_logger(__name__)
 Answer = dict[str, Any]
 
 
-def run_call(kind: str, target: str, body: dict[str, Any], actor: str, watch: Stopwatch | None = None) -> Answer:
-    """Run one call; `body` has passed the schema of its kind. Returns the JSON answer; raises InferhubError.
+def run_call(kind: str, target: str, body: dict[str, Any], actor: str) -> Answer:
+    """Run one call; `body` has passed the schema of its kind. Returns the JSON answer; raises InferhubError."""
+    return finish(calling(kind, target, body, actor, Stopwatch()))
+
+
+async def calling(kind: str, target: str, body: dict[str, Any], actor: str, watch: Stopwatch) -> Answer:
+    """`run_call` for whoever drives the coroutine, which awaits the commit of decisions and nothing else.
 
     `watch` is told the stages of predict and recommend; the answer of decide holds its own.
     """
-    return _KINDS[kind](target, body, actor, watch or Stopwatch())
+    if kind == "decide":
+        return await _decide(target, body, actor)
+    return _predict(target, body, watch) if kind == "predict" else _recommend(target, body, watch)
 
 
 def decision_answer(decision: Decision) -> Answer:
@@ -79,7 +87,7 @@ def _draft_answer(draft: Draft, timings: Mapping[str, float], *, is_dry_run: boo
     }
 
 
-def _predict(model: str, body: dict[str, Any], _actor: str, watch: Stopwatch) -> Answer:
+def _predict(model: str, body: dict[str, Any], watch: Stopwatch) -> Answer:
     answer = predict(
         model=model,
         rows=Columns(values=body["columns"]) if "columns" in body else body["rows"],
@@ -102,7 +110,7 @@ def _predict(model: str, body: dict[str, Any], _actor: str, watch: Stopwatch) ->
     }
 
 
-def _recommend(scenario: str, body: dict[str, Any], _actor: str, watch: Stopwatch) -> Answer:
+def _recommend(scenario: str, body: dict[str, Any], watch: Stopwatch) -> Answer:
     answer = recommend(
         scenario=scenario,
         user_id=body.get("user_id"),
@@ -121,13 +129,13 @@ def _recommend(scenario: str, body: dict[str, Any], _actor: str, watch: Stopwatc
     }
 
 
-def _decide(workflow: str, body: dict[str, Any], actor: str, _watch: Stopwatch) -> Answer:
+async def _decide(workflow: str, body: dict[str, Any], actor: str) -> Answer:
     """One decision; or for `rows` one result for each, a decision or a problem (`inferhub.errors.error_to_dict`)."""
     entries = body.get("rows", [body])
     requests = [Request(facts=entry["input"], request_id=entry.get("request_id", "")) for entry in entries]
     is_dry_run = body.get("dry_run", False)
     as_of = parse_moment(body["as_of"], at="/as_of") if "as_of" in body else None
-    found = decide_all(workflow=workflow, requests=requests, actor=actor, is_dry_run=is_dry_run, as_of=as_of)
+    found = await deciding(workflow=workflow, requests=requests, actor=actor, is_dry_run=is_dry_run, as_of=as_of)
     if "rows" in body:
         return {"results": [_row_result(place, one, body) for place, one in enumerate(found)]}
     if isinstance(found[0], Exception):
@@ -159,10 +167,3 @@ def with_request_ids(body: dict[str, Any]) -> dict[str, Any]:
     if "rows" in body:
         return body | {"rows": [with_request_ids(row) for row in body["rows"]]}
     return {"request_id": f"deferred-{uuid.uuid4()}"} | body
-
-
-_KINDS: dict[str, Callable[[str, dict[str, Any], str, Stopwatch], Answer]] = {
-    "predict": _predict,
-    "recommend": _recommend,
-    "decide": _decide,
-}

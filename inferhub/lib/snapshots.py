@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
+from inferhub.lib.waiting import aside, may_wait, must_wait
+
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 _MOST_KEYS = 10_000
@@ -15,7 +17,7 @@ class Snapshots(Generic[K, V]):
     """`get(key)` answers with what `read(key)` gave at most `seconds` ago. Thread-safe; errors are not remembered.
 
     Shortly before its time is over one thread reads a value anew while the others go on with it, so that not all of
-    them ask the database at once.
+    them ask the database at once. On the event loop nothing is read: a thread is asked to.
     """
 
     _all: "list[Snapshots[object, object]]" = []
@@ -30,11 +32,18 @@ class Snapshots(Generic[K, V]):
 
     def get(self, key: K) -> V:
         kept = self._kept.get(key)
-        now = time.monotonic()
         if kept is not None:
-            age = now - kept[0]
+            age = time.monotonic() - kept[0]
             if age < self._seconds * _FRESH or (age < self._seconds and not self._begin_reading(key)):
                 return kept[1]
+            if age < self._seconds and not may_wait():
+                aside(lambda: self._read_anew(key))
+                return kept[1]
+        must_wait()
+        return self._read_anew(key)
+
+    def _read_anew(self, key: K) -> V:
+        now = time.monotonic()
         try:
             value = self._read(key)
         finally:

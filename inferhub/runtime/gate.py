@@ -7,6 +7,7 @@ from collections import deque
 from types import TracebackType
 
 from inferhub.errors import Unavailable
+from inferhub.lib.waiting import must_wait
 from inferhub.runtime.deadline import Deadline
 
 _GRACE_SECONDS = 0.05
@@ -40,6 +41,7 @@ class Gate:
             if self._free:
                 self._free -= 1
                 return
+            must_wait()
             waiter = threading.Lock()
             waiter.acquire()
             self._waiters.append(waiter)

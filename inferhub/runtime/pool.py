@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 
 from inferhub.errors import ModelFailed
+from inferhub.lib.waiting import must_wait
 from inferhub.runtime.examples import warm_up
 from inferhub.runtime.session import LoadedModel, SessionSettings, load_session
 
@@ -56,6 +57,7 @@ class SessionPool:
             if model is not None:
                 self._models.move_to_end(digest)
                 return model
+            must_wait()
             loading = self._loading.get(digest)
             is_mine = loading is None
             if loading is None:

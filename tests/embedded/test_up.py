@@ -200,7 +200,8 @@ def test_settings_of_other_projects_do_not_reach_the_services(monkeypatch: pytes
 def test_the_services_are_sized_as_configured() -> None:
     config = dataclasses.replace(CONFIG, web_processes=3, web_threads=5, worker_processes=7)
     web, worker, _ = (" ".join(service.argv) for service in hub_services(config))
-    assert "--workers 3 --blocking-threads 5" in web
+    assert "--workers 3 " in web
+    assert child_environment(config)["INFERHUB_WEB_THREADS"] == "5"
     assert "--concurrency 7" in worker
 
 

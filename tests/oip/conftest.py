@@ -61,9 +61,18 @@ def _run(command: list[str], environment: dict[str, str]) -> str:
 
 @contextmanager
 def _served(port: int, environment: dict[str, str]) -> Iterator[None]:
-    """granian with one process, so that what a session pool and the counters say is one answer."""
-    options = ["--interface", "wsgi", "--no-ws", "--port", str(port), "--blocking-threads", "4", "--log-level", "error"]
-    command = [sys.executable, "-m", "granian", *options, "inferhub.wsgi:application"]
+    """A server with one process, so that what a session pool and the counters say is one answer."""
+    options = [
+        "--http",
+        "inferhub.web.protocol:Protocol",
+        "--lifespan",
+        "on",
+        "--port",
+        str(port),
+        "--log-level",
+        "error",
+    ]
+    command = [sys.executable, "-m", "uvicorn", *options, "inferhub.web.application:application"]
     process = subprocess.Popen(command, cwd=ROOT, env=environment)
     try:
         wait_until(lambda: _answers(port, process), seconds=60)

@@ -81,7 +81,7 @@ def _infer_view(request: Incoming, name: str, version: str = "") -> Reply:
     return _InferCall().answer(request, name, version)
 
 
-infer_view = bare(_infer_view, checks_connection_every=SELDOM)
+infer_view = bare(_infer_view, checks_connection_every=SELDOM, is_quick=True)
 
 
 class _InferCall:

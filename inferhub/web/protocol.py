@@ -1,0 +1,294 @@
+"""HTTP/1.1 as uvicorn speaks it, with a short road for quick requests.
+
+A small POST to a quick address is not made an ASGI scope, a task and messages: its view is called as soon as the body
+is there, on the event loop, and the answer written in one piece. What turns out to need time goes on with a thread: a
+request that must wait (`NeedsThread`), and all those to an address whose last requests took long.
+
+A client repeats itself: the head of a quick request that was read once (by llhttp, as every other) is known again by
+its bytes, and not read a second time.
+
+Everything else is uvicorn's affair: other requests, pipelining, keep-alive, the end of a process.
+"""
+
+import time
+from contextlib import suppress
+from functools import lru_cache
+from http import HTTPStatus
+from io import BytesIO
+from typing import Any, NamedTuple
+
+from django.http import HttpRequest
+from django.urls import ResolverMatch
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from inferhub.api.serving import Reply, check_connection, quick_match, serve, serving
+from inferhub.decisions.log import Written, decision_log
+from inferhub.lib.waiting import NeedsThread
+from inferhub.web.application import threads
+from inferhub.wsgi import application
+
+MOST_QUICK_BYTES = 16 << 10
+MOST_HEAD_BYTES = 64 << 10
+_MOST_KNOWN_HEADS = 1024
+_MOST_KNOWN_HEAD_BYTES = 2048
+_MOST_ADDRESSES = 4096
+_SLOW_SECONDS = 0.002
+_TRUSTED_AFTER = 4  # quick requests
+_END_OF_HEAD = b"\r\n\r\n"
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+_HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_NOT_QUICK = frozenset({b"expect", b"transfer-encoding", b"upgrade"})
+
+
+class Pace:
+    """Whether the requests to one address are quick: trusted after a few in a row, and no longer after two slow ones.
+
+    One slow request may have been the machine's fault.
+    """
+
+    __slots__ = ("_in_a_row", "_was_slow", "is_quick")
+
+    def __init__(self) -> None:
+        self._in_a_row = 0
+        self._was_slow = True
+        self.is_quick = False
+
+    def note(self, seconds: float) -> None:
+        if seconds < _SLOW_SECONDS:
+            self._was_slow = False
+            if not self.is_quick:
+                self._in_a_row += 1
+                self.is_quick = self._in_a_row >= _TRUSTED_AFTER
+        else:
+            self.is_quick = self.is_quick and not self._was_slow
+            self._was_slow = True
+            self._in_a_row = 0
+
+
+class Head(NamedTuple):
+    """The head of a quick request; `meta` is as WSGI has it, without what is in the body."""
+
+    match: ResolverMatch
+    path: str
+    meta: dict[str, Any]
+    length: int
+    keep_alive: bool
+    pace: Pace
+
+
+_paces: dict[str, Pace] = {}
+_known_heads: dict[bytes, Head] = {}
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._head_bytes = 0
+        self._is_between = True  # messages; True as well in the middle of an answer
+        self._is_in_head = True
+        self._first: bytes = b""
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_between and (self.cycle is None or self.cycle.response_complete):
+            at = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
+            head = _known_heads.get(data[:at])
+            if head is not None and len(data) == at + head.length:
+                self._unset_keepalive_if_required()
+                exchange = QuickExchange(self, head, data[at:])
+                self.cycle = exchange  # type: ignore[assignment]
+                exchange.begin()
+                return
+        self._first = data if self._is_between else b""
+        super().data_received(data)
+        if self._is_in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
+                self.transport.write(_HEAD_TOO_LARGE)
+                self.transport.close()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head_bytes = 0
+        self._is_between = False
+        self._is_in_head = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # Behind WSGI nobody could tell X_Request_Id from X-Request-Id, which a proxy in front may have checked.
+        if b"_" not in name:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._is_in_head = False
+        head = self._quick_head()
+        if head is None:
+            super().on_headers_complete()
+        else:
+            self.cycle = QuickExchange(self, head, b"")  # type: ignore[assignment]
+
+    def on_message_complete(self) -> None:
+        self._is_between = True
+        cycle: Any = self.cycle
+        if type(cycle) is QuickExchange:
+            cycle.begin()
+        else:
+            super().on_message_complete()
+
+    def _quick_head(self) -> Head | None:
+        if self.parser.get_method() != b"POST" or (self.cycle is not None and not self.cycle.response_complete):
+            return None
+        path, _, query = self.url.partition(b"?")
+        match = _quick_match(path)
+        if match is None:
+            return None
+        meta: dict[str, Any] = {}
+        for name, value in self.headers:
+            if name in _NOT_QUICK:
+                return None
+            key, text = _key_of(name), value.decode("latin-1")
+            meta[key] = f"{meta[key]},{text}" if key in meta else text
+        length = meta.get("CONTENT_LENGTH", "")
+        if not length.isdecimal() or int(length) > MOST_QUICK_BYTES or "HTTP_HOST" not in meta:
+            return None
+        text = path.decode("ascii")
+        meta |= {"REQUEST_METHOD": "POST", "PATH_INFO": text, "QUERY_STRING": query.decode("latin-1")}
+        keep_alive = bool(self.parser.should_keep_alive()) and self.parser.get_http_version() == "1.1"
+        head = Head(match, text, meta, int(length), keep_alive, _pace_of(text))
+        self._remember(head)
+        return head
+
+    def _remember(self, head: Head) -> None:
+        at = self._first.find(_END_OF_HEAD) + len(_END_OF_HEAD)
+        if len(_END_OF_HEAD) <= at <= _MOST_KNOWN_HEAD_BYTES and self._first.startswith(b"POST "):
+            if len(_known_heads) >= _MOST_KNOWN_HEADS:
+                _known_heads.clear()
+            _known_heads[self._first[:at]] = head
+
+
+class _Nobody:
+    """Whom uvicorn wakes when more of a body is there; a quick request has all of it."""
+
+    def set(self) -> None:
+        return
+
+
+_NOBODY = _Nobody()
+
+
+class QuickExchange:
+    """A quick request and its answer: what its view wants of a request, and what uvicorn wants of one of its cycles."""
+
+    __slots__ = (
+        "META",
+        "_at",
+        "_coroutine",
+        "_head",
+        "_protocol",
+        "body",
+        "disconnected",
+        "keep_alive",
+        "response_complete",
+    )
+    message_event = _NOBODY
+
+    def __init__(self, protocol: Protocol, head: Head, body: bytes) -> None:
+        self._protocol = protocol
+        self._head = head
+        self._at = 0
+        self.META = head.meta.copy()
+        self.body = body
+        self.disconnected = self.response_complete = False
+        self.keep_alive = head.keep_alive
+
+    def read(self, size: int, /) -> bytes:
+        start = self._at
+        self._at = start + size
+        return self.body[start : self._at]
+
+    def build_absolute_uri(self, location: str | None = None) -> str:
+        return self.as_django().build_absolute_uri(location)
+
+    def as_django(self) -> HttpRequest:
+        host, port = self._protocol.server or ("localhost", 80)
+        environ = self.META | {"SERVER_NAME": host, "SERVER_PORT": str(port or 80), "SCRIPT_NAME": ""}
+        environ |= {"wsgi.url_scheme": "http", "SERVER_PROTOCOL": "HTTP/1.1", "wsgi.input": BytesIO(self.body)}
+        return application.request_class(environ)
+
+    def begin(self) -> None:
+        """The body is there."""
+        if self._head.pace.is_quick:
+            self._coroutine = serving(self, self._head.path, self.as_django, self._head.match)
+            self._go_on(None)
+        else:
+            threads.submit(self._answer_on_thread)
+
+    def _go_on(self, written: list[Written] | None) -> None:
+        """Run until it is answered, or has something to commit."""
+        started = time.perf_counter()
+        try:
+            asked = self._coroutine.send(written)
+        except StopIteration as done:
+            self._answer(done.value)
+        except NeedsThread:
+            threads.submit(self._answer_on_thread)
+            return
+        else:
+            decision_log().submit(asked.drafts, self._tell)
+        self._head.pace.note(time.perf_counter() - started)
+
+    def _tell(self, written: list[Written]) -> None:
+        """Called by the thread of the decision log."""
+        with suppress(RuntimeError):  # the loop has ended
+            self._protocol.loop.call_soon_threadsafe(self._go_on, written)
+
+    def _answer_on_thread(self) -> None:
+        check_connection(self._head.match.func.checks_connection_every)  # type: ignore[attr-defined]
+        started = time.thread_time()
+        self._at = 0
+        reply = serve(self, self._head.path, self.as_django, self._head.match)
+        self._head.pace.note(time.thread_time() - started)
+        with suppress(RuntimeError):  # the loop has ended
+            self._protocol.loop.call_soon_threadsafe(self._answer, reply)
+
+    def _answer(self, reply: Reply) -> None:
+        protocol = self._protocol
+        transport = protocol.transport
+        self.response_complete = True
+        if transport.is_closing():
+            return
+        if not self.keep_alive:
+            reply.headers.append(("Connection", "close"))
+        head = "\r\n".join(map(": ".join, reply.headers))
+        own = _own_headers(tuple(protocol.server_state.default_headers))
+        transport.write(f"{_STATUS_LINES[reply.status]}{own}{head}\r\n\r\n".encode("latin-1") + reply.body)
+        if not self.keep_alive:
+            transport.close()
+        protocol.on_response_complete()
+
+
+def _pace_of(path: str) -> Pace:
+    pace = _paces.get(path)
+    if pace is None:
+        if len(_paces) >= _MOST_ADDRESSES:
+            _paces.clear()
+        pace = _paces[path] = Pace()
+    return pace
+
+
+@lru_cache(2)
+def _own_headers(headers: tuple[tuple[bytes, bytes], ...]) -> str:
+    """Those of the server, such as the date, which it writes anew each second."""
+    return "".join(f"{name.decode('latin-1')}: {value.decode('latin-1')}\r\n" for name, value in headers)
+
+
+@lru_cache(_MOST_ADDRESSES)
+def _quick_match(path: bytes) -> ResolverMatch | None:
+    return None if b"%" in path or not path.isascii() else quick_match(path.decode("ascii"))
+
+
+@lru_cache(1024)
+def _key_of(name: bytes) -> str:
+    """The name of a header as WSGI has it."""
+    key = name.decode("latin-1").upper().replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
