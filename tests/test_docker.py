@@ -15,6 +15,7 @@ from django.core.management import get_commands
 from django.test import Client
 from django.utils.module_loading import import_string
 
+from inferhub.embedded.up import web_server
 from inferhub.lib.config import VARIABLES
 
 ROOT = Path(__file__).parents[1]
@@ -106,6 +107,7 @@ def test_every_management_command_exists() -> None:
 
 def test_every_module_that_a_command_names_can_be_imported() -> None:
     words = [word for command in commands() for word in command]
+    assert commands()[0] == list(web_server("0.0.0.0", 8000, processes=2))
     for name in ("inferhub.web.application:application", "inferhub.web.protocol:Protocol"):
         assert import_string(words[words.index(name)].replace(":", "."))
     assert import_string("django_celery_beat.schedulers.DatabaseScheduler")

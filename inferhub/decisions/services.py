@@ -143,7 +143,8 @@ async def deciding(
         for request, verdict in zip(requests, verdicts, strict=True)
         if isinstance(verdict, Verdict)
     ]
-    written: list[Written] = [draft.id for draft in drafts] if is_dry_run else await Commit(drafts)
+    is_written = drafts and not is_dry_run
+    written: list[Written] = await Commit(drafts) if is_written else [draft.id for draft in drafts]
     commit_ms = round((time.perf_counter() - started) * 1000 / max(len(drafts), 1), 3)
     made = iter(zip(drafts, written, strict=True))
     return [

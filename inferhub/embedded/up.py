@@ -104,6 +104,7 @@ def migration(config: Config) -> Service:
 def hub_services(config: Config) -> tuple[Service, ...]:
     """The web server, the Celery worker and Celery's clock."""
     env = child_environment(config)
+    _, place = _listening_place(config)
     celery = (sys.executable, "-m", "celery", "--app", "inferhub.celery", "--quiet")
     worker = ("worker", "--loglevel", "INFO", "--concurrency", str(config.worker_processes), "-O", "fair")
     alone = ("--without-gossip", "--without-mingle")  # workers have nothing to tell each other: PostgreSQL knows it all
@@ -111,7 +112,7 @@ def hub_services(config: Config) -> tuple[Service, ...]:
     return (
         Service(
             name="web",
-            argv=(sys.executable, "-m", "uvicorn", *_uvicorn_options(config), "inferhub.web.application:application"),
+            argv=(sys.executable, "-m", *web_server(*place, processes=config.web_processes)),
             env=env,
             is_ready=lambda: _web_answers(config),
             ready_seconds=_WEB_START_SECONDS,
@@ -121,17 +122,18 @@ def hub_services(config: Config) -> tuple[Service, ...]:
     )
 
 
-def _uvicorn_options(config: Config) -> tuple[str, ...]:
-    """A web process that dies is replaced at once, while the others go on; one that ends finishes what it answers.
+def web_server(host: str, port: int, *, processes: int) -> tuple[str, ...]:
+    """The web server's module and its options.
 
-    Who is behind a proxy is Django's to know (INFERHUB_ALLOWED_HOSTS and the like), not the server's to guess.
+    A process that dies is replaced at once, while the others go on; one that is to end finishes what it answers. Nobody
+    in front is believed to be a proxy: that is for Django's settings to say.
     """
-    _, (host, port) = _listening_place(config)
     return (
-        *("--host", host, "--port", str(port), "--workers", str(config.web_processes)),
-        *("--http", "inferhub.web.protocol:Protocol", "--loop", "uvloop", "--ws", "none", "--lifespan", "on"),
-        *("--timeout-keep-alive", str(_KEEP_ALIVE_SECONDS), "--timeout-graceful-shutdown", str(_GRACEFUL_SECONDS)),
-        *("--no-proxy-headers", "--no-server-header", "--no-access-log", "--log-level", "error"),
+        *("uvicorn", "inferhub.web.application:application", "--host", host, "--port", str(port)),
+        *("--workers", str(processes), "--http", "inferhub.web.protocol:Protocol", "--loop", "uvloop"),
+        *("--ws", "none", "--lifespan", "on", "--timeout-keep-alive", str(_KEEP_ALIVE_SECONDS)),
+        *("--timeout-graceful-shutdown", str(_GRACEFUL_SECONDS), "--no-proxy-headers", "--no-server-header"),
+        *("--no-access-log", "--log-level", "error"),
     )
 
 

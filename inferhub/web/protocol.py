@@ -12,6 +12,7 @@ Everything else is uvicorn's affair: other requests, pipelining, keep-alive, the
 
 import time
 from contextlib import suppress
+from contextvars import copy_context
 from functools import lru_cache
 from http import HTTPStatus
 from io import BytesIO
@@ -182,6 +183,7 @@ class QuickExchange:
     __slots__ = (
         "META",
         "_at",
+        "_context",
         "_coroutine",
         "_head",
         "_protocol",
@@ -219,6 +221,7 @@ class QuickExchange:
         """The body is there."""
         if self._head.pace.is_quick:
             self._coroutine = serving(self, self._head.path, self.as_django, self._head.match)
+            self._context = copy_context()  # the request id is one of this request, whatever comes between
             self._go_on(None)
         else:
             threads.submit(self._answer_on_thread)
@@ -227,7 +230,7 @@ class QuickExchange:
         """Run until it is answered, or has something to commit."""
         started = time.perf_counter()
         try:
-            asked = self._coroutine.send(written)
+            asked = self._context.run(self._coroutine.send, written)
         except StopIteration as done:
             self._answer(done.value)
         except NeedsThread:

@@ -189,7 +189,7 @@ def test_the_address_that_is_shown_can_be_opened(host: str, expected: str) -> No
 
 
 def test_settings_of_other_projects_do_not_reach_the_services(monkeypatch: pytest.MonkeyPatch) -> None:
-    foreign = ("DJANGO_SETTINGS_MODULE", "PYTHONPATH", "PYTHONHOME", "GRANIAN_PORT", "CELERY_CONFIG_MODULE")
+    foreign = ("DJANGO_SETTINGS_MODULE", "PYTHONPATH", "PYTHONHOME", "UVICORN_PORT", "CELERY_CONFIG_MODULE")
     for name in foreign:
         monkeypatch.setenv(name, "other")
     monkeypatch.setenv("CELERY_BROKER_URL", "redis://broker")

@@ -13,6 +13,7 @@ import httpx
 import psycopg
 import pytest
 
+from inferhub.embedded.up import web_server
 from inferhub.lib.addresses import broker_url, database_url
 from inferhub.lib.config import read_config
 from tests.embedded.support import ROOT, shell_environment, wait_until
@@ -62,17 +63,7 @@ def _run(command: list[str], environment: dict[str, str]) -> str:
 @contextmanager
 def _served(port: int, environment: dict[str, str]) -> Iterator[None]:
     """A server with one process, so that what a session pool and the counters say is one answer."""
-    options = [
-        "--http",
-        "inferhub.web.protocol:Protocol",
-        "--lifespan",
-        "on",
-        "--port",
-        str(port),
-        "--log-level",
-        "error",
-    ]
-    command = [sys.executable, "-m", "uvicorn", *options, "inferhub.web.application:application"]
+    command = [sys.executable, "-m", *web_server("127.0.0.1", port, processes=1)]
     process = subprocess.Popen(command, cwd=ROOT, env=environment)
     try:
         wait_until(lambda: _answers(port, process), seconds=60)

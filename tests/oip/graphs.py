@@ -63,6 +63,19 @@ def adder() -> bytes:
     )
 
 
+def slow() -> bytes:
+    """y = x, [N], behind a product of large matrices that takes a good while."""
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [None]) for name in ("x", "y"))
+    size = helper.make_tensor("size", TensorProto.INT64, [2], [1024, 1024])
+    nodes = [helper.make_node("ReduceMax", ["x"], ["most"], keepdims=0)]
+    nodes += [helper.make_node("Expand", ["most", "size"], ["m0"])]
+    nodes += [helper.make_node("MatMul", [f"m{at}", "m0"], [f"m{at + 1}"]) for at in range(8)]
+    nodes += [helper.make_node("ReduceMax", ["m8"], ["found"], keepdims=0)]
+    nodes += [helper.make_node("Mul", ["found", "zero"], ["nothing"]), helper.make_node("Add", ["x", "nothing"], ["y"])]
+    zero = helper.make_tensor("zero", TensorProto.FLOAT, [], [0.0])
+    return _bytes(helper.make_graph(nodes, "graph", [x], [y], [size, zero]))
+
+
 STEPS: dict[str, Any] = {
     "preprocess": [
         {"step": "impute", "columns": ["age"], "value": 40},

@@ -12,13 +12,16 @@ from django.core.management import call_command  # noqa: E402 (Django's settings
 
 from inferhub.accounts.models import Scope  # noqa: E402
 from inferhub.accounts.services import create_api_key  # noqa: E402
+from inferhub.decisions.services import save_workflow  # noqa: E402
 from inferhub.registry import services  # noqa: E402
 from inferhub.registry.services import Provenance  # noqa: E402
+from inferhub.rulesets.services import save_rule_set  # noqa: E402
 from inferhub.runtime.check import ModelReport  # noqa: E402
 from inferhub.runtime.pool import artifact_digest  # noqa: E402
 from inferhub.runtime.session import load_session  # noqa: E402
-from tests.hub_fixtures import register_direct  # noqa: E402
-from tests.oip.graphs import DATATYPES, STEPS, adder, identity, pair  # noqa: E402
+from tests.hub_fixtures import ACTOR, RULES, WORKFLOW, register_direct  # noqa: E402
+from tests.models import linear_model  # noqa: E402
+from tests.oip.graphs import DATATYPES, STEPS, adder, identity, pair, slow  # noqa: E402
 
 
 def our_own(path: Path, **options: object) -> ModelReport:
@@ -48,12 +51,22 @@ def register_all() -> None:
                 register_direct(name=datatype.lower(), task="other", data=data, alias=alias)
         steps = Provenance(steps=STEPS)
         register_direct(name="steps", task="regression", data=adder(), alias="champion", provenance=steps)
+        register_direct(name="slow", task="other", data=slow(), alias="champion")
+        register_direct(name="price-model", task="regression", data=linear_model(), alias="champion")
         register_direct(name="pair", task="other", data=pair(), alias="champion")
+
+
+def save_orders() -> None:
+    """The workflow of `tests.hub_fixtures`, with reviews only: nothing leaves the hub."""
+    reviews = {outcome: [{"kind": "review", "title": outcome}] for outcome in WORKFLOW["actions"]}
+    save_rule_set(name="screening", definition=RULES, actor=ACTOR, approval="direct")
+    save_workflow(name="orders", definition=WORKFLOW | {"actions": reviews}, actor=ACTOR, approval="direct")
 
 
 if __name__ == "__main__":
     call_command("migrate", verbosity=0)
     register_all()
+    save_orders()
     scopes = {"all": list(Scope.values), "predict": [Scope.PREDICT], "read": [Scope.READ], "neither": [Scope.DECIDE]}
     keys = {name: create_api_key(name=name, scopes=granted, actor="user:tester")[1] for name, granted in scopes.items()}
     print(json.dumps(keys))
