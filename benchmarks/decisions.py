@@ -30,7 +30,8 @@ from benchmarks.decisions_hub import FEATURES, NAME
 from benchmarks.peers import ask, best_mlserver, check_tools, train
 from benchmarks.report import parser, publish
 from inferhub.embedded.supervisor import Supervisor
-from inferhub.embedded.up import child_environment, hub_services, migration, supervised_hub
+from inferhub.embedded.up import child_environment, migration, supervised_hub
+from inferhub.embedded.web import web_services
 from inferhub.lib.config import Config, read_config
 
 BARS = {
@@ -155,10 +156,9 @@ def kill_under_load(config: Config, key: str, folder: Path) -> dict[str, int]:
 
 
 def web_processes(config: Config) -> list[int]:
-    """The processes that answer: the children of uvicorn's first one, without the tracker of multiprocessing."""
-    main = int(json.loads((config.home / "processes" / "web.json").read_text(encoding="ascii"))["pid"])
-    children = Path(f"/proc/{main}/task/{main}/children").read_text(encoding="ascii")
-    return [int(pid) for pid in children.split() if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    """The processes that answer and run now."""
+    records = (config.home / "processes").glob("web-*.json")
+    return [int(json.loads(record.read_text(encoding="ascii"))["pid"]) for record in records]
 
 
 def hub_command(config: Config, *arguments: str) -> str:
@@ -184,7 +184,7 @@ def running_hub(folder: Path) -> Iterator[tuple[Config, Supervisor]]:
 def measure(folder: Path) -> dict[str, float]:
     with running_hub(folder) as (config, supervisor):
         key = json.loads(hub_command(config, "seed").splitlines()[-1])["key"]
-        supervisor.start(hub_services(config)[0])
+        supervisor.start(*web_services(config))
         script = write_script(folder, key)
         load(config, script, connections=32, seconds=5)
         runs, peer_rates = beside_mlserver(config, script, folder)

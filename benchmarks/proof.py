@@ -19,7 +19,8 @@ from pathlib import Path
 
 from benchmarks.decisions import load, running_hub, write_script
 from benchmarks.report import parser, publish
-from inferhub.embedded.up import child_environment, hub_services
+from inferhub.embedded.up import child_environment
+from inferhub.embedded.web import web_services
 from inferhub.lib.config import Config
 
 BARS = {
@@ -89,7 +90,7 @@ def measure(folder: Path) -> dict[str, float]:
         print(json.dumps({name: tampered[name] for name in ("kinds", "missed")}))
         verified = told(config, "proof_hub", "verify", str(DECISIONS))
         replayed = told(config, "proof_replay", "--on-this-hub")
-        supervisor.start(hub_services(config)[0])
+        supervisor.start(*web_services(config))
         return {
             **replayed,
             "tamperings": tampered["tamperings"],

@@ -17,7 +17,10 @@ from inferhub.lib.version import own_version
 _WITHOUT_SERVERS = frozenset(
     {"check", "collectstatic", "compilemessages", "demo", "diffsettings", "help", "makemessages"}
 )
-_UP_SUMMARY = "Run the web server, the workers and, unless configured elsewhere, PostgreSQL and Redis."
+_SUMMARIES = {
+    "up": "Run the web server, the workers and, unless configured elsewhere, PostgreSQL and Redis.",
+    "web": "Run the web processes alone, on servers that run elsewhere.",
+}
 
 
 def main() -> None:
@@ -35,26 +38,28 @@ def run(arguments: Sequence[str]) -> None:
     name, rest = (arguments[0], arguments[1:]) if arguments else ("--help", ())
     if name == "--version":
         print(f"inferhub {own_version()}")
-    elif name == "up":
-        _up(rest)
+    elif name in {"up", "web"}:
+        _serve(name, rest)
     elif name in {"-h", "--help"} or (name == "help" and not rest):
         _print_help()
     else:
         _manage(name.replace("-", "_"), rest)
 
 
-def _up(arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(prog="inferhub up", description=_UP_SUMMARY)
+def _serve(name: str, arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(prog=f"inferhub {name}", description=_SUMMARIES[name])
     parser.add_argument("--host", help="address to listen on (INFERHUB_HOST)")
     parser.add_argument("--port", help="port to listen on (INFERHUB_PORT)")
     options = parser.parse_args(arguments)
     for variable, value in (("INFERHUB_HOST", options.host), ("INFERHUB_PORT", options.port)):
         if value is not None:
             os.environ[variable] = value
-    # Here, since nothing of the supervisor may be loaded by commands that use external servers.
-    from inferhub.embedded.up import up  # noqa: PLC0415
-
-    up(read_config())
+    # Here, since nothing embedded may be loaded where external servers are configured.
+    if name == "up":
+        from inferhub.embedded.up import up as run_it  # noqa: PLC0415
+    else:
+        from inferhub.embedded.web import serve as run_it  # noqa: PLC0415
+    run_it(read_config())
 
 
 def _manage(name: str, arguments: Sequence[str]) -> None:
@@ -79,10 +84,10 @@ def _print_help() -> None:
     django.setup()
     apps = get_commands()
     ours = {name: app for name, app in apps.items() if app.startswith("inferhub.")}
-    summaries = {"up": _UP_SUMMARY} | {name: load_command_class(app, name).help for name, app in ours.items()}
+    summaries = _SUMMARIES | {name: load_command_class(app, name).help for name, app in ours.items()}
     width = max(map(len, summaries))
     print("Usage: inferhub COMMAND [OPTION...]\n\nCommands:")
-    for name, summary in sorted(summaries.items(), key=lambda pair: (pair[0] not in {"up", "demo"}, pair[0])):
+    for name, summary in sorted(summaries.items(), key=lambda pair: (pair[0] not in {"up", "web", "demo"}, pair[0])):
         print(f"  {name.replace('_', '-'):{width}}  {summary}")
     print("\nDjango's own commands:")
     print("  " + " ".join(sorted(apps.keys() - ours.keys())))

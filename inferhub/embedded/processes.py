@@ -37,8 +37,9 @@ class Service:
     """A program to keep running.
 
     `argv[0]` is an absolute path; `env` is the whole environment. `prepare` runs before every start and `is_ready` is
-    asked until it says yes. `stop_signal` asks the program to end within `stop_seconds`; it is also what the kernel
-    sends when the supervisor dies. `account` is whom root steps down to.
+    asked until it says yes. One that ends after `steady_seconds` starts again at once, one that keeps ending sooner
+    after longer and longer pauses. `stop_signal` asks the program to end within `stop_seconds`; it is also what the
+    kernel sends when the supervisor dies. `account` is whom root steps down to.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Service:
     ready_seconds: float = 60
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 4
+    steady_seconds: float = 30
     account: Account | None = None
     folder: Path | None = None
 

@@ -22,7 +22,6 @@ from inferhub.errors import Unavailable
 
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 30.0
-STEADY_SECONDS = 30.0
 _TICK_SECONDS = 0.1
 _QUIT_SECONDS = 1.0
 
@@ -133,7 +132,7 @@ class Supervisor:
         status = slot.child.exit_status()
         if status is None:
             return
-        was_steady = time.monotonic() - slot.child.started_at >= STEADY_SECONDS
+        was_steady = time.monotonic() - slot.child.started_at >= slot.service.steady_seconds
         self._finish(slot)
         slot.failures = 1 if was_steady else slot.failures + 1
         delay = restart_delay(slot.failures)

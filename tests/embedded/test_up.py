@@ -13,6 +13,7 @@ import pytest
 
 from inferhub.embedded.output import PrefixedOutput
 from inferhub.embedded.up import address, check_port, child_environment, hub_services
+from inferhub.embedded.web import listening_place
 from inferhub.errors import Conflict
 from inferhub.lib.config import read_config
 from tests.embedded.support import Running, Start, alive, gone, kill_all, wait_until
@@ -199,15 +200,15 @@ def test_settings_of_other_projects_do_not_reach_the_services(monkeypatch: pytes
 
 def test_the_services_are_sized_as_configured() -> None:
     config = dataclasses.replace(CONFIG, web_processes=3, web_threads=5, worker_processes=7)
-    web, worker, _ = (" ".join(service.argv) for service in hub_services(config))
-    assert "--workers 3 " in web
+    *webs, worker, _ = hub_services(config)
+    assert [web.name for web in webs] == ["web-1", "web-2", "web-3"]
     assert child_environment(config)["INFERHUB_WEB_THREADS"] == "5"
-    assert "--concurrency 7" in worker
+    assert "--concurrency 7" in " ".join(worker.argv)
 
 
-def test_a_host_name_is_given_to_the_web_server_as_a_number() -> None:
-    web, *_ = hub_services(dataclasses.replace(CONFIG, host="localhost"))
-    assert web.argv[web.argv.index("--host") + 1] in {"127.0.0.1", "::1"}
+def test_a_host_name_is_listened_to_as_a_number() -> None:
+    _, (host, _) = listening_place(dataclasses.replace(CONFIG, host="localhost"))
+    assert host in {"127.0.0.1", "::1"}
 
 
 class Terminal(StringIO):

@@ -13,7 +13,6 @@ import httpx
 import psycopg
 import pytest
 
-from inferhub.embedded.up import web_server
 from inferhub.lib.addresses import broker_url, database_url
 from inferhub.lib.config import read_config
 from tests.embedded.support import ROOT, shell_environment, wait_until
@@ -27,6 +26,7 @@ class Hub:
 
     address: str
     keys: dict[str, str]
+    environment: dict[str, str]
 
     def headers(self, key: str = "all") -> dict[str, str]:
         return {"Authorization": f"Bearer {self.keys[key]}"}
@@ -36,7 +36,7 @@ class Hub:
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     config = read_config()
     name = f"oip_{uuid.uuid4().hex}"
-    port = _free_port()
+    port = free_port()
     environment = shell_environment(
         tmp_path_factory.mktemp("oip"),
         DATABASE_URL=database_url(config, database=name),
@@ -49,7 +49,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         try:
             keys = json.loads(_run([sys.executable, "-m", "tests.oip.register"], environment))
             with _served(port, environment):
-                yield Hub(address=f"127.0.0.1:{port}", keys=keys)
+                yield Hub(address=f"127.0.0.1:{port}", keys=keys, environment=environment)
         finally:
             admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -63,8 +63,8 @@ def _run(command: list[str], environment: dict[str, str]) -> str:
 @contextmanager
 def _served(port: int, environment: dict[str, str]) -> Iterator[None]:
     """A server with one process, so that what a session pool and the counters say is one answer."""
-    command = [sys.executable, "-m", *web_server("127.0.0.1", port, processes=1)]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment)
+    command = [sys.executable, "-m", "inferhub.web"]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment | {"INFERHUB_PORT": str(port)})
     try:
         wait_until(lambda: _answers(port, process), seconds=60)
         yield
@@ -81,7 +81,7 @@ def _answers(port: int, process: subprocess.Popen[bytes]) -> bool:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
