@@ -36,7 +36,7 @@ VARIABLES = (
     Variable("INFERHUB_HOST", "127.0.0.1", "address that the web server listens on"),
     Variable("INFERHUB_PORT", "8000", "port that the web server listens on"),
     Variable("INFERHUB_WEB_PROCESSES", "2", "number of web processes"),
-    Variable("INFERHUB_WEB_THREADS", "16", "threads of one web process"),
+    Variable("INFERHUB_WEB_THREADS", "16", "threads of one web process, for what cannot be answered at once"),
     Variable("INFERHUB_WORKER_PROCESSES", "2", "number of processes of one Celery worker"),
     Variable("INFERHUB_SECRET_KEY", "", "at least 32 characters; empty: generated once into INFERHUB_HOME/secret_key"),
     Variable("INFERHUB_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]", "host names that the web server answers to"),
