@@ -1,11 +1,12 @@
-"""The ASGI application that the web processes serve: Django, on threads.
+"""The ASGI application of the web processes: Django, on threads.
 
-    uvicorn inferhub.web.application:application --http inferhub.web.protocol:Protocol
-
-The loop thread is declared as such when the server starts, so that nothing on it waits (`inferhub.lib.waiting`).
+No thread waits for a slow client: a body that Django would take into memory is gathered on the event loop first, a
+larger one (an upload) has to come at a decent pace.
 """
 
-from collections.abc import Callable
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import structlog
@@ -18,6 +19,12 @@ from inferhub.wsgi import application as _django
 
 log = structlog.get_logger(__name__)
 
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+GRACE_SECONDS = 30.0
+_LEAST_BYTES_PER_SECOND = 16 << 10
+_GONE = {"type": "http.disconnect"}
+
 _on_threads = WSGIMiddleware(cast("Any", _django), workers=settings.CONFIG.web_threads)
 threads = _on_threads.executor
 """Those of this process."""
@@ -26,7 +33,40 @@ threads = _on_threads.executor
 async def application(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "lifespan":
         never_wait_here(run_aside)
+    elif scope["type"] == "http":
+        receive = await _paced(receive, _length(scope["headers"]))
     await _on_threads(scope, receive, send)
+
+
+async def _paced(receive: Receive, length: int) -> Receive:
+    """`receive` that takes a client who is too slow for one who has gone, and has small bodies whole at once."""
+    ends = time.monotonic() + GRACE_SECONDS + length / _LEAST_BYTES_PER_SECOND
+
+    async def next_message() -> dict[str, Any]:
+        try:
+            return await asyncio.wait_for(receive(), max(ends - time.monotonic(), 0))
+        except TimeoutError:
+            return _GONE
+
+    if not 0 < length <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        return next_message
+    message = await next_message()
+    pieces = [message.get("body", b"")]
+    while message.get("more_body", False):
+        message = await next_message()
+        pieces.append(message.get("body", b""))
+    whole = [{"type": "http.request", "body": b"".join(pieces), "more_body": False}]
+
+    async def gathered() -> dict[str, Any]:
+        return whole.pop() if whole else await receive()
+
+    return gathered
+
+
+def _length(headers: list[tuple[bytes, bytes]]) -> int:
+    """What a request says of its body; 0 where it says nothing, or the body comes in chunks."""
+    given = next((value for name, value in headers if name == b"content-length"), b"")
+    return int(given) if given.isdigit() else 0
 
 
 def run_aside(work: Callable[[], object]) -> None:

@@ -309,3 +309,33 @@ def test_an_unknown_key_is_refused_as_often_as_it_asks(hub: Hub) -> None:
             assert wire.answer()[0] == 401
             wire.send(message(hub, tensor(1)))
             assert wire.values() == [1]
+
+
+def test_slow_clients_hold_no_threads(hub: Hub) -> None:
+    """More of them than there are threads, at an address where Django reads the body before it knows who asks."""
+    head = "POST /admin/login/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
+    head += "Content-Type: application/x-www-form-urlencoded\r\n\r\na="
+    crowd = [Wire(hub) for _ in range(40)]
+    try:
+        for wire in crowd:
+            wire.send(head.encode())
+        time.sleep(0.3)
+        for _ in range(5):
+            assert httpx.get(f"http://{hub.address}/admin/login/", timeout=10, trust_env=False).status_code < 400
+        crowd[0].send(b"b" * 998)
+        assert crowd[0].answer()[0] == 403
+    finally:
+        for wire in crowd:
+            wire.__exit__()
+
+
+def test_an_upload_may_stop_at_any_byte(hub: Hub) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="file"; filename="m.onnx"\r\n\r\n' + b"a" * 4_000_000
+    for sent in (len(body), 3_000_000, 100):
+        with Wire(hub) as wire:
+            kind = "Content-Type: multipart/form-data; boundary=x"
+            whole = message(hub, body, path="/api/v1/models/new/versions")
+            wire.send(whole.replace(b"Content-Type: application/json", kind.encode())[: sent + 300])
+    with Wire(hub) as wire:
+        wire.send(message(hub, tensor(1)))
+        assert wire.values() == [1]
