@@ -1,4 +1,7 @@
-"""Decisions as a stream that is sealed (`inferhub.audit.streams`): how they are read, and which may be missing."""
+"""Decisions as a stream that is sealed (`inferhub.audit.streams`): how they are read, and which may be missing.
+
+Without Django, for the processes that only read (`inferhub.audit.readers`).
+"""
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +15,7 @@ from inferhub.audit.streams import (
     UNREADABLE,
     Gap,
     Preimage,
+    Reader,
     Row,
     Stream,
     View,
@@ -20,18 +24,20 @@ from inferhub.audit.streams import (
     read_one,
     readable,
 )
-from inferhub.decisions.digests import canonical_decision, content_of, digest_of_decision, is_blank
-from inferhub.decisions.erasure import ERASURE
-from inferhub.decisions.partitions import DETACHMENT
+from inferhub.decisions.digests import canonical_decision, content_of, digest_of_decision, is_as_written, is_blank
 from inferhub.errors import FieldError, InvalidInput
 from inferhub.lib.canonical import canonical_json
 from inferhub.lib.describe import describe
 
+ERASURE = "decision.erased"
+"""The audit event without which no decision may be without its content."""
+DETACHMENT = "decisions.detached"
+"""The audit event without which no decision may be missing."""
 _FIRST_ID = b"\x00" * 16
 
 
 class _Found(NamedTuple):
-    """A row of the table; the columns of JSON come last."""
+    """A row of the table; what is JSON comes last, and from the database as one text."""
 
     id: str
     workflow_id: int
@@ -56,15 +62,23 @@ class _Found(NamedTuple):
 
 _JSON_FROM, _DIGEST = _Found._fields.index("input"), _Found._fields.index("digest")
 _TIMES = ("created_at", "erased_at")
+_JSON = ", ',', ".join(_Found._fields[_JSON_FROM:])
 _COLUMNS = ", ".join(
     [
         "id::text",
         *(readable(name) if name in _TIMES else name for name in _Found._fields[1:_JSON_FROM]),
-        *(f"convert_to({name}::text, 'UTF8')" for name in _Found._fields[_JSON_FROM:]),
+        f"convert_to(concat('[', {_JSON}, ']'), 'UTF8')",
     ]
 )
-_ROWS = f"SELECT {_COLUMNS} FROM decisions_decision WHERE id >= %s ORDER BY id"  # noqa: S608 - constants
-_ONE = f"SELECT {_COLUMNS} FROM decisions_decision WHERE id = %s"  # noqa: S608 - constants
+# By the column, in the order of its index: `id` alone would be the text above, and the whole table be sorted by it.
+_ORDER = "ORDER BY decisions_decision.id"
+_ROWS_FROM = f"SELECT {_COLUMNS} FROM decisions_decision WHERE id >= %s {_ORDER}"  # noqa: S608 - constants
+_ROWS_BETWEEN = f"SELECT {_COLUMNS} FROM decisions_decision WHERE id >= %s AND id < %s {_ORDER}"  # noqa: S608 - same
+_ONE = f"SELECT {_COLUMNS} FROM decisions_decision WHERE id = %s"  # noqa: S608 - the same
+_BOUNDS = """
+SELECT id FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM decisions_decision WHERE id >= %s) AS numbered
+WHERE place %% %s = 0
+"""
 _NOTED = "SELECT subject, convert_to(details::text, 'UTF8') FROM audit_auditevent WHERE action = %s"
 
 
@@ -73,10 +87,18 @@ class DecisionStream:
 
     name = "decision"
 
-    def rows(self, view: View, first_id: bytes) -> Iterator[Row]:
+    def reader(self, view: View) -> Reader:
         erasures = _erasures(view)
-        for values in read_all(view, _ROWS, [uuid.UUID(bytes=first_id)]):
-            yield _row(values, erasures)
+
+        def rows(first_id: bytes, end_id: bytes | None) -> Iterator[Row]:
+            bounds = [uuid.UUID(bytes=one) for one in (first_id, end_id) if one is not None]
+            for values in read_all(view, _ROWS_FROM if end_id is None else _ROWS_BETWEEN, bounds):
+                yield _row(values, erasures)
+
+        return rows
+
+    def bounds(self, view: View, first_id: bytes, count: int) -> Iterator[bytes]:
+        return (found[0].bytes for found in read_all(view, _BOUNDS, [uuid.UUID(bytes=first_id), count]))
 
     def gaps(self, view: View) -> Sequence[Gap]:
         """The months that were detached, as the audit log tells it."""
@@ -87,7 +109,7 @@ class DecisionStream:
         values = read_one(view, _ONE, [uuid.UUID(bytes=record_id)])
         if values is None:
             return None
-        found = _Found(*values[:_JSON_FROM], *map(orjson.loads, values[_JSON_FROM:]))
+        found = _Found(*values[:_JSON_FROM], *orjson.loads(values[_JSON_FROM]))
         canonical = canonical_decision(found)
         if canonical is None:
             return None
@@ -112,13 +134,13 @@ DECISIONS: Stream = DecisionStream()
 
 def _row(values: tuple[Any, ...], erasures: Mapping[str, str | None]) -> Row:
     record_id = bytes.fromhex(values[0].replace("-", ""))
-    texts = b"[%b]" % b",".join(values[_JSON_FROM:])
+    text = values[_JSON_FROM]
     try:
-        found = _Found(*values[:_JSON_FROM], *orjson.loads(texts))
+        found = _Found(*values[:_JSON_FROM], *orjson.loads(text))
     except orjson.JSONDecodeError:
         return Row(record_id, values[_DIGEST], "", UNREADABLE)
-    remark = number_remark(texts) or _erasure_remark(found, erasures)
-    return Row(record_id, found.digest, digest_of_decision(found), remark)
+    remark = number_remark(text) or _erasure_remark(found, erasures)
+    return Row(record_id, found.digest, found.digest if is_as_written(found) else digest_of_decision(found), remark)
 
 
 def _gap(details: Mapping[str, Any]) -> Gap | None:

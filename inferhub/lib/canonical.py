@@ -32,6 +32,11 @@ def canonical_json(value: Any) -> bytes:
     return encode_both(value)[1]
 
 
+def sorted_json(value: Any) -> bytes:
+    """Sorted keys, no white space, numbers as they are: soon made, and most often the canonical form."""
+    return orjson.dumps(value, option=_SORTED)
+
+
 def canonical_json_before(value: Any) -> bytes:
     """As digests were made before whole numbers kept their digits: to check digests of then."""
     return orjson.dumps(_with_numbers(value, _as_double), option=_SORTED)
