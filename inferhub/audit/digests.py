@@ -3,14 +3,15 @@
 digest = sha256(canonical JSON of {action, actor, details, occurred_at, request_id, subject})
 """
 
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from inferhub.lib.canonical import digest_of
+from inferhub.lib.canonical import canonical_json
 
 
-def event_fields(
+def canonical_event(
     *,
     occurred_at: datetime,
     action: str,
@@ -18,18 +19,20 @@ def event_fields(
     subject: str,
     request_id: str,
     details: Mapping[str, Any],
-) -> dict[str, Any]:
-    """What the digest of an audit event covers; `occurred_at` is in UTC."""
-    return {
-        "action": action,
-        "actor": actor,
-        "details": details,
-        "occurred_at": occurred_at.isoformat(),
-        "request_id": request_id,
-        "subject": subject,
-    }
+) -> bytes:
+    """The text whose sha256 is the digest of an audit event; `occurred_at` is in UTC."""
+    return canonical_json(
+        {
+            "action": action,
+            "actor": actor,
+            "details": details,
+            "occurred_at": occurred_at.isoformat(),
+            "request_id": request_id,
+            "subject": subject,
+        }
+    )
 
 
 def digest_of_event(**fields: Any) -> str:
-    """The digest of an event with these fields (`event_fields`)."""
-    return digest_of(event_fields(**fields))
+    """The digest of an event with these fields (`canonical_event`)."""
+    return hashlib.sha256(canonical_event(**fields)).hexdigest()

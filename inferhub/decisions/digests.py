@@ -141,7 +141,7 @@ def is_blank(decision: DecisionFields) -> bool:
 
 def _forms(decision: DecisionFields) -> Iterator[bytes]:
     """From the present form to the oldest that the row may have."""
-    fixed = _fixed(decision)
+    fixed = _fixed(decision) | {"created_at": decision.created_at.isoformat()}
     is_erased = decision.erased_at is not None and is_blank(decision)
     if decision.commitment:
         fixed["workflow"] = decision.workflow_id
@@ -162,7 +162,7 @@ def _fixed(decision: DecisionFields) -> dict[str, Any]:
         "request_id": decision.request_id,
         "outcome": decision.outcome,
         "actor": decision.actor,
-        "created_at": decision.created_at.isoformat(),
+        "created_at": decision.created_at,
     }
     link = decision.reviewed_decision_id
     return fixed | {"reviewed_decision": str(link)} if link else fixed

@@ -33,7 +33,7 @@ def canonical_json(value: Any) -> bytes:
 
 
 def sorted_json(value: Any) -> bytes:
-    """Sorted keys, no white space, numbers as they are: soon made, and most often the canonical form."""
+    """Sorted keys, no white space, numbers as they are, times in ISO 8601: soon made, and most often canonical."""
     return orjson.dumps(value, option=_SORTED)
 
 
