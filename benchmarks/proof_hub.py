@@ -70,7 +70,7 @@ def tamper(count: int) -> dict[str, Any]:
 
 def verify(count: int) -> dict[str, Any]:
     from inferhub.audit.sealing import seal_all  # noqa: PLC0415
-    from inferhub.audit.snapshot import snapshot  # noqa: PLC0415
+    from inferhub.audit.streams import snapshot  # noqa: PLC0415
     from inferhub.audit.verification import verify_log  # noqa: PLC0415
     from inferhub.jobs.proving import STREAMS  # noqa: PLC0415
 

@@ -1,18 +1,19 @@
 """What is sealed: streams of rows with an id and a digest. This app has one, of audit events; others bring theirs.
 
-Rows are read from the tables as they are, in a view of the database that does not change meanwhile
-(`inferhub.audit.snapshot`). Without Django, for the processes that only read (`inferhub.audit.readers`).
+Rows are read from the tables as they are, in a view of the database that does not change meanwhile (`snapshot`).
 """
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import orjson
 import psycopg
+from django.db import connection
 
 from inferhub.audit.chain import ID_BYTES
 from inferhub.audit.digests import canonical_event
@@ -34,33 +35,6 @@ class Row(NamedTuple):
     stored: str
     digest: str
     remark: str
-
-
-class Batch(NamedTuple):
-    """Rows in order of their ids: for each its id and the digest that stands in it and that its content has.
-
-    `odd` has those, by their places, of which that cannot be said; for them there is no digest.
-    """
-
-    ids: list[bytes]
-    digests: list[bytes]
-    odd: dict[int, Row]
-
-
-def batch_of(rows: Iterable[Row]) -> Batch:
-    batch = Batch([], [], {})
-    for row in rows:
-        batch.ids.append(row.id)
-        if row.digest != row.stored or row.remark:
-            batch.odd[len(batch.digests)] = row
-            batch.digests.append(b"")
-        else:
-            batch.digests.append(bytes.fromhex(row.stored))
-    return batch
-
-
-Reader = Callable[[bytes, bytes | None], Iterator[Row]]
-"""Gives the rows with first id <= id < end id, or to the last one (None), in order of their ids."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,11 +60,8 @@ class Stream(Protocol):
     @property
     def name(self) -> str: ...
 
-    def reader(self, view: View) -> Reader:
-        """What reads the rows of this view."""
-
-    def bounds(self, view: View, first_id: bytes, count: int) -> Iterator[bytes]:
-        """The ids that split the rows from `first_id` on into parts of `count`."""
+    def rows(self, view: View, first_id: bytes) -> Iterator[Row]:
+        """All rows from `first_id` on, in order of their ids."""
 
     def gaps(self, view: View) -> Sequence[Gap]:
         """Which rows may be missing."""
@@ -110,17 +81,10 @@ class EventStream:
 
     name = "audit-event"
 
-    def reader(self, view: View) -> Reader:
-        def rows(first_id: bytes, end_id: bytes | None) -> Iterator[Row]:
-            lowest = int.from_bytes(first_id) or -(1 << 63)  # the hub gives no numbers below 1, but others can
-            highest = (1 << 63) - 1 if end_id is None else int.from_bytes(end_id) - 1
-            return map(_event_row, read_all(view, _EVENTS, [lowest, highest]))
-
-        return rows
-
-    def bounds(self, view: View, first_id: bytes, count: int) -> Iterator[bytes]:
-        found = read_all(view, _EVENT_BOUNDS, [max(int.from_bytes(first_id), 1), count])
-        return (number.to_bytes(ID_BYTES) for (number,) in found)
+    def rows(self, view: View, first_id: bytes) -> Iterator[Row]:
+        statement = f"SELECT {_EVENT_COLUMNS} FROM audit_auditevent WHERE id >= %s ORDER BY id"  # noqa: S608 - constants
+        lowest = int.from_bytes(first_id) or -(1 << 63)  # the hub gives no numbers below 1, but others can
+        return map(_event_row, read_all(view, statement, [lowest]))
 
     def gaps(self, view: View) -> Sequence[Gap]:
         return ()
@@ -153,11 +117,6 @@ def readable(column: str) -> str:
 _EVENT_COLUMNS = (
     f"id, {readable('occurred_at')}, action, actor, subject, request_id, convert_to(details::text, 'UTF8'), digest"
 )
-_EVENTS = f"SELECT {_EVENT_COLUMNS} FROM audit_auditevent WHERE id BETWEEN %s AND %s ORDER BY id"  # noqa: S608 - same
-_EVENT_BOUNDS = """
-SELECT id FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM audit_auditevent WHERE id >= %s) AS numbered
-WHERE place %% %s = 0
-"""
 
 
 def _event_row(found: tuple[Any, ...]) -> Row:
@@ -208,3 +167,17 @@ def read_one(view: View, statement: str, parameters: Sequence[Any] = ()) -> tupl
     with psycopg.Cursor(view) as cursor:
         found: tuple[Any, ...] | None = cursor.execute(statement, parameters, binary=True).fetchone()
         return found
+
+
+@contextmanager
+def snapshot() -> Iterator[View]:
+    """One view of the database, however long it takes. Within a transaction it is that of the transaction."""
+    if connection.in_atomic_block:
+        yield cast("View", connection.connection)
+        return
+    ours = {"cursor_factory": psycopg.Cursor, "context": None}
+    with psycopg.connect(**connection.get_connection_params() | ours) as view:
+        view.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        view.read_only = True
+        view.execute("SET TIME ZONE 'UTC'")
+        yield view

@@ -1,11 +1,10 @@
 """Verify the log: the chain of seals, every sealed row, every row that waits for a seal, and that there are no others.
 
-All is read in one view of the database (`inferhub.audit.snapshot`), row by row in order of ids, so that memory
+All is read in one view of the database (`inferhub.audit.streams.snapshot`), row by row in order of ids, so that memory
 does not grow with the log: beside the rows run the seals whose ids they are among, mostly one or two at a time.
 """
 
 import heapq
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -15,11 +14,14 @@ from inferhub.audit.chain_check import check_chain
 from inferhub.audit.findings import MOST_FINDINGS, Finding, Head, Report, about_seal
 from inferhub.audit.merkle import root_of
 from inferhub.audit.sealing import records_in
-from inferhub.audit.streams import Batch, Gap, Row, Stream, View, batch_of, read_all, read_one
+from inferhub.audit.streams import Gap, Row, Stream, View, read_all, read_one
 
-_BATCH = 1000
+_ROWS_AT_ONCE = 500
 _PROGRESS_EVERY = 20_000
 _FIRST_ID, _LAST_ID = b"\x00" * ID_BYTES, b"\xff" * ID_BYTES
+
+_SealRow = tuple[int, bytes, bytes, int, str, bytes]
+"""Number, first id, last id, count, root and records of a seal."""
 
 Progress = Callable[[int, int], None]
 """Told now and then how many rows are checked, and how many are sealed."""
@@ -75,9 +77,14 @@ class _OpenSeal:
     def __lt__(self, other: "_OpenSeal") -> bool:
         return self.last_id < other.last_id
 
-    def has_just(self, batch: Batch) -> bool:
-        """Whether each row of the batch is one of those that were not seen yet, and none is there twice."""
-        return list(map(self.records.get, batch.ids)) == batch.digests and len(set(batch.ids)) == len(batch.ids)
+    def takes(self, rows: Sequence[Row]) -> bool:
+        """Take `rows` out of those not seen yet, if all of them are there, none is there twice and all are right."""
+        right = {row.id: bytes.fromhex(row.stored) for row in rows if row.digest == row.stored and not row.remark}
+        if len(right) < len(rows) or not right.items() <= self.records.items():
+            return False
+        for record_id in right:
+            del self.records[record_id]
+        return True
 
 
 class _StreamCheck:
@@ -87,6 +94,8 @@ class _StreamCheck:
         self._view, self._stream, self._report, self._counter = view, stream, report, counter
         self._gaps = [_OpenGap(gap) for gap in stream.gaps(view)]
         self._open: list[_OpenSeal] = []  # a heap by the last id
+        self._seals: Iterator[_SealRow] = iter(())
+        self._following: _SealRow | None = None
         self._first_id = _FIRST_ID
 
     def run(self) -> None:
@@ -94,21 +103,19 @@ class _StreamCheck:
         self._first_id = self._lowest_id(notes)
         self._report.unsealed += len(notes)
         self._open.append(_OpenSeal(number=None, last_id=_LAST_ID, records=notes))
-        seals = _seals(self._view, self._stream.name, self._first_id)
-        following = next(seals, None)
-        done = 0
-        for batch in self._batches():
-            while following is not None and following[1] <= batch.ids[-1]:
-                self._open_seal(*following)
-                following = next(seals, None)
-            while self._open and self._open[0].last_id < batch.ids[0]:
-                self._close(heapq.heappop(self._open))
-            self._check_batch(batch)
-            done += len(batch.ids)
-            self._counter.add(len(batch.ids))
-        while following is not None:
-            self._open_seal(*following)
-            following = next(seals, None)
+        self._seals = _seals(self._view, self._stream.name, self._first_id)
+        self._following = next(self._seals, None)
+        coming, done = self._stream.rows(self._view, self._first_id), 0
+        while rows := list(islice(coming, _ROWS_AT_ONCE)):
+            self._go_to(rows[0].id)
+            if not self._take_all(rows):
+                for row in rows:
+                    self._go_to(row.id)
+                    self._check(row)
+            done += len(rows)
+            self._counter.add(len(rows))
+        while self._following is not None:
+            self._open_next()
         while self._open:
             self._close(heapq.heappop(self._open))
         self._report.rows[self._stream.name] = done
@@ -133,6 +140,18 @@ class _StreamCheck:
                     self._find("inserted", record_id, None, "one note of this row", f"another with {digest.hex()}")
                 notes.setdefault(record_id, digest)
         return notes
+
+    def _go_to(self, record_id: bytes) -> None:
+        """Open the seals that may have this row, and close those whose last one has gone by."""
+        while self._following is not None and self._following[1] <= record_id:
+            self._open_next()
+        while self._open and self._open[0].last_id < record_id:
+            self._close(heapq.heappop(self._open))
+
+    def _open_next(self) -> None:
+        if self._following is not None:
+            self._open_seal(*self._following)
+            self._following = next(self._seals, None)
 
     def _open_seal(self, number: int, first_id: bytes, last_id: bytes, count: int, root: str, noted: bytes) -> None:
         records = records_in(noted)
@@ -166,19 +185,12 @@ class _StreamCheck:
                 )
             )
 
-    def _batches(self) -> Iterator[Batch]:
-        rows = self._stream.reader(self._view)(self._first_id, None)
-        while (batch := batch_of(islice(rows, _BATCH))).ids:
-            yield batch
-
-    def _check_batch(self, batch: Batch) -> None:
-        """Together where one seal has just these rows, which is most often so; else one by one."""
-        seal = next((one for one in self._open if batch.ids[0] in one.records), None)
-        if seal and not batch.odd and seal.has_just(batch):
-            deque(map(seal.records.__delitem__, batch.ids), maxlen=0)
-            return
-        for place, (record_id, digest) in enumerate(zip(batch.ids, batch.digests, strict=True)):
-            self._check(batch.odd.get(place) or Row(record_id, digest.hex(), digest.hex(), ""))
+    def _take_all(self, rows: Sequence[Row]) -> bool:
+        """Whether one seal has them all and no other begins among them, as most often: they need no closer look."""
+        if self._following is not None and self._following[1] <= rows[-1].id:
+            return False
+        seal = next((one for one in self._open if rows[0].id in one.records), None)
+        return seal is not None and seal.takes(rows)
 
     def _check(self, row: Row) -> None:
         for seal in self._open:
@@ -251,7 +263,7 @@ WHERE stream = %s AND last_id >= %s ORDER BY first_id, number
 """
 
 
-def _seals(view: View, stream: str, first_id: bytes) -> Iterator[tuple[int, bytes, bytes, int, str, bytes]]:
+def _seals(view: View, stream: str, first_id: bytes) -> Iterator[_SealRow]:
     """One at a time, since each may hold megabytes."""
     for number, first, last, count, root, records in read_all(view, _SEALS, [stream, first_id.hex()], at_once=1):
         yield number, first.bytes, last.bytes, count, root, records

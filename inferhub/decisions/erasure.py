@@ -15,8 +15,10 @@ from inferhub.audit.services import record_event
 from inferhub.decisions.digests import ERASED
 from inferhub.decisions.flags import forget_flags
 from inferhub.decisions.models import Decision, Review, ReviewComment, WorkflowTest
-from inferhub.decisions.proof import ERASURE
 from inferhub.errors import FieldError, InvalidInput
+
+ERASURE = "decision.erased"
+"""The audit event without which no decision may be without its content."""
 
 
 def erase_subject(*, subject: str, reason: str, actor: str, workflow: str = "") -> list[uuid.UUID]:

@@ -13,10 +13,11 @@ from django.db import connection, models, transaction
 
 from inferhub.audit.services import record_event
 from inferhub.decisions.models import Action, ActionState, Decision, Review
-from inferhub.decisions.proof import DETACHMENT
 from inferhub.errors import Conflict
 
 MONTHS_AHEAD = 3
+DETACHMENT = "decisions.detached"
+"""The audit event without which no decision may be missing."""
 _LOCK_PATIENCE = "2s"
 
 

@@ -1,7 +1,4 @@
-"""Decisions as a stream that is sealed (`inferhub.audit.streams`): how they are read, and which may be missing.
-
-Without Django, for the processes that only read (`inferhub.audit.readers`).
-"""
+"""Decisions as a stream that is sealed (`inferhub.audit.streams`): how they are read, and which may be missing."""
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +12,6 @@ from inferhub.audit.streams import (
     UNREADABLE,
     Gap,
     Preimage,
-    Reader,
     Row,
     Stream,
     View,
@@ -25,14 +21,12 @@ from inferhub.audit.streams import (
     readable,
 )
 from inferhub.decisions.digests import canonical_decision, content_of, digest_of_decision, is_as_written, is_blank
+from inferhub.decisions.erasure import ERASURE
+from inferhub.decisions.partitions import DETACHMENT
 from inferhub.errors import FieldError, InvalidInput
 from inferhub.lib.canonical import canonical_json
 from inferhub.lib.describe import describe
 
-ERASURE = "decision.erased"
-"""The audit event without which no decision may be without its content."""
-DETACHMENT = "decisions.detached"
-"""The audit event without which no decision may be missing."""
 _FIRST_ID = b"\x00" * 16
 
 
@@ -70,15 +64,9 @@ _COLUMNS = ", ".join(
         f"convert_to(concat('[', {_JSON}, ']'), 'UTF8')",
     ]
 )
-# By the column, in the order of its index: `id` alone would be the text above, and the whole table be sorted by it.
-_ORDER = "ORDER BY decisions_decision.id"
-_ROWS_FROM = f"SELECT {_COLUMNS} FROM decisions_decision WHERE id >= %s {_ORDER}"  # noqa: S608 - constants
-_ROWS_BETWEEN = f"SELECT {_COLUMNS} FROM decisions_decision WHERE id >= %s AND id < %s {_ORDER}"  # noqa: S608 - same
-_ONE = f"SELECT {_COLUMNS} FROM decisions_decision WHERE id = %s"  # noqa: S608 - the same
-_BOUNDS = """
-SELECT id FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM decisions_decision WHERE id >= %s) AS numbered
-WHERE place %% %s = 0
-"""
+# By the column, in the order of its index: by `id` alone, which is the text above, the whole table would be sorted.
+_ROWS = f"SELECT {_COLUMNS} FROM decisions_decision AS found WHERE id >= %s ORDER BY found.id"  # noqa: S608 - constants
+_ONE = f"SELECT {_COLUMNS} FROM decisions_decision WHERE id = %s"  # noqa: S608 - constants
 _NOTED = "SELECT subject, convert_to(details::text, 'UTF8') FROM audit_auditevent WHERE action = %s"
 
 
@@ -87,18 +75,10 @@ class DecisionStream:
 
     name = "decision"
 
-    def reader(self, view: View) -> Reader:
+    def rows(self, view: View, first_id: bytes) -> Iterator[Row]:
         erasures = _erasures(view)
-
-        def rows(first_id: bytes, end_id: bytes | None) -> Iterator[Row]:
-            bounds = [uuid.UUID(bytes=one) for one in (first_id, end_id) if one is not None]
-            for values in read_all(view, _ROWS_FROM if end_id is None else _ROWS_BETWEEN, bounds):
-                yield _row(values, erasures)
-
-        return rows
-
-    def bounds(self, view: View, first_id: bytes, count: int) -> Iterator[bytes]:
-        return (found[0].bytes for found in read_all(view, _BOUNDS, [uuid.UUID(bytes=first_id), count]))
+        for values in read_all(view, _ROWS, [uuid.UUID(bytes=first_id)]):
+            yield _row(values, erasures)
 
     def gaps(self, view: View) -> Sequence[Gap]:
         """The months that were detached, as the audit log tells it."""

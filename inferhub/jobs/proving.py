@@ -19,8 +19,7 @@ from inferhub.audit.models import Seal, Verification, VerificationState
 from inferhub.audit.proofs import make_proof
 from inferhub.audit.sealing import seal_all
 from inferhub.audit.services import record_event
-from inferhub.audit.snapshot import snapshot
-from inferhub.audit.streams import EVENTS, Stream
+from inferhub.audit.streams import EVENTS, Stream, snapshot
 from inferhub.audit.verification import Progress, verify_log
 from inferhub.celery import bell
 from inferhub.decisions.actions.webhook import send_webhook

@@ -6,8 +6,7 @@ from typing import Any
 from django.db import connection
 
 from inferhub.audit.findings import Finding, Head, Report
-from inferhub.audit.snapshot import snapshot
-from inferhub.audit.streams import EVENTS
+from inferhub.audit.streams import EVENTS, snapshot
 from inferhub.audit.verification import verify_log
 from inferhub.decisions.models import Decision
 from inferhub.decisions.proof import DECISIONS

@@ -45,7 +45,7 @@ def test_present_events_get_digests_and_are_noted_and_still_cannot_be_changed(ol
     old_hub.ensure_connection()
     with old_hub.cursor() as cursor:
         cursor.execute("BEGIN")
-        rows = list(EVENTS.reader(old_hub.connection)(bytes(16), None))
+        rows = list(EVENTS.rows(old_hub.connection, bytes(16)))
         cursor.execute("SELECT records FROM audit_unsealed")
         noted = b"".join(bytes(records) for (records,) in cursor.fetchall())
         cursor.execute("COMMIT")
