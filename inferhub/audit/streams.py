@@ -18,7 +18,7 @@ from django.db import connection
 from inferhub.audit.chain import ID_BYTES
 from inferhub.audit.digests import canonical_event
 from inferhub.errors import FieldError, InvalidInput
-from inferhub.lib.canonical import has_inexact_number
+from inferhub.lib.canonical import has_inexact_number, sorted_json
 from inferhub.lib.describe import describe
 
 View = psycopg.Connection[Any]
@@ -92,7 +92,7 @@ class EventStream:
     def preimage(self, view: View, record_id: bytes) -> Preimage | None:
         statement = f"SELECT {_EVENT_COLUMNS} FROM audit_auditevent WHERE id = %s"  # noqa: S608 - constants
         found = read_one(view, statement, [int.from_bytes(record_id)])
-        return Preimage(canonical=_event_text(found), extras={}) if found else None
+        return Preimage(canonical=canonical_event(**_event_fields(found)), extras={}) if found else None
 
     def id_text(self, record_id: bytes) -> str:
         return str(int.from_bytes(record_id))
@@ -124,22 +124,25 @@ def _event_row(found: tuple[Any, ...]) -> Row:
     if found[0] < 0:
         return Row(record_id, found[7], "", f"the number {found[0]}")
     try:
-        digest = hashlib.sha256(_event_text(found)).hexdigest()
+        fields = _event_fields(found)
     except orjson.JSONDecodeError:
         return Row(record_id, found[7], "", UNREADABLE)
+    digest = hashlib.sha256(sorted_json(fields)).hexdigest()  # most often the canonical form; where it fits, it is
+    if digest != found[7]:
+        digest = hashlib.sha256(canonical_event(**fields)).hexdigest()
     return Row(record_id, found[7], digest, number_remark(found[6]))
 
 
-def _event_text(found: tuple[Any, ...]) -> bytes:
+def _event_fields(found: tuple[Any, ...]) -> dict[str, Any]:
     _, occurred_at, action, actor, subject, request_id, details, _ = found
-    return canonical_event(
-        occurred_at=occurred_at,
-        action=action,
-        actor=actor,
-        subject=subject,
-        request_id=request_id,
-        details=orjson.loads(details),
-    )
+    return {
+        "action": action,
+        "actor": actor,
+        "details": orjson.loads(details),
+        "occurred_at": occurred_at,
+        "request_id": request_id,
+        "subject": subject,
+    }
 
 
 def number_remark(json_text: bytes) -> str:

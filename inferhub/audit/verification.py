@@ -7,6 +7,7 @@ does not grow with the log: beside the rows run the seals whose ids they are amo
 import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from inferhub.audit.chain import ID_BYTES
 from inferhub.audit.chain_check import check_chain
@@ -15,8 +16,12 @@ from inferhub.audit.merkle import root_of
 from inferhub.audit.sealing import records_in
 from inferhub.audit.streams import Gap, Row, Stream, View, read_all, read_one
 
+_ROWS_AT_ONCE = 500
 _PROGRESS_EVERY = 20_000
 _FIRST_ID, _LAST_ID = b"\x00" * ID_BYTES, b"\xff" * ID_BYTES
+
+_SealRow = tuple[int, bytes, bytes, int, str, bytes]
+"""Number, first id, last id, count, root and records of a seal."""
 
 Progress = Callable[[int, int], None]
 """Told now and then how many rows are checked, and how many are sealed."""
@@ -45,10 +50,16 @@ def verify_log(
 
 class _Counter:
     def __init__(self, progress: Progress, total: int) -> None:
-        self._progress, self._total, self.done = progress, total, 0
+        self._progress, self._total, self._done, self._told = progress, total, 0, 0
+
+    def add(self, rows: int) -> None:
+        self._done += rows
+        if self._done >= self._told + _PROGRESS_EVERY:
+            self.tell()
 
     def tell(self) -> None:
-        self._progress(self.done, max(self._total, self.done))
+        self._told = self._done
+        self._progress(self._done, max(self._total, self._done))
 
 
 @dataclass(kw_only=True, slots=True)
@@ -66,6 +77,15 @@ class _OpenSeal:
     def __lt__(self, other: "_OpenSeal") -> bool:
         return self.last_id < other.last_id
 
+    def takes(self, rows: Sequence[Row]) -> bool:
+        """Take `rows` out of those not seen yet, if all of them are there, none is there twice and all are right."""
+        right = {row.id: bytes.fromhex(row.stored) for row in rows if row.digest == row.stored and not row.remark}
+        if len(right) < len(rows) or not right.items() <= self.records.items():
+            return False
+        for record_id in right:
+            del self.records[record_id]
+        return True
+
 
 class _StreamCheck:
     """One stream: its rows, and beside them its seals."""
@@ -74,6 +94,8 @@ class _StreamCheck:
         self._view, self._stream, self._report, self._counter = view, stream, report, counter
         self._gaps = [_OpenGap(gap) for gap in stream.gaps(view)]
         self._open: list[_OpenSeal] = []  # a heap by the last id
+        self._seals: Iterator[_SealRow] = iter(())
+        self._following: _SealRow | None = None
         self._first_id = _FIRST_ID
 
     def run(self) -> None:
@@ -81,26 +103,21 @@ class _StreamCheck:
         self._first_id = self._lowest_id(notes)
         self._report.unsealed += len(notes)
         self._open.append(_OpenSeal(number=None, last_id=_LAST_ID, records=notes))
-        seals = _seals(self._view, self._stream.name, self._first_id)
-        following = next(seals, None)
-        done = 0
-        for row in self._stream.rows(self._view, self._first_id):
-            while following is not None and following[1] <= row.id:
-                self._open_seal(*following)
-                following = next(seals, None)
-            while self._open and self._open[0].last_id < row.id:
-                self._close(heapq.heappop(self._open))
-            self._check(row)
-            done += 1
-            if not done % _PROGRESS_EVERY:
-                self._counter.done += _PROGRESS_EVERY
-                self._counter.tell()
-        while following is not None:
-            self._open_seal(*following)
-            following = next(seals, None)
+        self._seals = _seals(self._view, self._stream.name, self._first_id)
+        self._following = next(self._seals, None)
+        coming, done = self._stream.rows(self._view, self._first_id), 0
+        while rows := list(islice(coming, _ROWS_AT_ONCE)):
+            self._go_to(rows[0].id)
+            if not self._take_all(rows):
+                for row in rows:
+                    self._go_to(row.id)
+                    self._check(row)
+            done += len(rows)
+            self._counter.add(len(rows))
+        while self._following is not None:
+            self._open_next()
         while self._open:
             self._close(heapq.heappop(self._open))
-        self._counter.done += done % _PROGRESS_EVERY
         self._report.rows[self._stream.name] = done
         self._check_gaps()
 
@@ -123,6 +140,18 @@ class _StreamCheck:
                     self._find("inserted", record_id, None, "one note of this row", f"another with {digest.hex()}")
                 notes.setdefault(record_id, digest)
         return notes
+
+    def _go_to(self, record_id: bytes) -> None:
+        """Open the seals that may have this row, and close those whose last one has gone by."""
+        while self._following is not None and self._following[1] <= record_id:
+            self._open_next()
+        while self._open and self._open[0].last_id < record_id:
+            self._close(heapq.heappop(self._open))
+
+    def _open_next(self) -> None:
+        if self._following is not None:
+            self._open_seal(*self._following)
+            self._following = next(self._seals, None)
 
     def _open_seal(self, number: int, first_id: bytes, last_id: bytes, count: int, root: str, noted: bytes) -> None:
         records = records_in(noted)
@@ -155,6 +184,13 @@ class _StreamCheck:
                     f"{count} from {self._stream.id_text(first_id)} to {self._stream.id_text(last_id)}",
                 )
             )
+
+    def _take_all(self, rows: Sequence[Row]) -> bool:
+        """Whether one seal has them all and no other begins among them, as most often: they need no closer look."""
+        if self._following is not None and self._following[1] <= rows[-1].id:
+            return False
+        seal = next((one for one in self._open if rows[0].id in one.records), None)
+        return seal is not None and seal.takes(rows)
 
     def _check(self, row: Row) -> None:
         for seal in self._open:
@@ -227,7 +263,7 @@ WHERE stream = %s AND last_id >= %s ORDER BY first_id, number
 """
 
 
-def _seals(view: View, stream: str, first_id: bytes) -> Iterator[tuple[int, bytes, bytes, int, str, bytes]]:
+def _seals(view: View, stream: str, first_id: bytes) -> Iterator[_SealRow]:
     """One at a time, since each may hold megabytes."""
     for number, first, last, count, root, records in read_all(view, _SEALS, [stream, first_id.hex()], at_once=1):
         yield number, first.bytes, last.bytes, count, root, records

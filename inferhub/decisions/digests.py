@@ -23,7 +23,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from inferhub.lib.canonical import canonical_json, canonical_json_before, digest_of
+from inferhub.lib.canonical import canonical_json, canonical_json_before, digest_of, sorted_json
 
 ERASED: dict[str, Any] = {"subject": "", "input": {}, "predictions": {}, "outputs": {}, "trace": {}, "salt": ""}
 """What the fields of an erased decision hold."""
@@ -92,6 +92,19 @@ def content_of(decision: DecisionFields) -> dict[str, Any]:
     }
 
 
+def is_as_written(decision: DecisionFields) -> bool:
+    """Whether the digest is right, in the present form and in the spelling that most content has.
+
+    A quick answer, and a sure one where it is yes: the digest is that of what stands in the row, and of nothing else.
+    """
+    content = decision.salt.encode() + sorted_json(content_of(decision))
+    if hashlib.sha256(content).hexdigest() != decision.commitment:
+        return False
+    fixed = _fixed(decision)
+    fixed |= {"commitment": decision.commitment, "timings": decision.timings, "workflow": decision.workflow_id}
+    return hashlib.sha256(sorted_json(fixed)).hexdigest() == decision.digest
+
+
 def digest_of_decision(decision: DecisionFields) -> str:
     """The digest as the row's fields say it; another one than `decision.digest` means that the row was altered."""
     first = None
@@ -128,17 +141,7 @@ def is_blank(decision: DecisionFields) -> bool:
 
 def _forms(decision: DecisionFields) -> Iterator[bytes]:
     """From the present form to the oldest that the row may have."""
-    link = decision.reviewed_decision_id
-    fixed = {
-        **({"reviewed_decision": str(link)} if link else {}),
-        "id": str(decision.id),
-        "workflow_version": decision.version_id,
-        "rule_set_version": decision.rule_set_version_id,
-        "request_id": decision.request_id,
-        "outcome": decision.outcome,
-        "actor": decision.actor,
-        "created_at": decision.created_at.isoformat(),
-    }
+    fixed = _fixed(decision) | {"created_at": decision.created_at.isoformat()}
     is_erased = decision.erased_at is not None and is_blank(decision)
     if decision.commitment:
         fixed["workflow"] = decision.workflow_id
@@ -148,6 +151,21 @@ def _forms(decision: DecisionFields) -> Iterator[bytes]:
         yield canonical_json(fixed | {"commitment": _commitment(decision, canonical_json_before, is_erased=is_erased)})
     elif not is_erased:
         yield canonical_json_before(fixed | content_of(decision))
+
+
+def _fixed(decision: DecisionFields) -> dict[str, Any]:
+    """What all forms cover."""
+    fixed = {
+        "id": str(decision.id),
+        "workflow_version": decision.version_id,
+        "rule_set_version": decision.rule_set_version_id,
+        "request_id": decision.request_id,
+        "outcome": decision.outcome,
+        "actor": decision.actor,
+        "created_at": decision.created_at,
+    }
+    link = decision.reviewed_decision_id
+    return fixed | {"reviewed_decision": str(link)} if link else fixed
 
 
 def _commitment(decision: DecisionFields, encode: Callable[[Any], bytes], *, is_erased: bool) -> str:

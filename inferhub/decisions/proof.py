@@ -20,7 +20,7 @@ from inferhub.audit.streams import (
     read_one,
     readable,
 )
-from inferhub.decisions.digests import canonical_decision, content_of, digest_of_decision, is_blank
+from inferhub.decisions.digests import canonical_decision, content_of, digest_of_decision, is_as_written, is_blank
 from inferhub.decisions.erasure import ERASURE
 from inferhub.decisions.partitions import DETACHMENT
 from inferhub.errors import FieldError, InvalidInput
@@ -31,7 +31,7 @@ _FIRST_ID = b"\x00" * 16
 
 
 class _Found(NamedTuple):
-    """A row of the table; the columns of JSON come last."""
+    """A row of the table; what is JSON comes last, and from the database as one text."""
 
     id: str
     workflow_id: int
@@ -56,14 +56,16 @@ class _Found(NamedTuple):
 
 _JSON_FROM, _DIGEST = _Found._fields.index("input"), _Found._fields.index("digest")
 _TIMES = ("created_at", "erased_at")
+_JSON = ", ',', ".join(_Found._fields[_JSON_FROM:])
 _COLUMNS = ", ".join(
     [
         "id::text",
         *(readable(name) if name in _TIMES else name for name in _Found._fields[1:_JSON_FROM]),
-        *(f"convert_to({name}::text, 'UTF8')" for name in _Found._fields[_JSON_FROM:]),
+        f"convert_to(concat('[', {_JSON}, ']'), 'UTF8')",
     ]
 )
-_ROWS = f"SELECT {_COLUMNS} FROM decisions_decision WHERE id >= %s ORDER BY id"  # noqa: S608 - constants
+# By the column, in the order of its index: by `id` alone, which is the text above, the whole table would be sorted.
+_ROWS = f"SELECT {_COLUMNS} FROM decisions_decision AS found WHERE id >= %s ORDER BY found.id"  # noqa: S608 - constants
 _ONE = f"SELECT {_COLUMNS} FROM decisions_decision WHERE id = %s"  # noqa: S608 - constants
 _NOTED = "SELECT subject, convert_to(details::text, 'UTF8') FROM audit_auditevent WHERE action = %s"
 
@@ -87,7 +89,7 @@ class DecisionStream:
         values = read_one(view, _ONE, [uuid.UUID(bytes=record_id)])
         if values is None:
             return None
-        found = _Found(*values[:_JSON_FROM], *map(orjson.loads, values[_JSON_FROM:]))
+        found = _Found(*values[:_JSON_FROM], *orjson.loads(values[_JSON_FROM]))
         canonical = canonical_decision(found)
         if canonical is None:
             return None
@@ -112,13 +114,13 @@ DECISIONS: Stream = DecisionStream()
 
 def _row(values: tuple[Any, ...], erasures: Mapping[str, str | None]) -> Row:
     record_id = bytes.fromhex(values[0].replace("-", ""))
-    texts = b"[%b]" % b",".join(values[_JSON_FROM:])
+    text = values[_JSON_FROM]
     try:
-        found = _Found(*values[:_JSON_FROM], *orjson.loads(texts))
+        found = _Found(*values[:_JSON_FROM], *orjson.loads(text))
     except orjson.JSONDecodeError:
         return Row(record_id, values[_DIGEST], "", UNREADABLE)
-    remark = number_remark(texts) or _erasure_remark(found, erasures)
-    return Row(record_id, found.digest, digest_of_decision(found), remark)
+    remark = number_remark(text) or _erasure_remark(found, erasures)
+    return Row(record_id, found.digest, found.digest if is_as_written(found) else digest_of_decision(found), remark)
 
 
 def _gap(details: Mapping[str, Any]) -> Gap | None:

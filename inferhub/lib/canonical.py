@@ -14,10 +14,10 @@ _LOWEST, _BEYOND = -(2**63), 2**64  # whole numbers that JSON parsers, orjson am
 _SORTED = orjson.OPT_SORT_KEYS
 # A double that is a whole number and may be spelt as one: with nothing behind its point, or with a small exponent.
 _UNUSUAL_FLOAT = re.compile(rb"[:,\[]-?\d+(?:\.\d+)?(?:(?<=\.0)|e\+1[6-9])[,\]}]")
-_LONG_WHOLE = re.compile(rb"0000000000\.")
-_LONG_FRACTION = re.compile(rb"\.00000000")
-_FRACTION = re.compile(rb"\.\d{8,}")
-_DIGITS_ALIKE = bytes.maketrans(b"123456789", b"000000000")
+_DIGITS_ALIKE = bytes.maketrans(b"123456789.", b"0000000000")
+# A number of 15 digits and a point is spelt as its double is, and a whole number of 18 digits is kept as it is.
+_MANY_DIGITS = b"0" * 17
+_LONG_NUMBER = re.compile(rb"[0-9.]{17,}")
 
 
 def canonical_json(value: Any) -> bytes:
@@ -30,6 +30,11 @@ def canonical_json(value: Any) -> bytes:
     b'{"a":[1e+300,0],"b":1,"c":[9007199254740993,1000000000000000000]}'
     """
     return encode_both(value)[1]
+
+
+def sorted_json(value: Any) -> bytes:
+    """Sorted keys, no white space, numbers as they are, times in ISO 8601: soon made, and most often canonical."""
+    return orjson.dumps(value, option=_SORTED)
 
 
 def canonical_json_before(value: Any) -> bytes:
@@ -52,12 +57,10 @@ def has_inexact_number(text: bytes) -> bool:
     >>> has_inexact_number(b"[0.1, 84.55172413793103]"), has_inexact_number(b"[0.10000000000000001]")
     (False, True)
     """
-    alike = text.translate(_DIGITS_ALIKE)
-    if b"0" * 19 not in alike and _LONG_WHOLE.search(alike) is None:
-        if _LONG_FRACTION.search(alike) is None:
-            return False
-        if all(_is_shortest(text, found) for found in _FRACTION.finditer(text)):
-            return False
+    if _MANY_DIGITS not in text.translate(_DIGITS_ALIKE):
+        return False
+    if all(_is_shortest(found) for found in _LONG_NUMBER.findall(text)):
+        return False
     numbers: list[str] = []
     json.loads(text, parse_float=numbers.append, parse_int=numbers.append)
     return any(_exact_digits(number) != number for number in numbers)
@@ -93,13 +96,14 @@ def _without_long_numbers(value: Any) -> Any:
     return [_without_long_numbers(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _is_shortest(text: bytes, fraction: re.Match[bytes]) -> bool:
-    """Quick, and sure where it says yes: a number with this fraction is spelt as a double is."""
-    start = end = fraction.start()
-    while start and text[start - 1] in b"0123456789":
-        start -= 1
-    number = text[start : fraction.end()].decode()
-    return end > start and repr(float(number)) == number
+def _is_shortest(number: bytes) -> bool:
+    """Quick, and sure where it says yes: a number of these digits is spelt as a double is."""
+    if len(number) <= 18 and number.isdigit():
+        return True
+    try:
+        return repr(float(number)).encode() == number
+    except ValueError:  # digits and points of a text
+        return False
 
 
 def _exact_digits(number: str) -> str:

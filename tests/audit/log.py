@@ -1,11 +1,11 @@
 """A small sealed log, and a person with all rights over the database who changes it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import connection
 
-from inferhub.audit.findings import Finding, Head, Report
+from inferhub.audit.findings import Finding, Report
 from inferhub.audit.streams import EVENTS, snapshot
 from inferhub.audit.verification import verify_log
 from inferhub.decisions.models import Decision
@@ -21,9 +21,9 @@ def make_decision(**facts: Any) -> Decision:
     return decision
 
 
-def verify(*, since_seal: int = 0, copies: Sequence[Head] = ()) -> Report:
+def verify(**options: Any) -> Report:
     with snapshot() as view:
-        return verify_log(view, (EVENTS, DECISIONS), since_seal=since_seal, copies=copies)
+        return verify_log(view, (EVENTS, DECISIONS), **options)
 
 
 def first_finding(**options: Any) -> Finding:
@@ -32,7 +32,7 @@ def first_finding(**options: Any) -> Finding:
     return report.findings[0]
 
 
-def tamper(statement: str, parameters: Sequence[Any] = ()) -> None:
+def tamper(statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> None:
     """Run a statement as a superuser does who switches triggers and foreign keys off; it must change something."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")

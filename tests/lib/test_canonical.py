@@ -51,6 +51,19 @@ def test_a_number_with_one_digit_more_than_its_double_is_noticed(number: float) 
     assert has_inexact_number(f'{{"a": [{spelt}]}}'.encode())
 
 
+@given(st.integers(1, 10**18 - 1).filter(lambda digits: digits % 10 != 0), st.integers(0, 18))
+def test_a_number_is_noticed_where_its_double_has_other_digits(digits: int, places: int) -> None:
+    text = format(Decimal(digits).scaleb(-places), "f")
+    is_exact = Decimal(repr(float(text))) == Decimal(text) or "." not in text
+    assert has_inexact_number(f"[{text}]".encode()) != is_exact
+
+
+def test_the_last_digit_of_a_number_with_few_places_is_noticed() -> None:
+    assert float("860584541.2417503") == float("860584541.2417504")
+    assert has_inexact_number(b'{"a": 860584541.2417503}')
+    assert not has_inexact_number(b'{"a": 860584541.2417504}')
+
+
 @given(json_values)
 def test_the_quick_way_spells_as_the_thorough_one(value: object) -> None:
     assert canonical_json(value) == _canonical(value)
