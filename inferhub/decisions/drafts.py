@@ -1,6 +1,7 @@
-"""A decision that is made but not yet written: its row, its actions and its audit event, as JSON objects by column.
+"""A decision that is made but not yet written: a JSON object with its columns, its actions and what its event says.
 
 The JSON is made by the thread that decides, so that whoever writes many drafts has only to put them one after another.
+It says each thing once: what event and actions share with the decision, `inferhub.decisions.log_statement` repeats.
 """
 
 import uuid
@@ -16,11 +17,13 @@ from inferhub.audit.services import event_values
 from inferhub.decisions.digests import commitment_of, digest_of_fields, new_salt
 from inferhub.decisions.engine import Verdict
 from inferhub.decisions.lanes import lane_number
-from inferhub.decisions.models import ActionState
 from inferhub.decisions.queries import PublishedWorkflow
 from inferhub.lib.canonical import encode_both
 from inferhub.lib.ids import uuid7
 from inferhub.rulesets.queries import RuleSetPlan
+
+MADE = "decision.made"
+"""The audit event of a decision."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,9 +46,7 @@ class Draft:
     actions: tuple[DraftAction, ...]
     digest: str
     created_at: datetime
-    decision_row: bytes
-    action_rows: tuple[bytes, ...]
-    event_row: bytes
+    row: bytes
 
 
 def make_draft(
@@ -58,39 +59,54 @@ def make_draft(
     actor: str,
 ) -> Draft:
     decision_id, now = uuid7(), timezone.now()
-    given = {
-        "input": facts_in,
-        "outputs": verdict.outputs,
-        "predictions": verdict.predictions,
-        "subject": verdict.subject,
-        "trace": verdict.trace,
-    }
-    texts = {name: encode_both(value) for name, value in given.items()}
+    content, canonical = encode_both(
+        {
+            "input": facts_in,
+            "outputs": verdict.outputs,
+            "predictions": verdict.predictions,
+            "subject": verdict.subject,
+            "trace": verdict.trace,
+        }
+    )
     salt = new_salt()
-    commitment = commitment_of(salt, _canonical_object(texts))
+    commitment = commitment_of(salt, canonical)
     fixed = {
         "id": str(decision_id),
         "request_id": request_id,
         "outcome": verdict.outcome,
         "actor": actor,
         "created_at": now.isoformat(),
+        "timings": verdict.timings,
     }
-    versions = {
-        "workflow": published.workflow_id,
-        "workflow_version": published.version_id,
-        "rule_set_version": rules.version_id,
-    }
-    digest = digest_of_fields(fixed | versions | {"timings": verdict.timings}, commitment)
+    digest = digest_of_fields(
+        {
+            **fixed,
+            "workflow": published.workflow_id,
+            "workflow_version": published.version_id,
+            "rule_set_version": rules.version_id,
+        },
+        commitment,
+    )
     actions = tuple([DraftAction(id=uuid7(), kind=settings["kind"]) for settings in verdict.actions])
-    row = fixed | {
+    event = event_values(
+        MADE,
+        actor=actor,
+        subject=f"decision:{fixed['id']}",
+        details={"outcome": verdict.outcome, "digest": digest, "actions": len(actions)},
+        occurred_at=now,
+    )
+    row = {
+        **fixed,
         "workflow_id": published.workflow_id,
         "version_id": published.version_id,
         "rule_set_version_id": rules.version_id,
-        "timings": verdict.timings,
         "salt": salt,
         "commitment": commitment,
         "digest": digest,
-        **{name: orjson.Fragment(text) for name, (text, _) in texts.items()},
+        "actions": _action_rows(actions, verdict, published.plan.lanes.get(verdict.outcome)),
+        "event_request_id": event["request_id"],
+        "event_details": event["details"],
+        "event_digest": event["digest"],
     }
     return Draft(
         id=decision_id,
@@ -101,51 +117,19 @@ def make_draft(
         actions=actions,
         digest=digest,
         created_at=now,
-        decision_row=orjson.dumps(row),
-        action_rows=_action_rows(actions, verdict, fixed, published.plan.lanes.get(verdict.outcome)),
-        event_row=_event_row(fixed, digest, len(actions), now),
+        row=b"%b,%b" % (orjson.dumps(row)[:-1], content[1:]),  # one object out of two
     )
-
-
-def _canonical_object(texts: Mapping[str, tuple[bytes, bytes]]) -> bytes:
-    """The canonical form of an object from those of its members, which stand in the order of their names."""
-    return b"{" + b",".join([b'"%s":%s' % (name.encode(), canonical) for name, (_, canonical) in texts.items()]) + b"}"
 
 
 def _action_rows(
-    actions: tuple[DraftAction, ...], verdict: Verdict, fixed: Mapping[str, str], places: tuple[str, ...] | None
-) -> tuple[bytes, ...]:
+    actions: tuple[DraftAction, ...], verdict: Verdict, places: tuple[str, ...] | None
+) -> list[dict[str, Any]]:
     """`places`: what each action queues up for, where any of them has to keep the order."""
-    if places is None or len(places) != len(actions):
-        return tuple(map(_action_row, actions, verdict.actions, [fixed] * len(actions)))
-    lanes = [lane_number(place, verdict.subject) for place in places]
-    return tuple(map(_action_row, actions, verdict.actions, [fixed] * len(actions), lanes))
-
-
-def _action_row(
-    action: DraftAction, settings: Mapping[str, Any], fixed: Mapping[str, str], lane: int | None = None
-) -> bytes:
-    row = {
-        "id": action.id,
-        "decision_id": fixed["id"],
-        "kind": action.kind,
-        "settings": settings,
-        "state": ActionState.PENDING.value,
-        "attempt_count": 0,
-        "next_attempt_at": fixed["created_at"],
-        "created_at": fixed["created_at"],
-    }
-    if lane is not None:
-        row["lane"] = lane
-    return orjson.dumps(row)
-
-
-def _event_row(fixed: Mapping[str, str], digest: str, action_count: int, occurred_at: datetime) -> bytes:
-    event = event_values(
-        "decision.made",
-        actor=fixed["actor"],
-        subject=f"decision:{fixed['id']}",
-        details={"outcome": fixed["outcome"], "digest": digest, "actions": action_count},
-        occurred_at=occurred_at,
-    )
-    return orjson.dumps(event | {"decision_id": fixed["id"]})
+    rows: list[dict[str, Any]] = [
+        {"id": action.id, "kind": action.kind, "settings": settings}
+        for action, settings in zip(actions, verdict.actions, strict=True)
+    ]
+    if places is not None and len(places) == len(rows):
+        for row, place in zip(rows, places, strict=True):
+            row["lane"] = lane_number(place, verdict.subject)
+    return rows

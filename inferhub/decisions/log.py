@@ -171,11 +171,7 @@ def _write(execute: Execute, drafts: Sequence[Draft]) -> list[Written]:
 
 
 def _write_together(execute: Execute, drafts: Sequence[Draft]) -> list[Written]:
-    rows = (
-        _array(draft.decision_row for draft in drafts),
-        _array(row for draft in drafts for row in draft.action_rows),
-        _array(draft.event_row for draft in drafts),
-    )
+    rows = [_array(draft.row for draft in drafts)]
     try:
         claimed = execute(WRITE, rows)
     except (psycopg.Error, Error) as exc:

@@ -80,11 +80,16 @@ class Decision(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    # What is referred to is never deleted, so that no index is needed to look for who refers to it.
-    workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="decisions", db_index=False)
-    version = models.ForeignKey(WorkflowVersion, on_delete=models.PROTECT, related_name="decisions", db_index=False)
+    # What is referred to is never deleted: the database keeps versions as they are, and so a workflow that has one. No
+    # index is needed to look for who refers to it, and no constraint, which would lock a row that all decisions share.
+    workflow = models.ForeignKey(
+        Workflow, on_delete=models.PROTECT, related_name="decisions", db_constraint=False, db_index=False
+    )
+    version = models.ForeignKey(
+        WorkflowVersion, on_delete=models.PROTECT, related_name="decisions", db_constraint=False, db_index=False
+    )
     rule_set_version = models.ForeignKey(
-        RuleSetVersion, on_delete=models.PROTECT, related_name="decisions", db_index=False
+        RuleSetVersion, on_delete=models.PROTECT, related_name="decisions", db_constraint=False, db_index=False
     )
     request_id = models.CharField(max_length=200)
     subject = models.CharField(max_length=200, blank=True, help_text="Who or what it is about.")
@@ -122,7 +127,7 @@ class DecisionKey(models.Model):
     """Which decision stands for a request id: kept for ever, so that a month that was detached is not repeated."""
 
     pk = models.CompositePrimaryKey("workflow_id", "request_id")
-    workflow = models.ForeignKey(  # no constraint: it is written with its decision, which has one
+    workflow = models.ForeignKey(  # no constraint, as a decision has none
         Workflow, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
     )
     request_id = models.CharField(max_length=200)

@@ -175,3 +175,10 @@ def test_the_one_statement_writes_every_column_of_its_tables() -> None:
             if field.column == "reviewed_decision_id":
                 continue  # of decisions that people make, which need not be quick
             assert f'"{field.column}"' in WRITE
+
+
+@pytest.mark.parametrize("table", ["decisions_workflow", "decisions_workflowversion", "rulesets_rulesetversion"])
+def test_what_decisions_refer_to_cannot_be_deleted(workflow: str, table: str) -> None:
+    decide(workflow="orders", facts_in=ORDER, actor=ACTOR)
+    with pytest.raises(Error), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SET CONSTRAINTS ALL IMMEDIATE; DELETE FROM {table}")

@@ -69,6 +69,19 @@ def test_the_quick_way_spells_as_the_thorough_one(value: object) -> None:
     assert canonical_json(value) == _canonical(value)
 
 
+_look_alikes = st.text(st.sampled_from('"\\\\01.-,:[]{}e+\n\0\1')) | st.sampled_from(['\\\\",1.0,"', '",-0.0]'])
+_whole_floats = st.integers(-(2**54), 2**54).map(float) | st.sampled_from([-0.0, 1e15, 1e16, 1e19, 1e22, -1e17, 1e-7])
+_confusing = st.recursive(
+    _whole_floats | _look_alikes,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_look_alikes, inner, max_size=4),
+)
+
+
+@given(_confusing)
+def test_whole_doubles_beside_texts_that_look_like_them(value: object) -> None:
+    assert canonical_json(value) == _canonical(value)
+
+
 @pytest.mark.parametrize("text", ['":1.0,', "[1.0]", ":1234567890123456", "-0.0", "\\", "1.0"])
 def test_texts_that_look_like_numbers_stay_as_they_are(text: str) -> None:
     assert json.loads(canonical_json({"a": text, text: [text, 1.0]})) == {"a": text, text: [text, 1]}
