@@ -10,6 +10,8 @@ import orjson
 import pytest
 from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from inferhub.accounts.models import Scope, User
@@ -318,6 +320,22 @@ def test_labels_are_read_row_by_row_and_sent_in_blocks(orders: str, monkeypatch:
     blocks = list(export_labels(LabelQuery(workflow="orders"), form="jsonl", actor=ACTOR))
     assert len(blocks) == 2
     assert [orjson.loads(line)["input"]["note"][0] for line in b"".join(blocks).splitlines()] == list("01234")
+
+
+def test_a_table_reads_the_decisions_once_and_keeps_little_in_memory(
+    orders: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(hold(customer_id="Zoë\n\u2028", amount=2**53 - 1, rate=1e300))
+    settle(hold(coupon="x"))
+    first = exported("csv")
+    monkeypatch.setattr(labels, "_MOST_IN_MEMORY", 1)
+    with CaptureQueriesContext(connection) as asked:
+        assert exported("csv") == first
+    reading = [one for one in asked if '"decisions_decision"."input"' in one["sql"]]
+    assert len(reading) == 1
+    one, other = csv.DictReader(io.StringIO(first.decode(), newline=""))
+    assert (one["subject"], one["input.amount"], one["input.coupon"]) == ("Zoë\n\u2028", str(2**53 - 1), "")
+    assert (other["input.amount"], other["input.coupon"]) == ("", "x")
 
 
 def test_a_table_of_too_many_columns_is_refused(orders: str, monkeypatch: pytest.MonkeyPatch) -> None:
