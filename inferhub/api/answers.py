@@ -473,6 +473,8 @@ PROOF = _object(
 PROOF["properties"] |= {
     "salt": _STRING | {"description": "With the content, of a decision that was not erased."},
     "content": _STRING | {"description": "What the commitment in the canonical text is made of."},
+    "names": _object(workflow=_STRING, workflow_version=_COUNT, rule_set=_STRING, rule_set_version=_COUNT)
+    | {"description": "Of a decision: the versions as people know them. Told beside, and not under the seal."},
 }
 VERIFICATION = _object(
     verification_id=_STRING,
