@@ -69,7 +69,7 @@ def _brought_up(kept: ListSnapshot, list_id: int, version: int) -> ListSnapshot:
         if removed_in is not None and removed_in <= version:
             expiries.pop(value, None)
     for value, expires_at, removed_in in rows:
-        if removed_in is None or removed_in > version:
+        if value != ERASED and (removed_in is None or removed_in > version):
             expiries[value] = expires_at
     return ListSnapshot(name=kept.name, version=version, expiries=expiries)
 

@@ -1,3 +1,4 @@
+import uuid
 from typing import Any
 
 import pytest
@@ -6,7 +7,9 @@ from django.db import Error, transaction
 
 from inferhub.accounts.models import RepeatableWrite
 from inferhub.audit.models import AuditEvent
+from inferhub.decisions import delivery
 from inferhub.decisions.actions.registry import find_kind
+from inferhub.decisions.actions.webhook import WebhookAction
 from inferhub.decisions.dead_letters import redrive_action
 from inferhub.decisions.delivery import deliver_action, due_actions
 from inferhub.decisions.digests import digest_of_decision
@@ -95,6 +98,40 @@ def test_an_action_that_waits_is_cancelled_and_never_delivered(workflow: str, re
     assert event.details == {"kind": "webhook", "decision": str(waiting.decision_id), "reason": "asked"}
     deliver_action(waiting.pk)
     assert (due_actions(), waiting.attempts.count()) == ([others.pk], 0)
+
+
+def test_an_action_that_is_cancelled_once_a_worker_has_it_is_not_tried(
+    workflow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = act()
+    claim = delivery._claim
+
+    def claim_and_erase(action_id: uuid.UUID | str) -> bool:
+        is_mine = claim(action_id)
+        erase_subject(subject="ann", reason="asked", actor=ACTOR)
+        return is_mine
+
+    monkeypatch.setattr(delivery, "_claim", claim_and_erase)
+    deliver_action(waiting.pk)
+    waiting.refresh_from_db()
+    assert (waiting.state, waiting.attempts.count()) == ("cancelled", 0)
+
+
+def test_an_attempt_that_is_under_way_counts_and_the_action_stays_cancelled(
+    workflow: str, receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = act()
+    deliver = WebhookAction.deliver
+
+    def erase_and_deliver(self: WebhookAction, action: Action) -> Any:
+        erase_subject(subject="ann", reason="asked", actor=ACTOR)
+        return deliver(self, action)
+
+    monkeypatch.setattr(WebhookAction, "deliver", erase_and_deliver)
+    deliver_action(waiting.pk)
+    waiting.refresh_from_db()
+    assert (waiting.state, waiting.attempts.count()) == ("cancelled", 1)
+    assert not AuditEvent.objects.filter(action__in=["action.delivered", "action.dead"]).exists()
 
 
 def test_a_dead_letter_about_the_subject_cannot_be_driven_again(workflow: str) -> None:
