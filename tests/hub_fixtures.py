@@ -82,8 +82,8 @@ class Api:
     def patch(self, path: str, body: Any, **headers: str) -> Any:
         return self._send("PATCH", path, body, headers)
 
-    def delete(self, path: str) -> Any:
-        return self._checked(self._client.delete(f"/api/v1/{path}", headers=self._headers({})))
+    def delete(self, path: str, **headers: str) -> Any:
+        return self._checked(self._client.delete(f"/api/v1/{path}", headers=self._headers(headers)))
 
     def _send(self, method: str, path: str, body: Any, given: dict[str, str]) -> Any:
         data, headers = orjson.dumps(body), self._headers(given)

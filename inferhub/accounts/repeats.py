@@ -1,9 +1,11 @@
 """Writes that may be sent again: the first one is done, the others get its answer."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import orjson
 from django.utils import timezone
 
 from inferhub.accounts.models import RepeatableWrite
@@ -50,6 +52,23 @@ def finish_write(write: RepeatableWrite, answer: KeptAnswer) -> None:
         mine.update(status=answer.status, headers=answer.headers, content=answer.content)
     else:
         mine.delete()
+
+
+def forget_answers(speaks_of: Callable[[Any], bool]) -> int:
+    """Delete the answers whose JSON `speaks_of` somebody whose data is erased; gives their number.
+
+    The same write is then done anew, should it come again.
+    """
+    done = RepeatableWrite.objects.filter(status__isnull=False).values_list("pk", "content")
+    found = [pk for pk, content in done.iterator(chunk_size=100) if speaks_of(_json_of(bytes(content)))]
+    return RepeatableWrite.objects.filter(pk__in=found).delete()[0]
+
+
+def _json_of(content: bytes) -> Any:
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def valid_name(text: str) -> str:

@@ -18,7 +18,7 @@ from inferhub.api.shadowing import SINCE, show_shadow
 from inferhub.approvals.models import ChangeRequest
 from inferhub.errors import FieldError, InvalidInput, NotFound
 from inferhub.registry.aliases import move_alias, rollback_alias, set_canary, set_shadow
-from inferhub.registry.models import Alias, ModelVersion
+from inferhub.registry.models import Alias, ModelVersion, RegisteredModel
 
 _ALIAS = OpenApiResponse(answers.ALIAS, description="The alias.")
 _IF_ALIAS = if_match_of("the alias (not its shadow's report)")
@@ -126,7 +126,7 @@ class ShadowView(APIView):
 
 
 def _unchanged(request: Request, name: str, alias: str) -> AbstractContextManager[None]:
-    return unchanged(request, model=name, now=lambda: _show(_find(name, alias)))
+    return unchanged(request, RegisteredModel, name, now=lambda: _show(_find(name, alias)))
 
 
 def _version(name: str, number: int | None) -> ModelVersion | None:

@@ -346,7 +346,7 @@ _ACTION = {
     "workflow": _STRING,
     "kind": _STRING,
     "settings": _OBJECT,
-    "state": {"enum": ["pending", "delivered", "dead"]},
+    "state": {"enum": ["pending", "delivered", "dead", "cancelled"]},
     "target": _STRING_OR_NULL | {"description": "Such as webhook:shop; null for one that was not tried yet."},
     "attempts": _COUNT,
     "next_attempt_at": _TIME_OR_NULL,
@@ -473,6 +473,8 @@ PROOF = _object(
 PROOF["properties"] |= {
     "salt": _STRING | {"description": "With the content, of a decision that was not erased."},
     "content": _STRING | {"description": "What the commitment in the canonical text is made of."},
+    "names": _object(workflow=_STRING, workflow_version=_COUNT, rule_set=_STRING, rule_set_version=_COUNT)
+    | {"description": "Of a decision: the versions as people know them. Told beside, and not under the seal."},
 }
 VERIFICATION = _object(
     verification_id=_STRING,
@@ -488,4 +490,14 @@ VERIFICATION = _object(
     started_at=_TIME_OR_NULL,
     finished_at=_TIME_OR_NULL,
 )
-ERASED = _object(decisions=_COUNT, calls=_COUNT)
+ERASED = _object(
+    decisions=_COUNT,
+    actions=_COUNT | {"description": "Cancelled before they were delivered."},
+    comments=_COUNT | {"description": "Of reviews."},
+    test_cases=_COUNT,
+    flags=_COUNT,
+    list_entries=_COUNT | {"description": "Of look-up lists, those of past versions among them."},
+    calls=_COUNT | {"description": "Deferred ones."},
+    answers=_COUNT | {"description": "Kept for writes under an Idempotency-Key."},
+    lists={"type": "object", "additionalProperties": _COUNT, "description": "Entries by the name of the list."},
+)

@@ -295,6 +295,18 @@ COMMENT: dict[str, Any] = {
     "required": ["text"],
     "additionalProperties": False,
 }
+ASSIGN: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "to": {
+            "type": "string",
+            "maxLength": 200,
+            "description": "The user name of a person who may settle reviews; empty: nobody, back to the queue.",
+        }
+    },
+    "required": ["to"],
+    "additionalProperties": False,
+}
 SETTLE: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -396,5 +408,6 @@ SAVE_AUTHORED_BODY = Schema(SAVE_AUTHORED)
 NOTHING_BODY = Schema(NOTHING)
 NEXT_REVIEW_BODY = Schema(NEXT_REVIEW)
 COMMENT_BODY = Schema(COMMENT)
+ASSIGN_BODY = Schema(ASSIGN)
 SETTLE_BODY = Schema(SETTLE)
 VERIFY_BODY = Schema(VERIFY)

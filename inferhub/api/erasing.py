@@ -18,9 +18,11 @@ class ErasuresView(APIView):
 
     @extend_schema(
         operation_id="erase_subject",
-        summary="Erase what decisions hold about a subject",
+        summary="Erase what the hub's decisions, flags and lists hold about a subject",
         description="Input, predictions, outputs, trace and subject go; that there was a decision, its outcome and "
-        "its digest stay, so that the chain of digests can still be verified.",
+        "its digest stay, so that the chain of digests can still be verified. Actions that are not delivered are "
+        "cancelled. Deferred calls and answers kept for an Idempotency-Key go as well and, unless one workflow is "
+        "named, flags of the subject and entries of look-up lists that are the subject, from their past versions too.",
         request={"application/json": bodies.ERASE},
         responses={200: OpenApiResponse(answers.ERASED, description="What was erased.")},
     )
@@ -33,4 +35,4 @@ class ErasuresView(APIView):
             workflow=body.get("workflow", ""),
             actor=caller_of(request).actor,
         )
-        return Response({"decisions": erased.decisions, "calls": erased.calls})
+        return Response({**erased.counts(), "lists": erased.lists})

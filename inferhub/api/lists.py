@@ -1,5 +1,6 @@
 """Look-up lists: read them at any version, change their entries, bring them in and take them out as a file."""
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 from django.http import HttpResponse
@@ -14,6 +15,7 @@ from inferhub.api import answers, bodies
 from inferhub.api.authentication import caller_of
 from inferhub.api.filtering import Filter
 from inferhub.api.listing import CURSOR, check_parameters, page, parameters
+from inferhub.api.preconditions import if_match_of, unchanged
 from inferhub.api.uploads import uploaded_text
 from inferhub.errors import FieldError, InvalidInput, NotFound
 from inferhub.lib.describe import describe
@@ -30,6 +32,7 @@ _FILTERS = (
 _AT_VERSION = OpenApiParameter(
     "version", {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}, description="As of this version; else the last."
 )
+_IF_LIST = if_match_of("the list itself (its version is in it)")
 _MOST_FILE_BYTES = 64 << 20
 
 
@@ -62,13 +65,15 @@ class ListView(APIView):
         operation_id="save_list",
         summary="Make a look-up list, or change its description",
         request={"application/json": bodies.SAVE_LIST},
+        parameters=[_IF_LIST],
         responses={200: OpenApiResponse(answers.LOOKUP_LIST, description="The list.")},
     )
     def put(self, request: Request, name: str) -> Response:
         body: Any = request.data
         bodies.SAVE_LIST_BODY.check(body)
-        actor = caller_of(request).actor
-        return Response(_list(save_list(name=name, description=body.get("description", ""), actor=actor)))
+        with _unchanged(request, name):
+            save_list(name=name, description=body.get("description", ""), actor=caller_of(request).actor)
+        return Response(_list(_find(name)))
 
 
 class ListEntriesView(APIView):
@@ -90,18 +95,21 @@ class ListEntriesView(APIView):
         operation_id="change_entries",
         summary="Put entries on a look-up list and take values off it, as one new version",
         request={"application/json": bodies.CHANGE_ENTRIES},
+        parameters=[_IF_LIST],
         responses={200: OpenApiResponse(answers.LIST_CHANGE, description="What changed.")},
     )
     def patch(self, request: Request, name: str) -> Response:
         body: Any = request.data
         bodies.CHANGE_ENTRIES_BODY.check(body)
-        change = change_entries(
-            name=name,
-            add=[_parsed(place, entry) for place, entry in enumerate(body.get("add", ()))],
-            remove=body.get("remove", ()),
-            actor=caller_of(request).actor,
-            reason=body.get("reason", ""),
-        )
+        add = [_parsed(place, entry) for place, entry in enumerate(body.get("add", ()))]
+        with _unchanged(request, name):
+            change = change_entries(
+                name=name,
+                add=add,
+                remove=body.get("remove", ()),
+                actor=caller_of(request).actor,
+                reason=body.get("reason", ""),
+            )
         return Response(_change(change))
 
 
@@ -144,6 +152,7 @@ class ListFileView(APIView):
         operation_id="import_list",
         summary="Upload entries of a look-up list as CSV: add them, or replace the list by them",
         request={"multipart/form-data": bodies.IMPORT_LIST},
+        parameters=[_IF_LIST],
         responses={200: OpenApiResponse(answers.LIST_CHANGE, description="What changed.")},
     )
     def post(self, request: Request, name: str) -> Response:
@@ -152,8 +161,14 @@ class ListFileView(APIView):
         if mode not in ("add", "replace"):
             raise InvalidInput(errors=[FieldError(pointer="/mode", expected="add or replace", got=describe(mode))])
         save = add_entries if mode == "add" else replace_entries
-        actor = caller_of(request).actor
-        return Response(_change(save(name=name, entries=from_csv(text), actor=actor, reason=form.get("reason", ""))))
+        actor, entries = caller_of(request).actor, from_csv(text)
+        with _unchanged(request, name):
+            change = save(name=name, entries=entries, actor=actor, reason=form.get("reason", ""))
+        return Response(_change(change))
+
+
+def _unchanged(request: Request, name: str) -> AbstractContextManager[None]:
+    return unchanged(request, LookupList, name, now=lambda: _list(_find(name)))
 
 
 def _find(name: str) -> LookupList:

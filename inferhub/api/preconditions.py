@@ -12,7 +12,6 @@ from inferhub.api.conditional import tag_of
 from inferhub.api.json import dump_json
 from inferhub.errors import ChangedMeanwhile, InferhubError, NotFound
 from inferhub.lib.snapshots import Snapshots
-from inferhub.registry.models import RegisteredModel
 
 IF_MATCH = "If-Match"
 
@@ -30,12 +29,12 @@ def if_match_of(what: str) -> OpenApiParameter:
 
 
 @contextmanager
-def unchanged(request: Request, *, model: str, now: Show) -> Iterator[None]:
+def unchanged(request: Request, owner: Any, name: str, *, now: Show) -> Iterator[None]:
     """Around the write of a request that is good otherwise: it happens only if `now`, what GET answers of the thing
     that is changed, is what If-Match says.
 
-    From the comparison to the end of the write the row of the model is held, as every change of it, of its versions
-    and of its aliases holds it itself. Raises ChangedMeanwhile.
+    From the comparison to the end of the write the row called `name` of `owner` (RegisteredModel, Workflow, RuleSet,
+    LookupList) is held, as every change of it and of what belongs to it holds it itself. Raises ChangedMeanwhile.
     """
     header = request.META.get("HTTP_IF_MATCH")
     if header is None:
@@ -43,7 +42,7 @@ def unchanged(request: Request, *, model: str, now: Show) -> Iterator[None]:
         return
     refusal: InferhubError | None = None
     with transaction.atomic():
-        RegisteredModel.objects.select_for_update(no_key=True).filter(name=model).first()
+        owner.objects.select_for_update(no_key=True).filter(name=name).first()
         _check(header, now)
         try:
             yield

@@ -1,6 +1,7 @@
 """The life of workflows and rule sets over REST: versions, publications, comparison, rollback, policy."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,8 @@ from inferhub.api import answers, bodies
 from inferhub.api.approvals import WAITS, waiting
 from inferhub.api.authentication import caller_of
 from inferhub.api.listing import answered
+from inferhub.api.preconditions import if_match_of, unchanged
+from inferhub.api.reading import show_rule_set, show_workflow
 from inferhub.approvals.models import ChangeRequest
 from inferhub.decisions import services as workflows
 from inferhub.errors import NotFound
@@ -36,6 +39,7 @@ class _Side:
     noun: str
     address: str
     save: Callable[..., Any]
+    show: Callable[[str], dict[str, Any]]
 
     def owner(self, name: str) -> Any:
         found = self.kind.owners.objects.with_current().filter(name=name).first()
@@ -53,11 +57,31 @@ class _Side:
     def publications(self, owner: Any) -> Any:
         return owner.publications.select_related("version", self.kind.name).newest_first()
 
+    def show_versions(self, name: str) -> dict[str, Any]:
+        owner = self.owner(name)
+        states = describe_versions(self.kind, owner)
+        return {"versions": [_show_version(one, states[one.pk].name, name) for one in owner.versions.all()]}
+
+    def show_publications(self, name: str) -> dict[str, Any]:
+        owner = self.owner(name)
+        present = owner.publications.in_force().newest_first().first()
+        return {"publications": [_show_publication(one, name, present) for one in self.publications(owner)]}
+
+    def unchanged(
+        self, request: Request, name: str, show: Callable[[str], dict[str, Any]]
+    ) -> AbstractContextManager[None]:
+        return unchanged(request, self.kind.owners, name, now=lambda: show(name))
+
 
 _SIDES = (
-    _Side(kind=workflows.KIND, noun="workflow", address="v1/workflows", save=workflows.save_workflow),
-    _Side(kind=rule_sets.KIND, noun="rule set", address="v1/rule-sets", save=rule_sets.save_rule_set),
+    _Side(
+        kind=workflows.KIND, noun="workflow", address="v1/workflows", save=workflows.save_workflow, show=show_workflow
+    ),
+    _Side(
+        kind=rule_sets.KIND, noun="rule set", address="v1/rule-sets", save=rule_sets.save_rule_set, show=show_rule_set
+    ),
 )
+_IF_PUBLICATIONS = if_match_of("the list of publications")
 
 
 def _versions_view(side: _Side) -> type[APIView]:
@@ -71,21 +95,20 @@ def _versions_view(side: _Side) -> type[APIView]:
             responses=answered(answers.AUTHORED_VERSIONS),
         )
         def get(self, request: Request, name: str) -> Response:
-            owner = side.owner(name)
-            states = describe_versions(side.kind, owner)
-            shown = [_show_version(version, states[version.pk].name, name) for version in owner.versions.all()]
-            return Response({"versions": shown})
+            return Response(side.show_versions(name))
 
         @extend_schema(
             operation_id=f"save_{side.kind.name}",
             summary=f"Save a version of a {side.noun}; where its policy is direct, it is in force at once",
             request={"application/json": bodies.SAVE_AUTHORED},
+            parameters=[if_match_of("the list of versions")],
             responses=answered(answers.AUTHORED_VERSION, 201),
         )
         def post(self, request: Request, name: str) -> Response:
             body: Any = request.data
             bodies.SAVE_AUTHORED_BODY.check(body)
-            version = side.save(name=name, actor=caller_of(request).actor, **body)
+            with side.unchanged(request, name, side.show_versions):
+                version = side.save(name=name, actor=caller_of(request).actor, **body)
             return Response(_show_whole(side, version), status=201)
 
     return VersionsView
@@ -134,29 +157,30 @@ def _publications_view(side: _Side) -> type[APIView]:
             responses=answered(answers.PUBLICATIONS),
         )
         def get(self, request: Request, name: str) -> Response:
-            owner = side.owner(name)
-            present = owner.publications.in_force().newest_first().first()
-            shown = [_show_publication(one, name, present) for one in side.publications(owner)]
-            return Response({"publications": shown})
+            return Response(side.show_publications(name))
 
         @extend_schema(
             operation_id=f"publish_{side.kind.name}",
             summary=f"Put a version of a {side.noun} in force, from a time and until a time",
             description="Refused while a test case fails. Where the policy takes four eyes, it waits for approval.",
             request={"application/json": bodies.PUBLISH},
+            parameters=[_IF_PUBLICATIONS],
             responses={**answered(answers.PUBLICATION, 201), 202: WAITS},
         )
         def post(self, request: Request, name: str) -> Response:
             body: Any = request.data
             bodies.PUBLISH_BODY.check(body)
-            made = publish_version(
-                side.kind,
-                version=side.version(name, body["version"]),
-                actor=caller_of(request).actor,
-                reason=body["reason"],
-                effective_from=_moment(body, "effective_from"),
-                effective_until=_moment(body, "effective_until"),
-            )
+            version = side.version(name, body["version"])
+            begins, ends = _moment(body, "effective_from"), _moment(body, "effective_until")
+            with side.unchanged(request, name, side.show_publications):
+                made = publish_version(
+                    side.kind,
+                    version=version,
+                    actor=caller_of(request).actor,
+                    reason=body["reason"],
+                    effective_from=begins,
+                    effective_until=ends,
+                )
             if isinstance(made, ChangeRequest):
                 return waiting(request, made)
             return Response(
@@ -175,6 +199,7 @@ def _cancel_view(side: _Side) -> type[APIView]:
             operation_id=f"cancel_{side.kind.name}_publication",
             summary=f"Take back a publication of a {side.noun} that has not begun",
             request={"application/json": bodies.GIVE_REASON},
+            parameters=[_IF_PUBLICATIONS],
             responses=answered(answers.PUBLICATION),
         )
         def post(self, request: Request, name: str, number: int) -> Response:
@@ -184,7 +209,8 @@ def _cancel_view(side: _Side) -> type[APIView]:
             if found is None:
                 raise NotFound(f"The {side.noun} '{name}' has no publication {number}.")
             actor = caller_of(request).actor
-            gone = cancel_publication(side.kind, publication=found, actor=actor, reason=body["reason"])
+            with side.unchanged(request, name, side.show_publications):
+                gone = cancel_publication(side.kind, publication=found, actor=actor, reason=body["reason"])
             return Response(_show_publication(gone, name, None))
 
     return CancelView
@@ -198,12 +224,15 @@ def _rollback_view(side: _Side) -> type[APIView]:
             operation_id=f"roll_{side.kind.name}_back",
             summary=f"Put the version of a {side.noun} that was in force before in force again, at once",
             request={"application/json": bodies.ROLL_BACK},
+            parameters=[_IF_PUBLICATIONS],
             responses=answered(answers.PUBLICATION, 201),
         )
         def post(self, request: Request, name: str) -> Response:
             body: Any = request.data
             bodies.ROLL_BACK_BODY.check(body)
-            made = roll_back(side.kind, owner=side.owner(name), actor=caller_of(request).actor, **body)
+            owner = side.owner(name)
+            with side.unchanged(request, name, side.show_publications):
+                made = roll_back(side.kind, owner=owner, actor=caller_of(request).actor, **body)
             return Response(_show_publication(made, name, made), status=201)
 
     return AuthoredRollbackView
@@ -217,12 +246,15 @@ def _policy_view(side: _Side) -> type[APIView]:
             operation_id=f"set_{side.kind.name}_policy",
             summary=f"Change how versions of a {side.noun} are published: by four eyes or directly",
             request={"application/json": bodies.SET_APPROVAL},
+            parameters=[if_match_of(f"the {side.noun}")],
             responses={**answered(answers.AUTHORED_POLICY), 202: WAITS},
         )
         def put(self, request: Request, name: str) -> Response:
             body: Any = request.data
             bodies.SET_APPROVAL_BODY.check(body)
-            outcome = set_approval(side.kind, owner=side.owner(name), actor=caller_of(request).actor, **body)
+            owner = side.owner(name)
+            with side.unchanged(request, name, side.show):
+                outcome = set_approval(side.kind, owner=owner, actor=caller_of(request).actor, **body)
             if isinstance(outcome, ChangeRequest):
                 return waiting(request, outcome)
             return Response({"name": name, "approval": outcome.approval})

@@ -169,10 +169,7 @@ class WorkflowView(APIView):
 
     @extend_schema(operation_id="read_workflow", summary="Read a workflow", responses=_answers(answers.WORKFLOW))
     def get(self, request: Request, name: str) -> Response:
-        workflow = Workflow.objects.with_current().filter(name=name).first()
-        if workflow is None:
-            raise NotFound(f"There is no workflow '{name}'.")
-        return Response(_workflow(workflow))
+        return Response(show_workflow(name))
 
 
 class RuleSetsView(APIView):
@@ -193,10 +190,7 @@ class RuleSetView(APIView):
 
     @extend_schema(operation_id="read_rule_set", summary="Read a rule set", responses=_answers(answers.RULE_SET))
     def get(self, request: Request, name: str) -> Response:
-        rule_set = RuleSet.objects.with_current().filter(name=name).first()
-        if rule_set is None:
-            raise NotFound(f"There is no rule set '{name}'.")
-        return Response(_rule_set(rule_set))
+        return Response(show_rule_set(name))
 
 
 class DecisionsView(APIView):
@@ -368,6 +362,22 @@ def show_change(change: ChangeRequest) -> dict[str, Any]:
         "decision_reason": change.decision_reason,
         "applied_at": change.applied_at,
     }
+
+
+def show_workflow(name: str) -> dict[str, Any]:
+    """Raises NotFound."""
+    workflow = Workflow.objects.with_current().filter(name=name).first()
+    if workflow is None:
+        raise NotFound(f"There is no workflow '{name}'.")
+    return _workflow(workflow)
+
+
+def show_rule_set(name: str) -> dict[str, Any]:
+    """Raises NotFound."""
+    rule_set = RuleSet.objects.with_current().filter(name=name).first()
+    if rule_set is None:
+        raise NotFound(f"There is no rule set '{name}'.")
+    return _rule_set(rule_set)
 
 
 def _workflow(workflow: Workflow) -> dict[str, Any]:

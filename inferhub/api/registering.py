@@ -30,7 +30,7 @@ from inferhub.approvals.models import ChangeRequest
 from inferhub.errors import FieldError, InvalidInput, TooLarge
 from inferhub.lib.describe import describe
 from inferhub.registry.lifecycle import archive_version, unarchive_version
-from inferhub.registry.models import ModelVersion
+from inferhub.registry.models import ModelVersion, RegisteredModel
 from inferhub.registry.policies import edit_model, set_policy
 from inferhub.registry.queries import pending_move
 from inferhub.registry.services import Provenance, fetch_artifact, register_version
@@ -134,7 +134,7 @@ def _change_state(change: Callable[..., object], request: Request, version: Mode
     body: Any = request.data
     bodies.GIVE_REASON_BODY.check(body)
     name, number = version.model.name, version.number
-    with unchanged(request, model=name, now=lambda: show_model_version(find_model_version(name, number))):
+    with unchanged(request, RegisteredModel, name, now=lambda: show_model_version(find_model_version(name, number))):
         change(version=version, actor=caller_of(request).actor, reason=body["reason"])
     return Response(show_model_version(version))
 
@@ -155,7 +155,7 @@ class EditModelView(ModelView):
         body: Any = request.data
         bodies.EDIT_MODEL_BODY.check(body)
         model = find_model(name)
-        with unchanged(request, model=name, now=lambda: show_model(find_model(name))):
+        with unchanged(request, RegisteredModel, name, now=lambda: show_model(find_model(name))):
             edit_model(model=model, actor=caller_of(request).actor, **body)
         return Response(show_model(find_model(name)))
 
@@ -177,7 +177,7 @@ class PolicyView(APIView):
         body: Any = request.data
         bodies.SET_POLICY_BODY.check(body)
         model = find_model(name)
-        with unchanged(request, model=name, now=lambda: show_model(find_model(name))):
+        with unchanged(request, RegisteredModel, name, now=lambda: show_model(find_model(name))):
             outcome = set_policy(model=model, actor=caller_of(request).actor, **body)
         if isinstance(outcome, ChangeRequest):
             return waiting(request, outcome)

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from inferhub.accounts.models import Scope
+from inferhub.accounts.services import person_behind
 from inferhub.api import answers, bodies
 from inferhub.api.authentication import caller_of
 from inferhub.api.filtering import Filter, check_parameters, chosen, time_filters
@@ -22,6 +23,8 @@ from inferhub.decisions.labels import FORMATS, LabelQuery, export_labels
 from inferhub.decisions.models import Review, Verdict
 from inferhub.decisions.queries import decisions_with_names
 from inferhub.decisions.review_queue import (
+    ASSIGN,
+    assign_review,
     claim_next_review,
     claim_review,
     comment_on_review,
@@ -30,7 +33,7 @@ from inferhub.decisions.review_queue import (
     reviews_with_names,
 )
 from inferhub.decisions.reviews import answers_of, settle_review
-from inferhub.errors import FieldError, InvalidInput
+from inferhub.errors import FieldError, InvalidInput, NotPermitted
 from inferhub.jobs.calls import decision_answer
 
 _SEEING = (Scope.REVIEW, Scope.READ)
@@ -131,6 +134,25 @@ class ReleaseView(APIView):
     def post(self, request: Request, review_id: int) -> Response:
         bodies.NOTHING_BODY.check(request.data)
         release_review(review=find_review(review_id), actor=caller_of(request).actor)
+        return _case(review_id)
+
+
+class AssignView(APIView):
+    scope = Scope.REVIEW
+
+    @extend_schema(
+        operation_id="assign_review",
+        summary="Give an open review to a person, whoever has it now",
+        description="In the name of the API key's owner, who must be somebody who may assign reviews (a review lead).",
+        request={"application/json": bodies.ASSIGN},
+        responses=_CASE,
+    )
+    def post(self, request: Request, review_id: int) -> Response:
+        body: Any = request.data
+        bodies.ASSIGN_BODY.check(body)
+        actor = caller_of(request).actor
+        _require_lead(actor)
+        assign_review(review=find_review(review_id), to=body["to"], actor=actor)
         return _case(review_id)
 
 
@@ -251,6 +273,16 @@ def show_case(review: Review) -> dict[str, Any]:
         "decision": decision_answer(decision),
         "comments": [{"actor": one.actor, "text": one.text, "created_at": one.created_at} for one in comments],
     }
+
+
+def _require_lead(actor: str) -> None:
+    """Raises NotPermitted."""
+    owner = person_behind(actor)
+    if owner is None:
+        raise NotPermitted("This API key has no owner who may assign reviews: make one as a review lead.")
+    if not owner.has_perm(ASSIGN):
+        owned = f"The owner of this API key is {owner.username}, who may not assign reviews; a review lead may."
+        raise NotPermitted(owned)
 
 
 def _case(review_id: int) -> Response:

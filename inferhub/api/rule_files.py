@@ -13,10 +13,13 @@ from inferhub.accounts.models import Scope
 from inferhub.api import answers, bodies
 from inferhub.api.authentication import caller_of
 from inferhub.api.listing import check_parameters
+from inferhub.api.preconditions import if_match_of, unchanged
+from inferhub.api.reading import show_rule_set
 from inferhub.api.uploads import uploaded_file
 from inferhub.errors import FieldError, InvalidInput
 from inferhub.lib.describe import describe, listed
 from inferhub.rulesets.files import FORMATS, MOST_BYTES, Format, export_rules, import_rules
+from inferhub.rulesets.models import RuleSet
 from inferhub.rulesets.queries import find_rule_set
 from inferhub.rulesets.reading import find_version
 from inferhub.rulesets.services import save_rule_set
@@ -62,13 +65,15 @@ class RuleFileView(APIView):
         operation_id="import_rule_set",
         summary="Upload a file as the next version of a rule set",
         request={"multipart/form-data": bodies.IMPORT_RULE_SET},
+        parameters=[if_match_of("the rule set (not the file)")],
         responses={200: OpenApiResponse(answers.IMPORTED_RULE_SET, description="The version.")},
     )
     def post(self, request: Request, name: str) -> Response:
         data, form = uploaded_file(request, fields=("format", "note"), most_bytes=MOST_BYTES)
         definition = import_rules(data, _format(form.get("format", "")).name)
         actor = caller_of(request).actor
-        version = save_rule_set(name=name, definition=definition, actor=actor, note=form.get("note", ""))
+        with unchanged(request, RuleSet, name, now=lambda: show_rule_set(name)):
+            version = save_rule_set(name=name, definition=definition, actor=actor, note=form.get("note", ""))
         shown: dict[str, Any] = {
             "name": name,
             "version": version.number,

@@ -1,6 +1,7 @@
 """Test cases of workflows and of rule sets: keep them, and run them against a version."""
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,8 @@ from rest_framework.views import APIView
 from inferhub.accounts.models import Scope
 from inferhub.api import answers, bodies
 from inferhub.api.authentication import caller_of
+from inferhub.api.preconditions import if_match_of, unchanged
+from inferhub.decisions.models import Workflow
 from inferhub.decisions.testing import (
     list_workflow_tests,
     remove_workflow_test,
@@ -23,6 +26,7 @@ from inferhub.decisions.testing import (
 from inferhub.lib.schema import Schema
 from inferhub.rulesets.authored import AuthoredTest
 from inferhub.rulesets.cases import RULE_SET_CASE, WORKFLOW_CASE, CaseReport
+from inferhub.rulesets.models import RuleSet
 from inferhub.rulesets.testing import (
     list_rule_set_tests,
     remove_rule_set_test,
@@ -38,6 +42,7 @@ class _Side:
 
     name: str
     noun: str
+    owners: Any
     address: str
     case: dict[str, Any]
     cases: Schema
@@ -48,11 +53,15 @@ class _Side:
     remove: Callable[..., None]
     run: Callable[..., CaseReport]
 
+    def unchanged(self, request: Request, name: str) -> AbstractContextManager[None]:
+        return unchanged(request, self.owners, name, now=lambda: _show(self.find(name)))
+
 
 _SIDES = (
     _Side(
         name="workflow",
         noun="workflow",
+        owners=Workflow,
         address="v1/workflows",
         case=WORKFLOW_CASE,
         cases=bodies.WORKFLOW_TESTS_BODY,
@@ -66,6 +75,7 @@ _SIDES = (
     _Side(
         name="rule_set",
         noun="rule set",
+        owners=RuleSet,
         address="v1/rule-sets",
         case=RULE_SET_CASE,
         cases=bodies.RULE_SET_TESTS_BODY,
@@ -77,6 +87,7 @@ _SIDES = (
         run=run_rule_set_tests,
     ),
 )
+_IF_TESTS = if_match_of("the list of test cases")
 _CASES = {200: OpenApiResponse(answers.TEST_CASES, description="The test cases, in the order of their making.")}
 _GONE = {204: OpenApiResponse(description="It is gone.")}
 _RUN = {200: OpenApiResponse(answers.TEST_RUN, description="What came out, and where it differs.")}
@@ -93,28 +104,33 @@ def _cases_view(side: _Side) -> type[APIView]:
             responses=_CASES,
         )
         def get(self, request: Request, name: str) -> Response:
-            return _shown(side.find(name))
+            return Response(_show(side.find(name)))
 
         @extend_schema(
             operation_id=f"save_{side.name}_test",
             summary=f"Add a test case to a {side.noun}, or replace the one of the same name",
             request={"application/json": side.case},
+            parameters=[_IF_TESTS],
             responses=_CASES,
         )
         def post(self, request: Request, name: str) -> Response:
-            side.save(**{side.name: name}, case=request.data, actor=caller_of(request).actor)
-            return _shown(side.find(name))
+            with side.unchanged(request, name):
+                side.save(**{side.name: name}, case=request.data, actor=caller_of(request).actor)
+            return Response(_show(side.find(name)))
 
         @extend_schema(
             operation_id=f"replace_{side.name}_tests",
             summary=f"Replace all test cases of a {side.noun}",
             request={"application/json": side.cases.definition},
+            parameters=[_IF_TESTS],
             responses=_CASES,
         )
         def put(self, request: Request, name: str) -> Response:
             body: Any = request.data
             side.cases.check(body)
-            return _shown(side.replace(**{side.name: name}, cases=body["tests"], actor=caller_of(request).actor))
+            with side.unchanged(request, name):
+                kept = side.replace(**{side.name: name}, cases=body["tests"], actor=caller_of(request).actor)
+            return Response(_show(kept))
 
     return TestCasesView
 
@@ -126,10 +142,12 @@ def _case_view(side: _Side) -> type[APIView]:
         @extend_schema(
             operation_id=f"remove_{side.name}_test",
             summary=f"Remove a test case of a {side.noun}",
+            parameters=[_IF_TESTS],
             responses=_GONE,
         )
         def delete(self, request: Request, name: str, test: str) -> Response:
-            side.remove(**{side.name: name}, name=test, actor=caller_of(request).actor)
+            with side.unchanged(request, name):
+                side.remove(**{side.name: name}, name=test, actor=caller_of(request).actor)
             return Response(status=204)
 
     return TestCaseView
@@ -161,6 +179,6 @@ def addresses() -> list[URLPattern]:
     return [path(f"{side.address}/<name:name>/{part}", view(side).as_view()) for side in _SIDES for part, view in parts]
 
 
-def _shown(tests: Iterable[AuthoredTest]) -> Response:
+def _show(tests: Iterable[AuthoredTest]) -> dict[str, Any]:
     shown = [{"case": test.document, "changed_at": test.changed_at, "changed_by": test.changed_by} for test in tests]
-    return Response({"tests": shown})
+    return {"tests": shown}

@@ -85,6 +85,7 @@ urlpatterns = [
     path("v1/reviews/<int:review_id>", reviewing.ReviewView.as_view()),
     path("v1/reviews/<int:review_id>/claim", reviewing.ClaimView.as_view()),
     path("v1/reviews/<int:review_id>/release", reviewing.ReleaseView.as_view()),
+    path("v1/reviews/<int:review_id>/assign", reviewing.AssignView.as_view()),
     path("v1/reviews/<int:review_id>/comments", reviewing.CommentsView.as_view()),
     path("v1/reviews/<int:review_id>/settle", reviewing.SettleView.as_view()),
     path("v1/decisions/<uuid:decision_id>/proof", auditing.DecisionProofView.as_view()),

@@ -126,6 +126,8 @@ def show(proof: dict[str, Any], fixed: dict[str, Any]) -> None:
         print(f"  {name}: {json.dumps(fixed[name], ensure_ascii=False)}")
     if "content" in proof:
         print(f"  content: {proof['content']}")
+    if "names" in proof:
+        print(f"  (numbers of versions there are the hub's own; it says, unsealed: {json.dumps(proof['names'])})")
     print(f"It is one of {seal['count']} rows under seal {seal['number']} of {seal['sealed_at']},")
     print(f"which seal {newest['number']} of {newest['sealed_at']} confirms, whose digest is")
     print(f"  {newest['digest']}")

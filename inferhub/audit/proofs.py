@@ -1,6 +1,7 @@
 """Proof for one row, to be checked without the hub (`inferhub/audit/check_proof.py`).
 
-It holds what was sealed, by which seal, and the way from the newest seal down to that one.
+It holds what was sealed, by which seal, and the way from the newest seal down to that one. What a sealed text calls by
+the keys of rows (versions) is told by name and number beside it (`names`), which no seal covers.
 """
 
 from bisect import bisect_left

@@ -114,22 +114,25 @@ class Decider:
             refused, problems = self._check(chunk) if self._checks_input else (np.zeros(chunk.count, np.bool_), [])
         failed = np.zeros(chunk.count, dtype=np.bool_)
         stopped = np.zeros(chunk.count, dtype=np.bool_)
-        predictions = {}
+        predictions: dict[str, list[dict[str, Any] | None]] = {}
+        stand_ins: dict[str, tuple[Mask, Mapping[str, Any]]] = {}
         for step in self.side.workflow.plan.predictions:
-            if step.name not in self.side.models:
-                failed |= ~np.array(chunk.succeeded[step.name], dtype=np.bool_)
+            if step.name in self.side.models:
+                with timed(seconds, "models"):
+                    answers = predictions[step.name] = self._predict(step, chunk.inputs, refused)
+                silent = np.array([row is None for row in answers], dtype=np.bool_) & ~refused
+            else:
+                silent = ~np.array(chunk.succeeded[step.name], dtype=np.bool_)
+            if not silent.any():
                 continue
-            with timed(seconds, "models"):
-                answers = predictions[step.name] = self._predict(step, chunk.inputs, refused)
-            silent = np.array([row is None for row in answers], dtype=np.bool_) & ~refused
             if step.on_failure.fallback is not None:
-                predictions[step.name] = [dict(step.on_failure.fallback) if row is None else row for row in answers]
+                stand_ins[step.name] = silent, step.on_failure.fallback
             elif step.on_failure.is_error:
                 stopped |= silent
             else:
                 failed |= silent
         with timed(seconds, "columns"):
-            frame, odd = self._frame(chunk, predictions)
+            frame, odd = self._frame(chunk, predictions, stand_ins)
         with timed(seconds, "matching"):
             result = evaluate_rule_set(self._rules, frame, look=self._look)
         return self._decided(result, refused | stopped, failed, odd, problems)
@@ -170,14 +173,26 @@ class Decider:
                 _answer(self.side.models[step.name], group[start : start + _ROWS_AT_ONCE], answers)
         return answers
 
-    def _frame(self, chunk: Chunk, predictions: Mapping[str, Sequence[Any]]) -> tuple[pl.DataFrame, Mask]:
-        """What the table looks at, and which rows hold a value of a type that no rule may see."""
+    def _frame(
+        self,
+        chunk: Chunk,
+        predictions: Mapping[str, Sequence[Any]],
+        stand_ins: Mapping[str, tuple[Mask, Mapping[str, Any]]],
+    ) -> tuple[pl.DataFrame, Mask]:
+        """What the table looks at, and which rows hold a value of a type that no rule may see.
+
+        `stand_ins`: for which rows another output takes the place of a prediction.
+        """
         odd = np.zeros(chunk.count, dtype=np.bool_)
         columns = []
         for name, (kind, is_optional) in _fields(self._rules).items():
             path = _path(name)
             made = predictions.get(path[1]) if path[0] == "prediction" else None
             values = chunk.facts[path] if made is None else [find(row, path[2:]) for row in made]
+            if path[0] == "prediction" and path[1] in stand_ins:
+                rows, output = stand_ins[path[1]]
+                other = find(output, path[2:])
+                values = [other if is_other else value for value, is_other in zip(values, rows, strict=True)]
             series, wrong = _READERS[kind](values)
             columns.append(series.alias(name))
             if is_optional and wrong is not None:  # elsewhere null is as bad as wrong

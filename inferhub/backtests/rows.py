@@ -26,11 +26,13 @@ _MARGIN = timedelta(days=1)  # the clocks of an id and of its decision are read 
 _TABLE = Decision._meta.db_table
 # When the rules saw the clock, or would have seen it: of a decision as of another time, not when it was made.
 _MOMENT = sql.SQL("coalesce((coalesce(trace #>> '{surroundings,at}', trace ->> 'as_of'))::timestamptz, created_at)")
+# Not where the model failed and a fallback stood in for it.
+_ANSWERED = sql.SQL("coalesce((predictions -> {name}) ? 'output' AND NOT (predictions -> {name}) ? 'fallback', false)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """What to read of each row: facts; names of predictions of which to say whether they succeeded; whole
+    """What to read of each row: facts; names of predictions of which to say whether the model answered; whole
     inputs; when it was decided.
     """
 
@@ -54,7 +56,7 @@ class Chunk:
     ids: Sequence[str]
     outcomes: Sequence[str]
     facts: dict[Path, Sequence[Any]]
-    succeeded: dict[str, Sequence[bool | None]] = field(default_factory=dict)
+    succeeded: dict[str, Sequence[bool]] = field(default_factory=dict)
     inputs: Sequence[dict[str, Any]] = ()
     times: Sequence[str] = ()
 
@@ -100,7 +102,7 @@ class DecisionRows:
     def _read(self, wanted: Wanted, after: str) -> list[list[Any]]:
         """The next rows behind the decision `after`."""
         parts = [sql.SQL("id"), sql.SQL("outcome"), *map(_fact, wanted.facts)]
-        parts += [sql.SQL("(predictions -> {}) ? 'output'").format(sql.Literal(name)) for name in wanted.succeeded]
+        parts += [_ANSWERED.format(name=sql.Literal(name)) for name in wanted.succeeded]
         parts += [_MOMENT] if wanted.has_times else []
         parts += [sql.SQL("input")] if wanted.has_inputs else []
         query = sql.SQL(

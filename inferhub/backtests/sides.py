@@ -1,10 +1,11 @@
 """The two sides of a back-test: with which versions each decides."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from inferhub.decisions.definition import PredictionPlan
+from inferhub.decisions.failures import REVIEW
 from inferhub.decisions.models import WorkflowVersion
 from inferhub.decisions.queries import PublishedWorkflow, find_workflow_by_id
 from inferhub.errors import FieldError, InvalidInput, NotFound
@@ -83,10 +84,16 @@ def resolve_side(asked: Asked, *, workflow: str, recorded_by: list[PublishedWork
 
 
 def _is_recorded(step: PredictionPlan, recorded_by: list[PublishedWorkflow] | None) -> bool:
-    """Whether every decision has an answer to the same question, asked of the same alias or version."""
+    """Whether every decision has an answer to the same question, asked of the same alias or version.
+
+    What is done where the model fails is no part of the question: each side does as it says (`Decider`).
+    """
     if recorded_by is None:
         return False
-    return all(step in version.plan.predictions for version in recorded_by)
+    asked = replace(step, on_failure=REVIEW)
+    return all(
+        asked in [replace(other, on_failure=REVIEW) for other in version.plan.predictions] for version in recorded_by
+    )
 
 
 def _workflow_version(name: str, number: int | None, at: str) -> PublishedWorkflow:

@@ -65,6 +65,8 @@ def deliver_action(action_id: uuid.UUID | str) -> None:
     if not _claim(action_id):
         return
     action = Action.objects.select_related("decision__workflow").get(pk=action_id)
+    if action.state != ActionState.PENDING:
+        return  # cancelled meanwhile
     kind = find_kind(action.kind)
     started_at, started = timezone.now(), time.perf_counter()
     target = kind.target(action.settings) if kind else ""

@@ -1,12 +1,18 @@
 """Take a person's data out of the decisions, so that their digests can still be checked.
 
 What goes: input, subject, predictions, outputs and trace, the salt with which they could be guessed, and what people
-wrote in reviews. What stays: that there was a decision, when, by which versions, with which outcome, its request id and
-its digest; that there was a review, who settled it, and how.
+wrote in reviews; flags of the subject and entries of look-up lists that are the subject; actions that are not delivered
+yet, dead letters among them, are cancelled. What stays: that there was a decision, when, by which versions, with which
+outcome, its request id and its digest; that there was a review, who settled it, and how.
+
+Entries go from block lists as well: whether a law lets one stay (a fraud that is before a court, a wish never to be
+written to) the hub cannot know. What was erased names the lists and how many entries each lost, so that somebody who
+may can put one back, with a reason of its own.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from django.db import transaction
 from django.utils import timezone
@@ -14,19 +20,46 @@ from django.utils import timezone
 from inferhub.audit.services import record_event
 from inferhub.decisions.digests import ERASED
 from inferhub.decisions.flags import forget_flags
-from inferhub.decisions.models import Decision, Review, ReviewComment, WorkflowTest
+from inferhub.decisions.models import Action, ActionState, Decision, Review, ReviewComment, WorkflowTest
 from inferhub.errors import FieldError, InvalidInput
+from inferhub.lists.services import erase_value
 
 ERASURE = "decision.erased"
 """The audit event without which no decision may be without its content."""
 
 
-def erase_subject(*, subject: str, reason: str, actor: str, workflow: str = "") -> list[uuid.UUID]:
-    """Erase the content of every decision about `subject`, of one workflow or of all; gives the decisions' ids.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ErasedContent:
+    """What an erasure took: how much of each kind, and which decisions. `lists`: entries by name of the list."""
 
-    The audit log gets an event for each of them, which does not name the person. Test cases that were made of them go
-    as well. An action that waits is still delivered, with what is left. Flags of the subject go too, unless one
-    workflow is named. Raises InvalidInput.
+    decision_ids: tuple[uuid.UUID, ...] = ()
+    actions: int = 0
+    comments: int = 0
+    test_cases: int = 0
+    flags: int = 0
+    lists: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def decisions(self) -> int:
+        return len(self.decision_ids)
+
+    def counts(self) -> dict[str, int]:
+        return {
+            "decisions": self.decisions,
+            "actions": self.actions,
+            "comments": self.comments,
+            "test_cases": self.test_cases,
+            "flags": self.flags,
+            "list_entries": sum(self.lists.values()),
+        }
+
+
+def erase_subject(*, subject: str, reason: str, actor: str, workflow: str = "") -> ErasedContent:
+    """Erase the content of every decision about `subject`, of one workflow or of all, and what was made of it.
+
+    The audit log gets an event for each decision and each cancelled action, which does not name the person. An attempt
+    that a worker has begun may still arrive; no later one does. Flags of the subject and its entries of look-up lists
+    go too, unless one workflow is named. Raises InvalidInput.
     """
     needed = (("subject", subject, "the subject of decisions"), ("reason", reason, "a reason, for the audit log"))
     errors = [
@@ -40,25 +73,48 @@ def erase_subject(*, subject: str, reason: str, actor: str, workflow: str = "") 
     if workflow:
         decisions = decisions.filter(workflow__name=workflow)
     locked = decisions.order_by("id").select_for_update(of=("self",)).values_list("pk", flat=True)
-    erased: list[uuid.UUID] = []
+    rounds: list[ErasedContent] = []
     with transaction.atomic():
         # Once more each time: a verdict that held the lock has made another decision about the subject meanwhile.
         while ids := list(locked.all()):
-            erase_content(ids, reason=reason.strip(), actor=actor)
-            erased += ids
-        if not workflow:
-            forget_flags(subject)
-    return erased
+            rounds.append(erase_content(ids, reason=reason.strip(), actor=actor))
+        return ErasedContent(
+            decision_ids=tuple(decision_id for one in rounds for decision_id in one.decision_ids),
+            actions=sum(one.actions for one in rounds),
+            comments=sum(one.comments for one in rounds),
+            test_cases=sum(one.test_cases for one in rounds),
+            flags=0 if workflow else forget_flags(subject),
+            lists={} if workflow else erase_value(value=subject, reason=reason.strip(), actor=actor),
+        )
 
 
-def erase_content(ids: Sequence[uuid.UUID], *, reason: str, actor: str) -> None:
+def erase_content(ids: Sequence[uuid.UUID], *, reason: str, actor: str) -> ErasedContent:
     """Erase these decisions, which are locked, and what was made of their content; one audit event for each."""
     now = timezone.now()
     Decision.objects.filter(pk__in=ids).update(erased_at=now, **ERASED)
-    WorkflowTest.objects.filter(decision_id__in=ids).delete()
+    test_cases, _ = WorkflowTest.objects.filter(decision_id__in=ids).delete()
     # What people wrote about the case; the decision that a review made has content of its own.
     Review.objects.filter(decision_id__in=ids).update(reason="")
-    ReviewComment.objects.filter(review__decision_id__in=ids).update(text="")
+    comments = ReviewComment.objects.filter(review__decision_id__in=ids).exclude(text="").update(text="")
     details = {"reason": reason, "erased_at": now.isoformat()}
     for decision_id in ids:
         record_event(ERASURE, actor=actor, subject=f"decision:{decision_id}", details=details)
+    return ErasedContent(
+        decision_ids=tuple(ids),
+        actions=_cancel_actions(ids, reason=reason, actor=actor),
+        comments=comments,
+        test_cases=test_cases,
+    )
+
+
+def _cancel_actions(ids: Sequence[uuid.UUID], *, reason: str, actor: str) -> int:
+    """Let nobody try again what is not delivered: of the facts that it would tell, nothing is left."""
+    undelivered = Action.objects.filter(decision_id__in=ids, state__in=[ActionState.PENDING, ActionState.DEAD])
+    actions = list(undelivered.order_by("pk").select_for_update())
+    Action.objects.filter(pk__in=[action.pk for action in actions]).update(
+        state=ActionState.CANCELLED, finished_at=timezone.now()
+    )
+    for action in actions:
+        details = {"kind": action.kind, "decision": str(action.decision_id), "reason": reason}
+        record_event("action.cancelled", actor=actor, subject=f"action:{action.pk}", details=details)
+    return len(actions)

@@ -9,8 +9,10 @@ import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
 
+import orjson
 from django.db import transaction
 from django.utils import timezone
 
@@ -26,6 +28,7 @@ FORMATS: Mapping[str, str] = {"csv": "text/csv; charset=utf-8", "jsonl": "applic
 
 _AT_ONCE = 500
 _MOST_COLUMNS = 2000
+_MOST_IN_MEMORY = 8 << 20
 _BEFORE = {
     "review_id": "pk",
     "decision_id": "decision_id",
@@ -61,18 +64,6 @@ class LabelQuery:
         for values in self._reviews().values_list(*columns.values()).iterator(chunk_size=_AT_ONCE):
             yield dict(zip(columns, values, strict=True))
 
-    def names(self) -> tuple[list[str], list[str]]:
-        """The input fields and the values of predictions that there are, as columns of a table."""
-        inputs: set[str] = set()
-        predicted: set[str] = set()
-        for facts, predictions in self._reviews().values_list(*_NESTED.values()).iterator(chunk_size=_AT_ONCE):
-            inputs.update(_input_cells(facts))
-            predicted.update(_prediction_cells(predictions))
-            if len(inputs) + len(predicted) > _MOST_COLUMNS:
-                expected = f"jsonl, for data of more than {_MOST_COLUMNS} columns"
-                raise InvalidInput(errors=[FieldError(pointer="/format", expected=expected, got="csv")])
-        return sorted(inputs), sorted(predicted)
-
     def _reviews(self) -> Any:
         found = Review.objects.filter(
             settled_at__lt=self.until, decision__workflow__name=self.workflow, decision__erased_at=None
@@ -91,6 +82,8 @@ def export_labels(query: LabelQuery, *, form: str, actor: str) -> Iterator[bytes
     if not Workflow.objects.filter(name=query.workflow).exists():
         raise NotFound(f"There is no workflow '{query.workflow}'.")
     pieces = _csv_lines(query) if form == "csv" else (stored_json(row) + b"\n" for row in query.rows())
+    if form == "csv":
+        next(pieces)
     details = {"format": form, "since": query.since, "until": query.until}
     with transaction.atomic():
         shown = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in details.items()}
@@ -99,22 +92,36 @@ def export_labels(query: LabelQuery, *, form: str, actor: str) -> Iterator[bytes
 
 
 def _csv_lines(query: LabelQuery) -> Iterator[bytes]:
-    inputs, predicted = query.names()
-    return _csv_with(query, inputs, predicted)
+    """First an empty piece, once everything is read and found good: only then is it known which columns there are.
+
+    The decisions are read once; their cells wait in a file.
+    """
+    with SpooledTemporaryFile(max_size=_MOST_IN_MEMORY) as waiting:
+        columns = _keep_cells(query, waiting)
+        yield b""
+        yield _line(map(_cell, [*_BEFORE, *columns, *_AFTER]))
+        waiting.seek(0)
+        for text in waiting:
+            flat, found = orjson.loads(text)
+            before, after = (map(flat.__getitem__, names) for names in (_BEFORE, _AFTER))
+            yield _line([*before, *(found.get(name, "") for name in columns), *after])
 
 
-def _csv_with(query: LabelQuery, inputs: list[str], predicted: list[str]) -> Iterator[bytes]:
-    yield _line([*_BEFORE, *inputs, *predicted, *_AFTER])
+def _keep_cells(query: LabelQuery, waiting: IO[bytes]) -> list[str]:
+    """Write a line for each row; gives the columns of input fields and of predictions. Raises InvalidInput."""
+    inputs: set[str] = set()
+    predicted: set[str] = set()
     for row in query.rows():
         facts, predictions = _input_cells(row["input"]), _prediction_cells(row["predictions"])
-        yield _line(
-            [
-                *(row[name] for name in _BEFORE),
-                *(facts.get(name) for name in inputs),
-                *(predictions.get(name) for name in predicted),
-                *(row[name] for name in _AFTER),
-            ]
-        )
+        inputs |= facts.keys()
+        predicted |= predictions.keys()
+        if len(inputs) + len(predicted) > _MOST_COLUMNS:
+            expected = f"jsonl, for data of more than {_MOST_COLUMNS} columns"
+            raise InvalidInput(errors=[FieldError(pointer="/format", expected=expected, got="csv")])
+        flat = {name: row[name] for name in (*_BEFORE, *_AFTER)}
+        cells = [{name: _cell(value) for name, value in part.items()} for part in (flat, facts | predictions)]
+        waiting.write(orjson.dumps(cells) + b"\n")
+    return [*sorted(inputs), *sorted(predicted)]
 
 
 def _input_cells(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,9 +137,9 @@ def _prediction_cells(predictions: Mapping[str, Any]) -> dict[str, Any]:
     return cells
 
 
-def _line(values: Iterable[Any]) -> bytes:
+def _line(cells: Iterable[str]) -> bytes:
     text = io.StringIO()
-    csv.writer(text).writerow([_cell(value) for value in values])
+    csv.writer(text).writerow(cells)
     return text.getvalue().encode()
 
 

@@ -174,6 +174,7 @@ class ActionState(models.TextChoices):
     PENDING = "pending"
     DELIVERED = "delivered"
     DEAD = "dead", "dead letter"
+    CANCELLED = "cancelled"  # what it would have told was erased
 
 
 class Action(models.Model):

@@ -67,6 +67,11 @@ _COLUMNS = ", ".join(
 # By the column, in the order of its index: by `id` alone, which is the text above, the whole table would be sorted.
 _ROWS = f"SELECT {_COLUMNS} FROM decisions_decision AS found WHERE id >= %s ORDER BY found.id"  # noqa: S608 - constants
 _ONE = f"SELECT {_COLUMNS} FROM decisions_decision WHERE id = %s"  # noqa: S608 - constants
+_CALLED = (
+    "SELECT w.name, v.number, s.name, r.number FROM decisions_workflowversion v "
+    "JOIN decisions_workflow w ON w.id = v.workflow_id, "
+    "rulesets_rulesetversion r JOIN rulesets_ruleset s ON s.id = r.rule_set_id WHERE v.id = %s AND r.id = %s"
+)
 _NOTED = "SELECT subject, convert_to(details::text, 'UTF8') FROM audit_auditevent WHERE action = %s"
 
 
@@ -93,10 +98,10 @@ class DecisionStream:
         canonical = canonical_decision(found)
         if canonical is None:
             return None
-        if not found.commitment or found.erased_at is not None:
-            return Preimage(canonical=canonical, extras={})
-        content = canonical_json(content_of(found)).decode()
-        return Preimage(canonical=canonical, extras={"salt": found.salt, "content": content})
+        extras = _names(view, found)
+        if found.commitment and found.erased_at is None:
+            extras |= {"salt": found.salt, "content": canonical_json(content_of(found)).decode()}
+        return Preimage(canonical=canonical, extras=extras)
 
     def id_text(self, record_id: bytes) -> str:
         return str(uuid.UUID(bytes=record_id)) if len(record_id) == ID_BYTES else record_id.hex()
@@ -121,6 +126,13 @@ def _row(values: tuple[Any, ...], erasures: Mapping[str, str | None]) -> Row:
         return Row(record_id, values[_DIGEST], "", UNREADABLE)
     remark = number_remark(text) or _erasure_remark(found, erasures)
     return Row(record_id, found.digest, found.digest if is_as_written(found) else digest_of_decision(found), remark)
+
+
+def _names(view: View, found: _Found) -> dict[str, Any]:
+    """What people call the versions, of which the sealed text holds the keys of their rows."""
+    names = read_one(view, _CALLED, [found.version_id, found.rule_set_version_id])
+    keys = ("workflow", "workflow_version", "rule_set", "rule_set_version")
+    return {"names": dict(zip(keys, names, strict=True))} if names else {}
 
 
 def _gap(details: Mapping[str, Any]) -> Gap | None:

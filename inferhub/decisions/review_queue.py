@@ -17,7 +17,7 @@ from inferhub.decisions.models import Action, Priority, Review, ReviewComment
 from inferhub.errors import Conflict, FieldError, InvalidInput, NotFound
 from inferhub.lib.describe import describe
 
-SETTLE = "decisions.settle_review"
+SETTLE, ASSIGN = "decisions.settle_review", "decisions.assign_review"
 LONGEST_TEXT = 5000
 _MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 
@@ -119,11 +119,16 @@ def assign_review(*, review: Review, to: str, actor: str) -> None:
 
     Raises InvalidInput where there is no such reviewer, and Conflict where the review is settled.
     """
+    to = to.strip().removeprefix("user:")
     if to and not reviewers().filter(username=to).exists():
         expected = "the user name of a person who may settle reviews"
         raise InvalidInput(errors=[FieldError(pointer="/to", expected=expected, got=describe(to))])
     with transaction.atomic():
-        assigned = {"assigned_to": f"user:{to}", "assigned_at": timezone.now()} if to else {"assigned_to": ""}
+        assigned = (
+            {"assigned_to": f"user:{to}", "assigned_at": timezone.now()}
+            if to
+            else {"assigned_to": "", "assigned_at": None}
+        )
         if not Review.objects.filter(pk=review.pk, verdict="").update(**assigned, passed_by=[]):
             raise refusal(review)
         _record("assigned", review, actor, to=assigned["assigned_to"])

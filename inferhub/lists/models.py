@@ -5,6 +5,8 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 LONGEST_VALUE = 200
+ERASED = ""
+"""The value of an entry that was a person's and was erased. No value that is on a list is empty."""
 
 
 class LookupList(models.Model):
@@ -47,7 +49,7 @@ class ListEntry(models.Model):
     """A value, from the version that added it to before the one that removed it.
 
     Another note or expiry is another entry. The database lets nothing change but `removed_in`, once: so every past
-    version can be read.
+    version can be read. Of an entry that is removed, value and note can be erased (`ERASED`), for a person's sake.
     """
 
     list = models.ForeignKey(LookupList, on_delete=models.PROTECT, related_name="entries", db_index=False)

@@ -6,7 +6,7 @@ from django.db.models import Q, QuerySet
 
 from inferhub.errors import NotFound
 from inferhub.lib.snapshots import Snapshots
-from inferhub.lists.models import ListEntry, ListVersion, LookupList
+from inferhub.lists.models import ERASED, ListEntry, ListVersion, LookupList
 from inferhub.rules.lists import ListSnapshot
 
 
@@ -32,10 +32,9 @@ def find_list_as_of(name: str, moment: datetime) -> ListSnapshot:
 
 
 def entries_at(found: LookupList, number: int) -> QuerySet[ListEntry]:
-    """The entries of a version, those that expired since among them."""
-    return ListEntry.objects.filter(
-        Q(removed_in=None) | Q(removed_in__gt=number), list=found, added_in__lte=number
-    ).order_by("value")
+    """The entries of a version, those that expired since among them, but for what was erased."""
+    then = Q(removed_in=None) | Q(removed_in__gt=number)
+    return ListEntry.objects.filter(then, list=found, added_in__lte=number).exclude(value=ERASED).order_by("value")
 
 
 def missing_lists(names: set[str]) -> list[str]:
@@ -62,13 +61,15 @@ def _brought_up(kept: ListSnapshot, list_id: int, version: int) -> ListSnapshot:
     changed = ListEntry.objects.filter(
         Q(added_in__gt=kept.version) | Q(removed_in__gt=kept.version), list_id=list_id, added_in__lte=version
     ).values_list("value", "expires_at", "removed_in")
-    expiries = dict(kept.expiries)
     rows = list(changed.iterator(chunk_size=10_000))
+    if kept.version and any(value == ERASED for value, _, _ in rows):  # nothing tells which entry that was: all anew
+        return _brought_up(ListSnapshot(name=kept.name, version=0, expiries={}), list_id, version)
+    expiries = dict(kept.expiries)
     for value, _, removed_in in rows:
         if removed_in is not None and removed_in <= version:
             expiries.pop(value, None)
     for value, expires_at, removed_in in rows:
-        if removed_in is None or removed_in > version:
+        if value != ERASED and (removed_in is None or removed_in > version):
             expiries[value] = expires_at
     return ListSnapshot(name=kept.name, version=version, expiries=expiries)
 

@@ -12,7 +12,7 @@ from inferhub.errors import FieldError, InvalidInput, NotFound
 from inferhub.lib.describe import describe, pointer
 from inferhub.lib.slug import SLUG_EXPECTED, is_slug
 from inferhub.lib.snapshots import Snapshots
-from inferhub.lists.models import LONGEST_VALUE, ListEntry, ListVersion, LookupList
+from inferhub.lists.models import ERASED, LONGEST_VALUE, ListEntry, ListVersion, LookupList
 
 MOST_ENTRIES = 500_000
 LONGEST_NOTE = 200
@@ -127,6 +127,27 @@ def change_entries(
         record_event("list.changed", actor=actor, subject=_subject(name), details=details)
     Snapshots.forget_all()
     return change
+
+
+def erase_value(*, value: str, reason: str, actor: str) -> dict[str, int]:
+    """Take a person's value off every list and out of every past version; gives the number of entries by list.
+
+    Whoever reads a past version no longer finds it there. The audit log says of which list how many went.
+    """
+    names = LookupList.objects.filter(entries__value=value).distinct().order_by("name").values_list("name", flat=True)
+    with transaction.atomic():
+        erased = {name: _erase_from_list(name, value, reason=reason, actor=actor) for name in names}
+    Snapshots.forget_all()
+    return erased
+
+
+def _erase_from_list(name: str, value: str, *, reason: str, actor: str) -> int:
+    change_entries(name=name, remove=[value], actor=actor, reason=reason)
+    count = ListEntry.objects.filter(list__name=name, value=value).update(value=ERASED, note="")
+    record_event(
+        "list.entries_erased", actor=actor, subject=_subject(name), details={"entries": count, "reason": reason}
+    )
+    return count
 
 
 def _write(found: LookupList, added: Sequence[Entry], gone: Sequence[int], *, actor: str, reason: str) -> ListChange:

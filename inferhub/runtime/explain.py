@@ -15,11 +15,12 @@ import onnx
 from onnx import TensorProto, helper
 
 from inferhub.errors import FieldError, InvalidInput
+from inferhub.runtime.column_names import column_names, renamed
 from inferhub.runtime.deadline import Deadline
 from inferhub.runtime.session import LoadedModel, load_session
 from inferhub.runtime.shap import Doubles, PackedLeaves
 from inferhub.runtime.signature import Array
-from inferhub.runtime.tree_graph import Trees, column_names, not_explainable, read_trees, scale_of
+from inferhub.runtime.tree_graph import Trees, not_explainable, read_trees, scale_of
 
 MOST_ROWS = 100
 _MOST_MULTIPLICATIONS = 400_000_000  # of one request: a few seconds
@@ -58,7 +59,9 @@ class Explainer:
 
     def _row(self, place: int, base: float, value: float, contributions: Doubles) -> dict[str, Any]:
         of = {"of": self.trees.classes[place]} if self.trees.classes else {}
-        named = dict(zip(self.columns, map(float, contributions), strict=True))
+        named: dict[str, float] = {}
+        for name, contribution in zip(self.columns, map(float, contributions), strict=True):
+            named[name] = named.get(name, 0.0) + contribution  # several columns may be parts of one input
         numbers = {"base_value": float(base), "value": float(value), "contributions": named}
         return {**of, "scale": self.scale, **numbers}
 
@@ -100,7 +103,7 @@ def name_after(origins: Mapping[str, str], explanation: dict[str, Any]) -> dict[
     """The same with contributions under the names that callers know; those of one name are added up."""
     named: dict[str, float] = {}
     for column, contribution in explanation["contributions"].items():
-        name = origins.get(column, column)
+        name = renamed(origins, column)
         named[name] = named.get(name, 0.0) + contribution
     return explanation | {"contributions": named}
 

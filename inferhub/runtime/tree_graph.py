@@ -5,7 +5,7 @@ exporters fill with ones; the export of `recommender` writes the counts there. S
 needs travels inside the artifact, under its digest, and whatever counts do not add up are not used.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,33 +102,6 @@ def _done_with(tensor: str, graph: GraphProto) -> Iterator[str]:
         if readers[0].op_type not in _PASSING:
             yield readers[0].op_type
         tensor = readers[0].output[0]
-
-
-def column_names(graph: GraphProto, tensor: str, width: int) -> list[str]:
-    """What callers call the columns of `tensor`: the inputs that are joined to it, or the places of the one input."""
-    makers = {output: node for node in graph.node for output in node.output}
-    inputs = {value.name for value in graph.input}
-    joined = makers.get(tensor)
-    if joined is not None and joined.op_type == "Concat" and len(joined.input) == width:
-        return [_origin(name, makers, inputs) or f"column {place}" for place, name in enumerate(joined.input)]
-    origin = _origin(tensor, makers, inputs)
-    if origin and width == 1:
-        return [origin]
-    return [f"{origin or tensor}[{place}]" for place in range(width)]
-
-
-def _origin(name: str, makers: Mapping[str, NodeProto], inputs: set[str]) -> str:
-    """The only graph input that a tensor is made of, "" where there are several."""
-    found: set[str] = set()
-    pending, seen = [name], set()
-    while pending:
-        tensor = pending.pop()
-        if tensor in inputs:
-            found.add(tensor)
-        elif tensor not in seen and tensor in makers:
-            pending += makers[tensor].input
-        seen.add(tensor)
-    return found.pop() if len(found) == 1 else ""
 
 
 class _Reader:

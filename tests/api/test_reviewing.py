@@ -8,10 +8,13 @@ from typing import Any
 
 import orjson
 import pytest
+from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from inferhub.accounts.models import Scope
+from inferhub.accounts.models import Scope, User
 from inferhub.accounts.services import create_api_key
 from inferhub.api.exposition import exposition
 from inferhub.audit.models import AuditEvent
@@ -92,6 +95,66 @@ def test_another_callers_case_is_refused_and_free_again_once_given_back(api: Api
     refused = api.post(f"reviews/{review_id}/settle", SETTLED)
     assert (refused.status_code, "settled before" in refused.json()["detail"]) == (409, True)
     assert Decision.objects.exclude(reviewed_decision_id=None).count() == 1
+
+
+def person(name: str, *permissions: str) -> User:
+    user = User.objects.create_user(name, is_staff=True)
+    user.user_permissions.add(*Permission.objects.filter(codename__in=permissions))
+    return user
+
+
+def key_of(name: str) -> Api:
+    return Api(create_api_key(name="tool", scopes=[Scope.REVIEW], actor=f"user:{name}")[1])
+
+
+def test_a_lead_assigns_a_review_whoever_has_it(api: Api, orders: str) -> None:
+    person("lead", "assign_review")
+    person("bob", "settle_review")
+    lead, review_id = key_of("lead"), hold()
+    api.post(f"reviews/{review_id}/claim", {})
+    given = lead.post(f"reviews/{review_id}/assign", {"to": "bob"})
+    assert (given.status_code, given.json()["assigned_to"]) == (200, "user:bob")
+    event = AuditEvent.objects.get(action="review.assigned")
+    assert event.actor.startswith("api-key:")
+    assert event.details == {"review": review_id, "to": "user:bob"}
+    free = lead.post(f"reviews/{review_id}/assign", {"to": ""}).json()
+    assert (free["assigned_to"], free["assigned_at"]) == ("", None)
+    assert lead.post(f"reviews/{review_id}/assign", {"to": "user:bob"}).json()["assigned_to"] == "user:bob"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ({"to": "nobody"}, 422, "/to: expected the user name of a person who may settle reviews, got"),
+        ({"to": "clerk"}, 422, "/to: expected the user name of a person who may settle reviews, got"),
+        ({}, 422, "/to: expected this field, got nothing"),
+        ({"to": 5}, 422, "/to: expected"),
+    ],
+)
+def test_whom_a_review_cannot_be_assigned_to(orders: str, body: dict[str, Any], status: int, said: str) -> None:
+    person("lead", "assign_review")
+    person("clerk")
+    answer = key_of("lead").post(f"reviews/{hold()}/assign", body)
+    assert (answer.status_code, said in answer.json()["detail"]) == (status, True), answer.content
+
+
+def test_only_keys_of_people_who_may_assign_do(api: Api, orders: str) -> None:
+    person("bob", "settle_review")
+    review_id = hold()
+    for caller, said in ((api, "has no owner"), (key_of("bob"), "is bob, who may not assign reviews")):
+        refused = caller.post(f"reviews/{review_id}/assign", {"to": "bob"})
+        assert (refused.status_code, said in refused.json()["detail"]) == (403, True), refused.content
+    assert with_scope(Scope.READ).post(f"reviews/{review_id}/assign", {"to": "bob"}).status_code == 403
+    assert Review.objects.get(pk=review_id).assigned_to == ""
+
+
+def test_a_settled_review_is_assigned_to_nobody_any_more(orders: str) -> None:
+    person("lead", "assign_review", "settle_review")
+    lead, review_id = key_of("lead"), hold()
+    settle(review_id)
+    refused = lead.post(f"reviews/{review_id}/assign", {"to": "lead"})
+    assert (refused.status_code, "settled before" in refused.json()["detail"]) == (409, True)
+    assert lead.post("reviews/4711/assign", {"to": "lead"}).status_code == 404
 
 
 def test_a_settlement_that_is_sent_twice_is_done_once(api: Api, orders: str) -> None:
@@ -257,6 +320,22 @@ def test_labels_are_read_row_by_row_and_sent_in_blocks(orders: str, monkeypatch:
     blocks = list(export_labels(LabelQuery(workflow="orders"), form="jsonl", actor=ACTOR))
     assert len(blocks) == 2
     assert [orjson.loads(line)["input"]["note"][0] for line in b"".join(blocks).splitlines()] == list("01234")
+
+
+def test_a_table_reads_the_decisions_once_and_keeps_little_in_memory(
+    orders: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(hold(customer_id="Zoë\n\u2028", amount=2**53 - 1, rate=1e300))
+    settle(hold(coupon="x"))
+    first = exported("csv")
+    monkeypatch.setattr(labels, "_MOST_IN_MEMORY", 1)
+    with CaptureQueriesContext(connection) as asked:
+        assert exported("csv") == first
+    reading = [one for one in asked if '"decisions_decision"."input"' in one["sql"]]
+    assert len(reading) == 1
+    one, other = csv.DictReader(io.StringIO(first.decode(), newline=""))
+    assert (one["subject"], one["input.amount"], one["input.coupon"]) == ("Zoë\n\u2028", str(2**53 - 1), "")
+    assert (other["input.amount"], other["input.coupon"]) == ("", "x")
 
 
 def test_a_table_of_too_many_columns_is_refused(orders: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,10 +15,12 @@ from inferhub.audit.models import AuditEvent, Seal
 from inferhub.audit.sealing import seal_all
 from inferhub.decisions.erasure import erase_subject
 from inferhub.decisions.models import Decision
+from inferhub.decisions.services import save_workflow
 from inferhub.errors import Conflict, InvalidInput, NotFound
 from inferhub.jobs.proving import prove
+from inferhub.rulesets.services import save_rule_set
 from tests.audit.log import make_decision
-from tests.hub_fixtures import ACTOR
+from tests.hub_fixtures import ACTOR, RULES, WORKFLOW
 
 pytestmark = pytest.mark.django_db
 
@@ -56,6 +58,21 @@ def test_the_proof_of_a_decision_holds(decision: Decision, checker: Callable[...
     assert f"The proof holds: decision {decision.pk}" in done.stdout
     assert '"customer_id":"ben"' in done.stdout
     assert Seal.objects.first().digest in done.stdout  # type: ignore[union-attr]
+
+
+def test_a_proof_tells_the_versions_as_people_know_them(decision: Decision, checker: Callable[..., Any]) -> None:
+    save_rule_set(name="other", definition=RULES, actor=ACTOR, approval="direct")
+    renamed = [RULES["rules"][0] | {"note": "very large"}, *RULES["rules"][1:]]
+    save_rule_set(name="screening", definition=RULES | {"rules": renamed}, actor=ACTOR)
+    save_workflow(name="orders", definition=WORKFLOW | {"retention_months": 3}, actor=ACTOR)
+    made = make_decision(customer_id="gus")
+    seal_all()
+    names = {"workflow": "orders", "workflow_version": 2, "rule_set": "screening", "rule_set_version": 2}
+    assert prove("decision", str(made.pk))["names"] == names
+    assert prove("decision", str(decision.pk))["names"] == names | {"workflow_version": 1, "rule_set_version": 1}
+    done = checker(prove("decision", str(made.pk)))
+    assert "it says, unsealed: " + json.dumps(names) in done.stdout
+    assert "names" not in prove("audit-event", str(AuditEvent.objects.order_by("id").values_list("pk", flat=True)[0]))
 
 
 def test_the_proof_of_an_audit_event_holds(decision: Decision, checker: Callable[..., Any]) -> None:

@@ -125,6 +125,39 @@ def test_another_workflow_version_with_another_question_to_the_model_is_asked_an
     assert moves(ran(candidate=Asked(workflow_version=1)))["accept", "accept"] == 2
 
 
+def with_failure(on_failure: Any) -> dict[str, Any]:
+    definition = deepcopy(WORKFLOW)
+    definition["predictions"][0]["on_failure"] = on_failure
+    return definition
+
+
+@pytest.mark.parametrize(
+    ("recorded", "candidate", "move"),
+    [
+        ("review", {"fallback": {"value": 500}}, ("review", "fast")),
+        ("review", {"fallback": {"value": 5}}, ("review", "accept")),
+        ("review", "error", ("review", "(input refused)")),
+        ({"fallback": {"value": 500}}, "review", ("fast", "review")),
+        ({"fallback": {"value": 500}}, {"fallback": {"value": 5}}, ("fast", "accept")),
+        ({"fallback": {"value": 500}}, {"fallback": {"value": 500}}, ("fast", "fast")),
+    ],
+)
+def test_where_a_recorded_prediction_failed_the_candidate_does_as_it_says(
+    workflow: str, recorded: Any, candidate: Any, move: tuple[str, str]
+) -> None:
+    save_workflow(name="orders", definition=with_failure(recorded), actor=ACTOR)
+    failed = {"customer_id": "fay", "total": 5}
+    decide([ORDERS[0], failed, ORDERS[1], failed])
+    register_direct(name="price-model", task="regression", data=linear_model(50.0), alias="champion")
+    save_workflow(name="orders", definition=with_failure(candidate), actor=ACTOR)
+    backtest = ran()
+    assert backtest.options["candidate"]["models"] == {}  # what the model said is recorded
+    expected = {("accept", "accept"): 1, ("fast", "fast"): 1}
+    assert moves(backtest) == expected | {move: 2 + expected.get(move, 0)}
+    report = backtest.report
+    assert report["undecided"] == ({"/prediction": 2} if move[1] == "review" else {})
+
+
 def test_inputs_that_another_workflow_version_refuses_are_counted_and_told(workflow: str) -> None:
     decide()
     definition = deepcopy(WORKFLOW)

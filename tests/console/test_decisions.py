@@ -13,6 +13,8 @@ from inferhub.console.html import deed_url
 from inferhub.decisions.models import ActionAttempt, Decision, Workflow
 from inferhub.decisions.queries import list_outcomes
 from inferhub.decisions.services import decide
+from inferhub.lists.models import ListEntry
+from inferhub.lists.services import Entry, add_entries, save_list
 from tests.console.conftest import ACTOR, make_action, make_decision, make_review, make_version
 from tests.console.pages import list_of, page_of, text_of
 
@@ -116,6 +118,18 @@ def test_the_subject_of_a_decision_can_be_erased_and_the_page_then_says_so(conso
     assert "777" not in text
     assert "ann" not in text.split()
     assert Decision.objects.get(pk=other.pk).subject == "ben"
+
+
+def test_an_erasure_everywhere_reaches_lists_and_says_what_went(console: Client, workflow: Workflow) -> None:
+    decision = make_decision(workflow, subject="ann")
+    save_list(name="blocked", description="", actor=ACTOR)
+    add_entries(name="blocked", entries=[Entry(value="ann"), Entry(value="ben")], actor=ACTOR)
+    words = {"reason": "asked by letter", "everywhere": "on"}
+    told = text_of(console.post(deed_url(decision, "erase"), words, follow=True))
+    assert "Done: decisions erased: 1; list entries removed: 1 (blocked: 1)." in told
+    entries = text_of(console.get(list_of(ListEntry)))
+    assert "ben" in entries
+    assert "ann" not in entries.split()
 
 
 def test_the_page_of_a_replay_says_what_comes_out_differently(console: Client, workflow: Workflow) -> None:

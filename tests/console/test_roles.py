@@ -6,6 +6,8 @@ from importlib import import_module
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group, Permission
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
 from django.test import Client
 
 from inferhub.accounts.models import ApiKey, User
@@ -51,6 +53,49 @@ def test_a_role_that_is_missing_is_made_again() -> None:
     Group.objects.get(name="auditor").delete()
     make_roles()
     assert Group.objects.get(name="auditor").permissions.exists()
+
+
+_SEEN_BY_ALL = (
+    "decisions.view_action decisions.view_decision decisions.view_review decisions.view_workflow "
+    "decisions.view_workflowversion rulesets.view_ruleset rulesets.view_rulesetversion"
+)
+_SEEN_AT_WORK = (
+    f"{_SEEN_BY_ALL} catalog.view_event catalog.view_item jobs.view_job recommendations.view_scenario "
+    "registry.view_alias registry.view_modelversion registry.view_registeredmodel"
+)
+_SCHEDULES = [f"django_celery_beat.{{}}_{kind}" for kind in ("periodictask", "crontabschedule", "intervalschedule")]
+FIRST_ROLES = {
+    "data scientist": f"{_SEEN_AT_WORK} jobs.run_job recommendations.add_scenario recommendations.change_scenario "
+    "registry.add_modelversion registry.add_registeredmodel",
+    "rule author": f"{_SEEN_AT_WORK} decisions.add_decision decisions.add_workflow decisions.change_workflow "
+    "rulesets.add_ruleset rulesets.change_ruleset",
+    "approver": f"{_SEEN_AT_WORK} audit.view_auditevent registry.change_alias",
+    "reviewer": f"{_SEEN_BY_ALL} decisions.settle_review",
+    "review lead": f"{_SEEN_BY_ALL} decisions.settle_review decisions.assign_review decisions.export_review",
+    "operator": f"{_SEEN_AT_WORK} accounts.add_apikey accounts.change_apikey accounts.view_apikey accounts.view_user "
+    "audit.view_auditevent catalog.change_item decisions.add_webhookendpoint decisions.change_action "
+    "decisions.change_webhookendpoint decisions.view_webhookendpoint jobs.run_job jobs.view_deferredcall "
+    + " ".join(one.format(verb) for one in _SCHEDULES for verb in ("view", "add", "change", "delete")),
+    "auditor": f"{_SEEN_AT_WORK} accounts.view_apikey accounts.view_user audit.view_auditevent auth.view_group "
+    "decisions.view_webhookendpoint jobs.view_deferredcall " + " ".join(one.format("view") for one in _SCHEDULES),
+}
+"""What each role could do when there first was one: only migrations teach the roles of a hub that is that old."""
+
+
+def test_the_roles_of_an_upgraded_hub_are_those_of_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for config in apps.get_app_configs():
+        monkeypatch.setattr(config, "models_module", config.models_module)  # migrations change it, of their own copies
+    known = {f"{one.content_type.app_label}.{one.codename}": one for one in Permission.objects.all()}
+    for role, names in FIRST_ROLES.items():
+        Group.objects.get(name=role).permissions.set([known[name] for name in names.split()])
+    graph = MigrationLoader(connection).graph
+    for key in dict.fromkeys(key for leaf in graph.leaf_nodes() for key in graph.forwards_plan(leaf)):
+        module = import_module(graph.nodes[key].__module__)
+        if hasattr(module, "grant"):
+            module.grant(apps, None)
+    for role, wanted in ROLES.items():
+        found = Group.objects.get(name=role).permissions.select_related("content_type")
+        assert {f"{one.content_type.app_label}.{one.codename}" for one in found} == set(wanted), role
 
 
 def test_roles_that_a_hub_has_already_learn_to_approve() -> None:

@@ -10,7 +10,11 @@ import polars as pl
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
-from onnx import ModelProto
+from onnx import ModelProto, load_from_string
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 from inferhub.api.answers import PREDICTION
 from inferhub.audit.models import AuditEvent
@@ -263,6 +267,22 @@ def test_a_model_of_the_logarithm_is_explained_in_logarithms(api: Api) -> None:
         assert explanation["scale"] == "log1p"
         assert explanation["base_value"] + explanation["contributions"]["size"] == pytest.approx(explanation["value"])
         assert math.expm1(explanation["value"]) == pytest.approx(row["value"], rel=1e-4)
+
+
+def test_an_explanation_names_features_and_categories_of_a_pipeline(api: Api) -> None:
+    frame = pl.DataFrame({"country": ["DE", "FR", "BE", "DE"] * 50, "price": np.linspace(1, 9, 200)})
+    encoders = ColumnTransformer([("c", OneHotEncoder(), ["country"]), ("n", "passthrough", ["price"])])
+    worth = (frame["country"] == "DE").to_numpy() * 5 + frame["price"].to_numpy()
+    pipeline = make_pipeline(encoders, RandomForestRegressor(3, random_state=0)).fit(frame, worth)
+    exported = export(pipeline, frame, adversarial_rows=50)
+    steps = {"preprocess": [{"step": "rename", "columns": {"Land": "country"}}]}
+    keep("worth", load_from_string(exported.onnx_bytes), steps=steps)
+    body = {"version": 1, "rows": [{"Land": "DE", "price": 2}], "explain": True}
+    [explanation] = api.post("models/worth/predictions", body).json()["explanations"]
+    shares = explanation["contributions"]
+    assert list(shares) == ["Land = BE", "Land = DE", "Land = FR", "price"]
+    assert shares["Land = DE"] > 1
+    assert explanation["base_value"] + sum(shares.values()) == pytest.approx(explanation["value"])
 
 
 def test_what_cannot_be_explained_is_refused(api: Api, price_model: ModelVersion) -> None:

@@ -48,7 +48,7 @@ def test_the_log_verifies_after_a_verdict_an_erasure_a_retention_and_a_detached_
     save(retention_months=1)
     made = settled()
     assert_untouched()
-    assert erase_person(subject="cid", reason="as asked", actor=ACTOR).decisions == 2
+    assert erase_person(subject="cid", reason="as asked", actor=ACTOR).content.decisions == 2
     assert_untouched()
     settled()
     assert expire_content(now=timezone.now() + timedelta(days=70)) == 2

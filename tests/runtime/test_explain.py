@@ -8,13 +8,18 @@ import lightgbm as lgb
 import numpy as np
 import polars as pl
 import pytest
+from onnx import TensorProto, helper
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA
 from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier, RandomForestRegressor
+from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 from inferhub.errors import InvalidInput
-from inferhub.runtime.explain import Explainer, check_row_count, read_explainer
+from inferhub.runtime.column_names import column_names
+from inferhub.runtime.explain import Explainer, check_row_count, name_after, read_explainer
 from inferhub.runtime.signature import Array
 from recommender import export, fit_regression
 
@@ -205,6 +210,106 @@ def test_a_model_of_the_logarithm_is_explained_in_logarithms() -> None:
     assert np.abs(np.array(found) - wanted).max() < 1e-6
     assert {answer["scale"] for answer in answers} == {"log1p"}
     assert np.expm1([answer["value"] for answer in answers]) == pytest.approx(model.predict(frame[:20]), rel=1e-4)
+
+
+COUNTRIES = ["BE", "DE", "FR"]
+SHOP = pl.DataFrame(
+    {
+        "country": [COUNTRIES[int(code) % 3] for code in CODES[:, 4]],
+        "size": [["s", "m", "l"][int(code) // 3] for code in CODES[:, 4]],
+        "code": CODES[:, 4].astype(np.int64) % 4,
+        "price": X[:, 0],
+        "age": [None if place % 7 == 0 else float(value) for place, value in enumerate(X[:, 1])],
+    }
+)
+
+
+def names_of(transformer: Any, frame: Any = SHOP, *, trees: Any = None) -> list[str]:
+    """What a forest behind `transformer` says its columns are."""
+    worth = Y + (CODES[:, 4] == 1)
+    pipeline = make_pipeline(transformer, trees or RandomForestRegressor(3, max_depth=4, random_state=0))
+    explainer = read_explainer(export(pipeline.fit(frame, worth), frame, adversarial_rows=20).onnx_bytes)
+    return list(explainer.columns)
+
+
+@pytest.mark.parametrize("trees", [None, lgb.LGBMRegressor(n_estimators=5, verbosity=-1, n_jobs=1)])
+def test_columns_that_a_pipeline_encodes_have_the_names_of_features_and_categories(trees: Any) -> None:
+    encoders = ColumnTransformer(
+        [
+            ("one-hot", OneHotEncoder(handle_unknown="ignore"), ["country"]),
+            ("ordinal", OrdinalEncoder(categories=[["s", "m", "l"]]), ["size"]),
+            ("scaled", make_pipeline(SimpleImputer(), StandardScaler()), ["age", "price"]),
+        ]
+    )
+    wanted = ["country = BE", "country = DE", "country = FR", "size", "age", "price"]
+    assert names_of(encoders, trees=trees) == wanted
+
+
+@pytest.mark.parametrize(
+    ("transformer", "wanted"),
+    [
+        (OneHotEncoder(drop="first"), ["country = DE", "country = FR"]),
+        (make_pipeline(OneHotEncoder(sparse_output=False), StandardScaler()), [f"country = {c}" for c in COUNTRIES]),
+        (OneHotEncoder(max_categories=2), ["country = BE", "country = DE or FR"]),
+    ],
+)
+def test_kinds_of_one_hot_columns(transformer: Any, wanted: list[str]) -> None:
+    assert names_of(ColumnTransformer([("c", transformer, ["country"]), ("n", "passthrough", ["price"])])) == [
+        *wanted,
+        "price",
+    ]
+
+
+def test_numbers_as_categories_and_gaps_have_names_too() -> None:
+    flags = SimpleImputer(add_indicator=True)
+    encoders = ColumnTransformer([("codes", OneHotEncoder(), ["code"]), ("ages", flags, ["age"])])
+    assert names_of(encoders) == ["code = 0", "code = 1", "code = 2", "code = 3", "age", "age is missing"]
+
+
+def test_columns_of_an_array_are_called_by_their_places() -> None:
+    encoders = ColumnTransformer([("codes", OneHotEncoder(), [4]), ("rest", "passthrough", [2, 0])])
+    codes = [f"input[4] = {code}" for code in range(9)]
+    assert names_of(encoders, CODES.astype(np.float64)) == [*codes, "input[2]", "input[0]"]
+
+
+def test_a_category_that_is_missing_is_said_to_be() -> None:
+    frame = SHOP.with_columns(country=pl.when(pl.int_range(400) % 5 == 0).then(None).otherwise("country"))
+    encoders = ColumnTransformer([("c", OneHotEncoder(), ["country"]), ("n", "passthrough", ["price"])])
+    assert names_of(encoders, frame)[:4] == [*(f"country = {one}" for one in COUNTRIES), "country is missing"]
+
+
+def test_what_a_graph_mixes_keeps_the_name_of_its_tensor() -> None:
+    encoders = ColumnTransformer([("mixed", PCA(2), ["price", "code"]), ("c", OneHotEncoder(), ["country"])])
+    names = names_of(encoders)
+    assert names[2:] == [f"country = {one}" for one in COUNTRIES]
+    assert [name[-3:] for name in names[:2]] == ["[0]", "[1]"]
+
+
+def test_contributions_of_one_feature_are_added_up_and_none_is_lost() -> None:
+    encoders = ColumnTransformer([("a", "passthrough", ["price"]), ("b", StandardScaler(), ["price", "code"])])
+    pipeline = make_pipeline(encoders, RandomForestRegressor(3, max_depth=4, random_state=0)).fit(SHOP, Y)
+    explainer = read_explainer(export(pipeline, SHOP, adversarial_rows=20).onnx_bytes)
+    feeds = {"price": X[:20, :1], "code": SHOP["code"].to_numpy()[:20, np.newaxis]}
+    for answer in explainer.explain(feeds):
+        assert set(answer["contributions"]) == {"price", "code"}
+        assert answer["base_value"] + sum(answer["contributions"].values()) == pytest.approx(answer["value"])
+
+
+def test_a_category_keeps_its_name_where_callers_call_its_feature_another() -> None:
+    explanation = {"contributions": {"c1 = DE": 1.0, "c1": 2.0, "c10 = x": 3.0, "input[3] is missing": 4.0}}
+    named = name_after({"c1": "country", "input[3]": "age"}, explanation)["contributions"]
+    assert named == {"country = DE": 1.0, "country": 2.0, "c10 = x": 3.0, "age is missing": 4.0}
+
+
+def test_a_graph_made_to_be_read_for_ever_is_not() -> None:
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 4])
+    doubled = [
+        helper.make_node("Concat", [name, name], [f"{name}x"], axis=1) for name in ("x" * n for n in range(1, 40))
+    ]
+    deep = [helper.make_node("Identity", [f"{n}" if n else "x"], [f"{n + 1}"]) for n in range(5000)]
+    for nodes, tensor in ((doubled, "x" * 40), (deep, "5000")):
+        graph = helper.make_graph(nodes, "g", [value], [])
+        assert len(column_names(graph, tensor, 4)) == 4
 
 
 def test_the_number_of_rows_is_bounded() -> None:

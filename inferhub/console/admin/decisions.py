@@ -30,6 +30,10 @@ class EraseForm(ServiceForm):
     """Why the data of a decision's subject is to go."""
 
     reason = fields.prose("Reason", help_text="Kept in the audit log: no personal data here.")
+    everywhere = fields.switch(
+        "In every workflow, with flags and entries of look-up lists",
+        help_text="Lists lose the subject in past versions too; what is erased does not come back.",
+    )
 
     def __init__(self, *args: Any, decision: Decision, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -39,10 +43,10 @@ class EraseForm(ServiceForm):
         erased = erase_person(
             subject=self._decision.subject,
             reason=self.cleaned_data["reason"],
-            workflow=self._decision.workflow.name,
+            workflow="" if self.cleaned_data["everywhere"] else self._decision.workflow.name,
             actor=actor,
         )
-        return Done(message=f"{erased.decisions} decisions erased.", url=html.url_of(self._decision))
+        return Done(message=f"Done: {'; '.join(erased.sentences)}.", url=html.url_of(self._decision))
 
 
 @admin.register(Decision)
@@ -130,8 +134,8 @@ class DecisionAdmin(RecordAdmin):
             submit="Erase for good",
             found=decision,
             back=html.url_of(decision),
-            intro="What every decision of this workflow about this subject holds of it goes for good. That they were "
-            "made, their outcomes and digests stay.",
+            intro="What every decision of this workflow about this subject holds of it goes for good, and actions that "
+            "are not delivered are cancelled. That the decisions were made, their outcomes and digests stay.",
             sections=(decision_facts(decision),),
             is_danger=True,
         )

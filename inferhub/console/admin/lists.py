@@ -20,7 +20,7 @@ from inferhub.console.base import RecordAdmin, deed, link_column, time_column
 from inferhub.console.pages import Done, FormPage, ServiceForm, sent, sent_with_files
 from inferhub.console.sections import Facts, Section, Table
 from inferhub.lists.files import from_csv, to_csv
-from inferhub.lists.models import ListEntry, LookupList
+from inferhub.lists.models import ERASED, ListEntry, LookupList
 from inferhub.lists.queries import entries_at
 from inferhub.lists.services import (
     LONGEST_NOTE,
@@ -236,7 +236,7 @@ class ListEntryAdmin(RecordAdmin):
         return _state(entry)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ListEntry]:
-        return super().get_queryset(request).select_related("list")
+        return super().get_queryset(request).exclude(value=ERASED).select_related("list")
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str

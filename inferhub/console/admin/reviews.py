@@ -31,10 +31,17 @@ from inferhub.console.review_forms import (
 from inferhub.console.sections import Facts
 from inferhub.console.trace import find_linked
 from inferhub.decisions.models import Review, Workflow
-from inferhub.decisions.review_queue import QUEUE_ORDER, SETTLE, claim_next_review, count_open, reviews_with_names
+from inferhub.decisions.review_queue import (
+    ASSIGN,
+    QUEUE_ORDER,
+    SETTLE,
+    claim_next_review,
+    count_open,
+    reviews_with_names,
+)
 from inferhub.errors import InferhubError
 
-_ASSIGN, _EXPORT = "decisions.assign_review", "decisions.export_review"
+_EXPORT = "decisions.export_review"
 _EXPORT_PAGE = FormPage(
     title="Export settled reviews as labelled data",
     submit="Export",
@@ -175,7 +182,7 @@ class ReviewAdmin(RecordAdmin):
             return self._go_on(request)
         return self._small_deed(request, form, "Leave this case for later", "It stays yours, after all others.")
 
-    @deed("Assign", icon="person_add", permission=_ASSIGN)
+    @deed("Assign", icon="person_add", permission=ASSIGN)
     def assign(self, request: HttpRequest, object_id: str) -> HttpResponse:
         form = AssignForm(sent(request), review=self.find(request, object_id))
         return self._small_deed(request, form, "Assign", "Whoever has the case now no longer has it then.")
@@ -215,7 +222,7 @@ class ReviewAdmin(RecordAdmin):
             "form": (form or SettleForm(review=review)) if offered and is_mine else form,
             "may_claim": offered and not review.assigned_to,
             "may_settle": may(SETTLE),
-            "assign_form": AssignForm(review=review) if not review.verdict and may(_ASSIGN) else None,
+            "assign_form": AssignForm(review=review) if not review.verdict and may(ASSIGN) else None,
             "comments": review.comments.all(),
             "comment_form": CommentForm(review=review, auto_id="comment_%s") if may(SETTLE) else None,
             "urls": {name: html.deed_url(review, name) for name in self.actions_detail},

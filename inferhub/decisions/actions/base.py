@@ -15,12 +15,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from inferhub.errors import FieldError, InvalidInput, NotFound
+from inferhub.errors import Conflict, FieldError, InvalidInput, NotFound
 from inferhub.lib.describe import describe, pointer
 from inferhub.lib.slug import SLUG_PATTERN
 
 if TYPE_CHECKING:  # definitions are checked without a database
-    from inferhub.decisions.models import Action
+    from inferhub.decisions.models import Action, Decision
 
 SLUG: dict[str, Any] = {"type": "string", "pattern": SLUG_PATTERN}
 FIELD: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": 200}
@@ -103,6 +103,18 @@ class ActionKind(ABC):
     def check_references(self, settings: Mapping[str, Any]) -> list[FieldError]:
         """What settings name and is not there, when a definition is saved. Pointers start at the settings."""
         return []
+
+
+def lock_decision(action: "Action") -> "Decision":
+    """Read the action's decision as it is now and hold it until the transaction ends: an erasure comes before or after.
+
+    For kinds that write what it holds into the hub's own tables. Raises Conflict where it was erased.
+    """
+    locked = type(action.decision).objects.select_for_update(of=("self",), no_key=True).select_related("workflow")
+    action.decision = decision = locked.get(pk=action.decision_id)
+    if decision.erased_at is not None:
+        raise Conflict(f"The content of the decision {decision.pk} was erased.")
+    return decision
 
 
 def text_of_input(action: "Action", field: str) -> str:

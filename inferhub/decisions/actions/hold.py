@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from inferhub.decisions.actions.base import SLUG, ActionKind, DeliveryResult, settings_schema
+from django.db import transaction
+
+from inferhub.decisions.actions.base import SLUG, ActionKind, DeliveryResult, lock_decision, settings_schema
 from inferhub.decisions.flags import change_flag
 from inferhub.decisions.models import Action
 from inferhub.errors import FieldError, InvalidInput
@@ -21,19 +23,20 @@ class Hold(ActionKind):
         return f"flag:{settings['flag']}"
 
     def deliver(self, action: Action) -> DeliveryResult:
-        decision = action.decision
-        if not decision.subject:
-            expected = FieldError(pointer="/subject", expected="a subject that was not erased", got="nothing")
-            raise InvalidInput(errors=[expected])
-        change = change_flag(
-            change_id=action.pk,
-            subject=decision.subject,
-            name=action.settings["flag"],
-            is_held=self.is_held,
-            actor=f"workflow:{decision.workflow.name}",
-            reason=decision.outcome,
-            decision_id=decision.pk,
-        )
+        with transaction.atomic():
+            decision = lock_decision(action)
+            if not decision.subject:
+                expected = FieldError(pointer="/subject", expected="a subject", got="nothing")
+                raise InvalidInput(errors=[expected])
+            change = change_flag(
+                change_id=action.pk,
+                subject=decision.subject,
+                name=action.settings["flag"],
+                is_held=self.is_held,
+                actor=f"workflow:{decision.workflow.name}",
+                reason=decision.outcome,
+                decision_id=decision.pk,
+            )
         return DeliveryResult(is_success=True, detail="" if change.is_applied else "a later change stands")
 
 

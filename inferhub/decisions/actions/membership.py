@@ -3,7 +3,17 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from inferhub.decisions.actions.base import FIELD, SLUG, ActionKind, DeliveryResult, settings_schema, text_of_input
+from django.db import transaction
+
+from inferhub.decisions.actions.base import (
+    FIELD,
+    SLUG,
+    ActionKind,
+    DeliveryResult,
+    lock_decision,
+    settings_schema,
+    text_of_input,
+)
 from inferhub.decisions.models import Action
 from inferhub.errors import FieldError
 from inferhub.lists.models import LookupList
@@ -31,15 +41,16 @@ class AddToList(ActionKind):
         return [FieldError(pointer="/list", expected="the name of a look-up list", got=name)]
 
     def deliver(self, action: Action) -> DeliveryResult:
-        decision = action.decision
-        has_changed = set_membership(
-            name=action.settings["list"],
-            value=text_of_input(action, action.settings["value_from"]),
-            is_member=self.is_member,
-            actor=f"workflow:{decision.workflow.name}",
-            reason=f"decision {decision.pk}: {decision.outcome}",
-            request_id=str(action.pk),
-        )
+        with transaction.atomic():
+            decision = lock_decision(action)
+            has_changed = set_membership(
+                name=action.settings["list"],
+                value=text_of_input(action, action.settings["value_from"]),
+                is_member=self.is_member,
+                actor=f"workflow:{decision.workflow.name}",
+                reason=f"decision {decision.pk}: {decision.outcome}",
+                request_id=str(action.pk),
+            )
         return DeliveryResult(is_success=True, detail="" if has_changed else "it was so already")
 
 

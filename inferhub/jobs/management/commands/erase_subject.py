@@ -9,7 +9,7 @@ from inferhub.jobs.erasure import erase_person
 
 
 class Command(BaseCommand):
-    help = "Erase what the decisions hold about a subject; their digests can still be checked."
+    help = "Erase what decisions, flags and lists hold about a subject; digests can still be checked."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("subject", help="exactly as in the decisions")
@@ -27,4 +27,5 @@ class Command(BaseCommand):
             )
         except InferhubError as exc:
             raise CommandError(str(exc)) from exc
-        self.stdout.write(f"decisions erased: {erased.decisions}, kept answers deleted: {erased.calls}")
+        for sentence in erased.sentences or ["nothing is kept about this subject"]:
+            self.stdout.write(sentence)
