@@ -1,10 +1,11 @@
 """What rule sets and workflows have in common: versions that somebody wrote, which are in force for a time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from django.utils import timezone
+from django.utils.safestring import SafeString
 
 from inferhub.console import html
 from inferhub.console.sections import Facts, Table
@@ -23,7 +24,7 @@ _COLOURS = {
 _CHANGES = {"added": "succeeded", "removed": "failed", "changed": "pending", "moved": "running"}
 
 
-def authored_facts(title: str, found: Any) -> Facts:
+def authored_facts(title: str, found: Any, beside: Sequence[SafeString]) -> Facts:
     current = found.current
     return Facts(
         title=title,
@@ -34,6 +35,7 @@ def authored_facts(title: str, found: Any) -> Facts:
             ("Made", html.moment(found.created_at)),
             ("Description", found.description),
         ),
+        beside=beside,
     )
 
 
@@ -109,7 +111,7 @@ def _cancel_link(found: Any, one: Any) -> Any:
     return html.link(f"{html.deed_url(found, 'cancel')}?{urlencode({'publication': one.pk})}", "cancel")
 
 
-def case_table(found: Any) -> Table:
+def case_table(found: Any, beside: Sequence[SafeString]) -> Table:
     """Each test case, what it expects, and how it came out when it last ran against the newest version that it did."""
     run = _last_run(found)
     results = {result["name"]: result for result in run.results} if run else {}
@@ -130,6 +132,7 @@ def case_table(found: Any) -> Table:
         rows=rows,
         note=note,
         empty="None yet. Add one, or make one of a decision from its page. Nothing is published while one fails.",
+        beside=beside,
     )
 
 

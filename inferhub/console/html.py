@@ -86,6 +86,11 @@ def deed_url(found: Model, deed: str) -> str:
     return url_of(found).removesuffix("change/") + f"{deed}/"
 
 
+def deed_link(found: Model, deed: str, title: str) -> SafeString:
+    """A small button that leads to the page of one deed."""
+    return format_html('<a class="ih-deed" href="{}">{}</a>', deed_url(found, deed), title)
+
+
 def _page(model: type[Model], name: str) -> str:
     options = model._meta
     return f"admin:{options.app_label}_{options.model_name}_{name}"

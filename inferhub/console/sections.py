@@ -1,4 +1,7 @@
-"""What a page shows: titled pieces, each rendered by its own template. Values are text, or HTML made by `html`."""
+"""What a page shows: titled pieces, each rendered by its own template. Values are text, or HTML made by `html`.
+
+`beside` holds links to deeds that concern this piece; they stand beside its title.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,11 +20,15 @@ class Facts:
     template: ClassVar[str] = "console/sections/facts.html"
     title: str
     pairs: Sequence[tuple[str, Any]]
+    beside: Sequence[SafeString] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """Rows under column headings; `empty` is the sentence where there is none."""
+    """Rows under column headings; `empty` is the sentence where there is none.
+
+    With a `summary` the rows are folded under this line.
+    """
 
     template: ClassVar[str] = "console/sections/table.html"
     title: str
@@ -29,6 +36,8 @@ class Table:
     rows: Sequence[Sequence[Any]]
     empty: str = "Nothing yet."
     note: str = ""
+    summary: str = ""
+    beside: Sequence[SafeString] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,6 +145,34 @@ class Stacks:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Swings:
+    """Horizontal bars to the right for what adds and to the left for what takes away."""
+
+    template: ClassVar[str] = "console/sections/swings.html"
+    title: str
+    what: str
+    rows: Sequence[tuple[str, float]]
+
+    @property
+    def drawn(self) -> list[dict[str, Any]]:
+        values = [value for _, value in self.rows]
+        least, most = min(values, default=0), max(values, default=0)
+        scale = 100 / (max(most, 0) - min(least, 0) or 1)
+        zero = -min(least, 0) * scale
+        return [
+            {
+                "label": label,
+                "number": f"{value:+.4g}",
+                "x": f"{min(zero, zero + value * scale):.3f}",
+                "width": f"{abs(value) * scale:.3f}",
+                "zero": f"{zero:.3f}",
+                "adds": value >= 0,
+            }
+            for label, value in self.rows
+        ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class HeatMap:
     """A square table of counts, the darker the more: from a name at the left to one at the top."""
 
@@ -164,4 +201,4 @@ class HeatMap:
         return rows
 
 
-Section = Facts | Table | Text | Prose | Bars | Flow | Requests | Stacks | HeatMap
+Section = Facts | Table | Text | Prose | Bars | Flow | Requests | Stacks | Swings | HeatMap

@@ -69,6 +69,34 @@ def test_saving_what_is_in_use_says_that_nothing_changed(console: Client) -> Non
     assert "Nothing changed: order-rules version 1 stays in force." in text
 
 
+def test_overlaps_that_the_order_decides_are_notes_and_no_faults(console: Client) -> None:
+    definition = rules()
+    definition["rules"].insert(1, {"when": ["> 50"], "then": ['"accept"'], "note": "a middling order"})
+    save_rules(console, definition)
+    text = text_of(console.get(page_of(RuleSet.objects.get())))
+    assert "What the check found No faults." in text
+    assert "Worth knowing 2 notes: which row decides" in text
+    assert "the order decides 1, 2 Rows 1 and 2 both match facts such as input.total = 101, where row 1" in text
+
+
+def test_a_row_that_never_decides_is_a_fault(console: Client) -> None:
+    definition = rules()
+    definition["rules"].insert(1, {"when": ["> 200"], "then": ['"accept"'], "note": "never"})
+    save_rules(console, definition)
+    text = text_of(console.get(page_of(RuleSet.objects.get())))
+    assert "What the check found Kind Rows Finding row that never decides 1, 2 Row 2 can never decide" in text
+
+
+def test_deeds_stand_beside_what_they_concern(console: Client) -> None:
+    save_rules(console, rules())
+    rule_set = RuleSet.objects.get()
+    response = console.get(page_of(rule_set))
+    assert [deed["title"] for deed in response.context["actions_detail"]] == ["Edit"]
+    assert (
+        f'<a class="ih-deed" href="{page_of(rule_set, "change_case")}">Add a test case</a>' in response.content.decode()
+    )
+
+
 def test_an_old_version_can_be_taken_up_again(console: Client) -> None:
     save_rules(console, rules(100))
     rule_set = RuleSet.objects.get()
