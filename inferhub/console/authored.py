@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from inferhub.console import html
 from inferhub.console.sections import Facts, Table
 from inferhub.rulesets.differences import CellChange, compare_definitions
-from inferhub.rulesets.lifecycle import STATES, describe_versions
+from inferhub.rulesets.lifecycle import STATES, describe_save, describe_versions
 from inferhub.rulesets.publishing import AuthoredKind
 
 _MOST_ROWS = 100
@@ -189,11 +189,7 @@ def _json(value: Any) -> Any:
     return None if value is None else html.json_block(value)
 
 
-def saved_message(kind: AuthoredKind, version: Any, before: int | None) -> str:
-    """What a save did."""
-    if version.pk == before:
-        return f"Nothing changed: {version} stays in force."
-    if version.owner.current_id == version.pk:
-        return f"{version} is saved and in force."
-    state = describe_versions(kind, version.owner)[version.pk].name
-    return f"{version} is saved ({state}). Publish it from its page."
+def saved_message(kind: AuthoredKind, version: Any) -> str:
+    """What a save did, and what is left to do."""
+    is_in_force = version.owner.current_id == version.pk
+    return describe_save(kind, version) + ("" if is_in_force else " Publish it from its page.")

@@ -84,7 +84,8 @@ def save_version(
     """Keep a checked `definition` as the next version of the thing called `name`; publish it where that is direct.
 
     `approval` is for a new one: empty, it takes four eyes, so that the first version waits for approval as well.
-    `is_draft` only saves. The definition that is in force, or the newest one again, makes no version. Raises
+    `is_draft` only saves. The definition that is in force, or the newest one again, makes no version; where nothing
+    is published either, the version says that it `is_unchanged`. Raises
     InvalidInput, TestsFailed (the version is saved then) and Conflict (another policy than it has).
     """
     _check_approval(approval)
@@ -93,9 +94,11 @@ def save_version(
         if description is not None and owner.description != description:
             owner.description = description
             owner.save(update_fields=["description"])
-        version = _find_or_make(kind, owner, definition, actor=actor, note=note)
-    if owner.approval == Approval.DIRECT and not is_draft and owner.current_id != version.pk:
+        version, is_new = _find_or_make(kind, owner, definition, actor=actor, note=note)
+    is_published = owner.approval == Approval.DIRECT and not is_draft and owner.current_id != version.pk
+    if is_published:
         publish_version(kind, version=version, actor=actor, reason=note or "saved")
+    version.is_unchanged = not (is_new or is_published)
     Snapshots.forget_all()
     return version
 
@@ -235,17 +238,19 @@ def _owner_to_extend(kind: AuthoredKind, name: str, approval: str, actor: str) -
     return owner
 
 
-def _find_or_make(kind: AuthoredKind, owner: Any, definition: dict[str, Any], *, actor: str, note: str) -> Any:
+def _find_or_make(
+    kind: AuthoredKind, owner: Any, definition: dict[str, Any], *, actor: str, note: str
+) -> tuple[Any, bool]:
     digest = digest_of(definition)
     current, latest = owner.current, owner.versions.order_by("-number").first()
     for known in (current, latest):
         if known is not None and known.digest == digest:
-            return known
+            return known, False
     values = {"definition": definition, "digest": digest, "note": note, "created_by": actor}
     version = owner.versions.create(number=latest.number + 1 if latest else 1, **values)
     details = {"version": version.number, "digest": digest, "note": note}
     record_event(f"{kind.name}.saved", actor=actor, subject=owner.audit_subject, details=details)
-    return version
+    return version, True
 
 
 def _locked(kind: AuthoredKind, version: Any) -> Any:

@@ -281,7 +281,7 @@ class NeighbourWriter:
     @property
     def _is_itself(self) -> BoolArray:
         """Which links lead from an item to itself, bool [I, K]."""
-        return self.table.neighbours == np.arange(self.no_item)[:, np.newaxis]
+        return np.asarray(self.table.neighbours == np.arange(self.no_item)[:, np.newaxis], np.bool_)
 
     def name_outputs(self, best: str, places: str, strongest: str) -> str:
         """Declare items, scores and reasons; returns which places hold an item, bool [N, k]."""

@@ -84,7 +84,6 @@ class SaveRuleSetForm(ServiceForm):
 
     def save(self, *, actor: str) -> Done:
         words = self.cleaned_data
-        before = self._rule_set.current_id if self._rule_set else None
         version = save_rule_set(
             name=self._rule_set.name if self._rule_set else words["name"],
             definition=self._definition(),
@@ -94,7 +93,7 @@ class SaveRuleSetForm(ServiceForm):
             is_draft=words["is_draft"],
             actor=actor,
         )
-        return Done(message=saved_message(KIND, version, before), url=html.url_of(version.rule_set))
+        return Done(message=saved_message(KIND, version), url=html.url_of(version.rule_set))
 
 
 class AddRuleSetForm(SaveRuleSetForm):

@@ -72,7 +72,6 @@ class SaveWorkflowForm(ServiceForm):
 
     def save(self, *, actor: str) -> Done:
         words = self.cleaned_data
-        before = self._workflow.current_id if self._workflow else None
         version = save_workflow(
             name=self._workflow.name if self._workflow else words["name"],
             definition=words["definition"],
@@ -82,7 +81,7 @@ class SaveWorkflowForm(ServiceForm):
             is_draft=words["is_draft"],
             actor=actor,
         )
-        return Done(message=saved_message(KIND, version, before), url=html.url_of(version.workflow))
+        return Done(message=saved_message(KIND, version), url=html.url_of(version.workflow))
 
 
 class AddWorkflowForm(SaveWorkflowForm):
