@@ -22,11 +22,12 @@ from inferhub.console.authored_admin import OWNER_DEEDS, AuthoredAdmin, Authored
 from inferhub.console.authored_forms import approval_field, empty_case
 from inferhub.console.backtest_forms import BacktestForm, ChallengerForm
 from inferhub.console.base import code_column, deed, link_column, time_column
+from inferhub.console.history_sections import duration_sections, history_sections
 from inferhub.console.inputs import field_names
 from inferhub.console.kinds import kinds_table
 from inferhub.console.pages import Done, FormPage, ServiceForm, sent, sent_with_files
 from inferhub.console.sections import Section, Table, Text
-from inferhub.decisions.models import Workflow, WorkflowVersion
+from inferhub.decisions.models import Decision, Workflow, WorkflowVersion
 from inferhub.decisions.services import KIND, decide, save_workflow
 from inferhub.decisions.testing import remove_workflow_test, run_workflow_tests, save_workflow_test
 from inferhub.errors import FieldError
@@ -146,6 +147,7 @@ class WorkflowAdmin(AuthoredAdmin):
         shown = found.current or found.versions.first()
         return (
             authored_facts("Workflow", found, self.deed_links(request, found, "set_policy")),
+            *_decided(request, found),
             *(workflow_sections(shown.definition) if shown else ()),
             case_table(found, self.deed_links(request, found, "run_cases", "change_case")),
             version_table(KIND, found),
@@ -240,6 +242,14 @@ class WorkflowVersionAdmin(AuthoredVersionAdmin):
 
     def sections(self, request: HttpRequest, found: WorkflowVersion) -> Sequence[Section]:
         return (version_facts(KIND, "Workflow", found), *workflow_sections(found.definition))
+
+
+def _decided(request: HttpRequest, workflow: Workflow) -> tuple[Section, ...]:
+    """What came of it so far, for those who may see decisions."""
+    if not request.user.has_perm("decisions.view_decision"):
+        return ()
+    made = Decision.objects.filter(workflow=workflow)
+    return (*history_sections(made, by="outcome", title="Decisions by outcome"), *duration_sections(made))
 
 
 def workflow_sections(definition: Mapping[str, Any]) -> tuple[Section, ...]:
