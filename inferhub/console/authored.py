@@ -111,7 +111,7 @@ def _cancel_link(found: Any, one: Any) -> Any:
     return html.link(f"{html.deed_url(found, 'cancel')}?{urlencode({'publication': one.pk})}", "cancel")
 
 
-def case_table(found: Any, beside: Sequence[SafeString]) -> Table:
+def case_table(found: Any, beside: Sequence[SafeString], none: str) -> Table:
     """Each test case, what it expects, and how it came out when it last ran against the newest version that it did."""
     run = _last_run(found)
     results = {result["name"]: result for result in run.results} if run else {}
@@ -131,7 +131,7 @@ def case_table(found: Any, beside: Sequence[SafeString]) -> Table:
         columns=("Test case", "Expected", "Last run", "Got instead", "Changed", ""),
         rows=rows,
         note=note,
-        empty="None yet. Add one, or make one of a decision from its page. Nothing is published while one fails.",
+        empty=f"{none} Nothing is published while one fails.",
         beside=beside,
     )
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.utils.html import format_html
+
 from inferhub.console import html
 from inferhub.console.sections import Facts, Section, Table, Text
 from inferhub.errors import InvalidDefinition
@@ -109,8 +111,8 @@ def _finding(name: str, finding: Finding, *, names: bool) -> tuple[Any, ...]:
 
 
 def _heading(word: str, column: Mapping[str, Any]) -> str:
-    label = column.get("label") or column["field"]
-    return f"{word}: {label} ({column['field']})" if label != column["field"] else f"{word}: {label}"
+    label, field = column.get("label") or column["field"], html.breakable(column["field"])
+    return format_html("{}: {} ({})", word, label, field) if label != column["field"] else f"{word}: {label}"
 
 
 def _cell(text: str) -> Any:

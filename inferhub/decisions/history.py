@@ -17,6 +17,7 @@ _MOST_DECISIONS = 20_000  # of a busy hub the last hours, so that a page opens a
 _MOST_TIMED = 1_000
 _SPAN = timedelta(days=30)
 _STEPS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
+_FEWEST = 12
 _LONGEST = (("minute", timedelta(minutes=90)), ("hour", timedelta(days=3)))
 
 
@@ -72,8 +73,9 @@ def measure_durations(decisions: "QuerySet[Decision]") -> Durations | None:
 
 
 def _filled(step: str, rows: Sequence[tuple[datetime, Any, int]]) -> History:
-    """With zeros where nothing was decided."""
-    begin, end = min(row[0] for row in rows), max(row[0] for row in rows)
+    """With zeros where nothing was decided, and before, so that few columns do not look like many decisions."""
+    end = max(row[0] for row in rows)
+    begin = min(*(row[0] for row in rows), end - (_FEWEST - 1) * _STEPS[step])
     starts = [begin + at * _STEPS[step] for at in range((end - begin) // _STEPS[step] + 1)]
     places = {start: at for at, start in enumerate(starts)}
     totals: Counter[str] = Counter()

@@ -145,14 +145,13 @@ def _text(name: str) -> Document:
     return {"title": _TITLES[name], "type": "string", "maxLength": 100}
 
 
-def _limits(data: Dataset) -> tuple[float, float, float]:
+def _limits(data: Dataset) -> tuple[int, int, int]:
     """What counts as a large order, as a huge one, and as that of a customer who buys much."""
     values = data.orders["order_value"]
     large, huge, promising = (_round(values.quantile(part) or 0) for part in (0.95, 0.99, 0.75))
     return large, huge, promising
 
 
-def _round(value: float) -> float:
+def _round(value: float) -> int:
     """Two digits that a person would write: 1234.5 becomes 1200."""
-    digits = 1 - len(str(int(value))) + 1
-    return round(value, digits) if digits < 0 else round(value)
+    return round(round(value), min(2 - len(str(int(value))), 0))

@@ -41,6 +41,7 @@ _EXAMPLE: dict[str, Any] = {
         {"when": [""], "then": ['"accept"'], "note": "all others"},
     ],
 }
+_NO_CASES = "None of its own yet. Those of the workflows that use it run as well."
 _INTRO = (
     "A decision table, or several in sequence under 'tables', where later ones see what earlier ones say. Each rule "
     "has one cell under 'when' for every input and one under 'then' for every output; an empty cell under 'when' holds "
@@ -147,7 +148,7 @@ class RuleSetAdmin(AuthoredAdmin):
             authored_facts("Rule set", found, self.deed_links(request, found, "set_policy")),
             *((*rule_sections(shown.definition), file_facts(shown)) if shown else ()),
             _use_table(found),
-            case_table(found, self.deed_links(request, found, "run_cases", "change_case")),
+            case_table(found, self.deed_links(request, found, "run_cases", "change_case"), _NO_CASES),
             version_table(KIND, found),
             publication_table(found),
         )

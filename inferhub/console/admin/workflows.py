@@ -52,6 +52,7 @@ _EXAMPLE: dict[str, Any] = {
     },
 }
 _MOST_OF_AN_EXAMPLE = 60
+_NO_CASES = "None yet. Add one, or make one of a decision from its page."
 _INTRO = (
     "Input schema, predictions, rule set and the actions of each outcome. What a definition names (models, rule set, "
     "webhook endpoints, lists) must be there when you save."
@@ -149,7 +150,7 @@ class WorkflowAdmin(AuthoredAdmin):
             authored_facts("Workflow", found, self.deed_links(request, found, "set_policy")),
             *_decided(request, found),
             *(workflow_sections(shown.definition) if shown else ()),
-            case_table(found, self.deed_links(request, found, "run_cases", "change_case")),
+            case_table(found, self.deed_links(request, found, "run_cases", "change_case"), _NO_CASES),
             version_table(KIND, found),
             publication_table(found),
         )
