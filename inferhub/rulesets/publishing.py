@@ -22,7 +22,7 @@ from inferhub.lib.canonical import digest_of
 from inferhub.lib.describe import describe
 from inferhub.lib.snapshots import Snapshots
 from inferhub.rulesets.authored import Approval, AuthoredPublication, AuthoredVersion
-from inferhub.rulesets.cases import CaseResult
+from inferhub.rulesets.cases import CaseReport, CaseResult, record_run
 
 _MOST_TOLD = 5
 
@@ -63,10 +63,11 @@ class TestsFailed(Conflict):
 
     __test__ = False  # no class of tests
 
-    def __init__(self, version: AuthoredVersion, failures: Sequence[CaseResult]) -> None:
-        self.version, self.failures = version, tuple(failures)
+    def __init__(self, version: AuthoredVersion, results: Sequence[CaseResult]) -> None:
+        self.version, self.results = version, tuple(results)
+        self.failures = tuple(result for result in results if not result.passed)
         told = " ".join(failure.sentence for failure in self.failures[:_MOST_TOLD])
-        more = f" And {len(failures) - _MOST_TOLD} more." if len(failures) > _MOST_TOLD else ""
+        more = f" And {len(self.failures) - _MOST_TOLD} more." if len(self.failures) > _MOST_TOLD else ""
         super().__init__(f"{version} is saved but cannot be published while a test case fails. {told}{more}")
 
 
@@ -216,12 +217,17 @@ def set_approval(kind: AuthoredKind, *, owner: Any, approval: str, actor: str, r
 
 
 def record_refusal(kind: AuthoredKind, error: TestsFailed, actor: str) -> None:
-    """Put a publication that the test cases refused into the audit log, after its transaction was undone."""
-    details = {"version": error.version.number, "failed": [failure.name for failure in error.failures]}
+    """Put a publication that the test cases refused into the audit log, after its transaction was undone.
+
+    The run is noted, so that the version is known to fail, be it only by the test cases of those who use it.
+    """
+    version, owner = error.version, error.version.owner
+    details = {"version": version.number, "failed": [failure.name for failure in error.failures]}
+    runs: Any = kind.versions._meta.get_field("test_runs").related_model
+    report = CaseReport(name=owner.name, version=version.number, results=error.results)
     with transaction.atomic():
-        record_event(
-            f"{kind.name}.publication_refused", actor=actor, subject=error.version.owner.audit_subject, details=details
-        )
+        record_run(runs, version.pk, [test.document for test in owner.tests.all()], report, actor)
+        record_event(f"{kind.name}.publication_refused", actor=actor, subject=owner.audit_subject, details=details)
 
 
 def _owner_to_extend(kind: AuthoredKind, name: str, approval: str, actor: str) -> Any:
@@ -268,9 +274,8 @@ def _checked(kind: AuthoredKind, version: Any) -> Evidence:
     """What speaks for a version: every test case, run now. Raises InvalidDefinition and TestsFailed."""
     kind.check(version)
     results = kind.run_cases(version)
-    failures = [result for result in results if not result.passed]
-    if failures:
-        raise TestsFailed(version, failures)
+    if any(not result.passed for result in results):
+        raise TestsFailed(version, results)
     gates = [{"name": f"test: {result.name}", "passed": True, "sentence": result.sentence} for result in results]
     return {"gates": gates or [{"name": "test cases", "passed": True, "sentence": "There are none."}]}
 

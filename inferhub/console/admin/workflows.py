@@ -276,7 +276,8 @@ def _given_input(text: str) -> dict[str, Any] | None:
 def example_of(schema: Mapping[str, Any]) -> dict[str, Any]:
     """An input to start from: the schema's own examples and defaults, else the simplest value of each type."""
     if schema.get("examples"):
-        return dict(schema["examples"][0])
+        example = dict(schema["examples"][0])
+        return {name: example[name] for name in field_names(schema) if name in example} | example
     properties = schema.get("properties", {})
     return {name: _example_value(properties[name]) for name in field_names(schema)}
 
