@@ -327,7 +327,13 @@ JOB = _object(
     started_at=_TIME_OR_NULL,
     finished_at=_TIME_OR_NULL,
 )
-IMPORTED_RULE_SET = _object(name=_STRING, version=_COUNT, digest=_STRING, definition=_OBJECT)
+IMPORTED_RULE_SET = _object(
+    name=_STRING,
+    version=_COUNT,
+    digest=_STRING,
+    definition=_OBJECT,
+    is_unchanged={"type": "boolean", "description": "Whether the version was there already, and nothing changed."},
+)
 LOOKUP_LIST = _object(name=_STRING, description=_STRING, version=_COUNT, entries=_COUNT, created_at=_TIME)
 LIST_ENTRY = _object(
     value=_STRING,

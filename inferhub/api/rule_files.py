@@ -79,6 +79,7 @@ class RuleFileView(APIView):
             "version": version.number,
             "digest": version.digest,
             "definition": version.definition,
+            "is_unchanged": version.is_unchanged,
         }
         return Response(shown)
 

@@ -1,15 +1,16 @@
 """What rule sets and workflows have in common: versions that somebody wrote, which are in force for a time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from django.utils import timezone
+from django.utils.safestring import SafeString
 
 from inferhub.console import html
 from inferhub.console.sections import Facts, Table
 from inferhub.rulesets.differences import CellChange, compare_definitions
-from inferhub.rulesets.lifecycle import STATES, describe_versions
+from inferhub.rulesets.lifecycle import STATES, describe_save, describe_versions
 from inferhub.rulesets.publishing import AuthoredKind
 
 _MOST_ROWS = 100
@@ -23,7 +24,7 @@ _COLOURS = {
 _CHANGES = {"added": "succeeded", "removed": "failed", "changed": "pending", "moved": "running"}
 
 
-def authored_facts(title: str, found: Any) -> Facts:
+def authored_facts(title: str, found: Any, beside: Sequence[SafeString]) -> Facts:
     current = found.current
     return Facts(
         title=title,
@@ -34,6 +35,7 @@ def authored_facts(title: str, found: Any) -> Facts:
             ("Made", html.moment(found.created_at)),
             ("Description", found.description),
         ),
+        beside=beside,
     )
 
 
@@ -109,7 +111,7 @@ def _cancel_link(found: Any, one: Any) -> Any:
     return html.link(f"{html.deed_url(found, 'cancel')}?{urlencode({'publication': one.pk})}", "cancel")
 
 
-def case_table(found: Any) -> Table:
+def case_table(found: Any, beside: Sequence[SafeString], none: str) -> Table:
     """Each test case, what it expects, and how it came out when it last ran against the newest version that it did."""
     run = _last_run(found)
     results = {result["name"]: result for result in run.results} if run else {}
@@ -129,7 +131,8 @@ def case_table(found: Any) -> Table:
         columns=("Test case", "Expected", "Last run", "Got instead", "Changed", ""),
         rows=rows,
         note=note,
-        empty="None yet. Add one, or make one of a decision from its page. Nothing is published while one fails.",
+        empty=f"{none} Nothing is published while one fails.",
+        beside=beside,
     )
 
 
@@ -186,11 +189,7 @@ def _json(value: Any) -> Any:
     return None if value is None else html.json_block(value)
 
 
-def saved_message(kind: AuthoredKind, version: Any, before: int | None) -> str:
-    """What a save did."""
-    if version.pk == before:
-        return f"Nothing changed: {version} stays in force."
-    if version.owner.current_id == version.pk:
-        return f"{version} is saved and in force."
-    state = describe_versions(kind, version.owner)[version.pk].name
-    return f"{version} is saved ({state}). Publish it from its page."
+def saved_message(kind: AuthoredKind, version: Any) -> str:
+    """What a save did, and what is left to do."""
+    is_in_force = version.owner.current_id == version.pk
+    return describe_save(kind, version) + ("" if is_in_force else " Publish it from its page.")

@@ -22,7 +22,7 @@ from inferhub.console.sections import Text
 from inferhub.rulesets.publishing import AuthoredKind, former_publication
 
 _AUTHOR = "author"  # the permission that `has_author_permission` names
-OWNER_DEEDS = ("edit", "run_cases", "change_case", "remove_case", "roll_back", "cancel", "set_policy")
+OWNER_DEEDS = ("run_cases", "change_case", "remove_case", "roll_back", "cancel", "set_policy")
 
 
 def _never(_: Any) -> bool:
@@ -38,6 +38,7 @@ class AuthoredAdmin(RecordAdmin):
     delete_case: ClassVar[Callable[..., Any]]
     run_all: ClassVar[Callable[..., Any]]
     # Those that need to know which test case or publication are offered beside it.
+    beside = ("run_cases", "change_case", "set_policy")
     deeds = {
         "remove_case": _never,
         "cancel": _never,
@@ -156,7 +157,7 @@ class AuthoredVersionAdmin(RecordAdmin):
     def has_author_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return bool(request.user.has_perm(self.author_permission))
 
-    @deed("Publish", icon="publish", permission=_AUTHOR)
+    @deed("Publish", icon="publish", permission=_AUTHOR, is_main=True)
     def publish(self, request: HttpRequest, object_id: str) -> HttpResponse:
         version = self.find(request, object_id)
         current = version.owner.current
@@ -170,7 +171,7 @@ class AuthoredVersionAdmin(RecordAdmin):
         )
         return self.show_deed(request, form, page)
 
-    @deed("Compare with what is in force", icon="difference", permission="view")
+    @deed("Compare", icon="difference", permission="view")
     def compare(self, request: HttpRequest, object_id: str) -> HttpResponse:
         version = self.find(request, object_id)
         number = request.GET.get("with", "")

@@ -13,9 +13,13 @@ from inferhub.backtests.services import start_backtest
 from inferhub.backtests.sides import Asked
 from inferhub.console import fields, html
 from inferhub.console.pages import Done, ServiceForm
-from inferhub.decisions.models import Workflow, WorkflowVersion
+from inferhub.decisions.models import Workflow
+from inferhub.decisions.services import KIND as WORKFLOWS
 from inferhub.registry.models import ModelVersion, VersionState
-from inferhub.rulesets.models import RuleSetVersion
+from inferhub.rulesets.lifecycle import describe_versions, likely_next
+from inferhub.rulesets.models import RuleSet
+from inferhub.rulesets.publishing import AuthoredKind
+from inferhub.rulesets.services import KIND as RULE_SETS
 
 _DAYS = 30
 _MOST_VERSIONS = 50
@@ -28,9 +32,10 @@ class CandidateForm(ServiceForm):
     def __init__(self, *args: Any, workflow: Workflow, **options: Any) -> None:
         super().__init__(*args, **options)
         self._workflow = workflow
-        newest = workflow.versions.order_by("-number").first()
+        number = likely_next(WORKFLOWS, workflow)
+        start = None if number is None else workflow.versions.get(number=number)
         nothing: dict[str, Any] = {"input": {"properties": {}}, "predictions": [], "rule_set": ""}
-        self._definition = newest.definition if newest else nothing
+        self._definition = start.definition if start else nothing
         self._add_versions(self._definition)
 
     def candidate(self) -> Asked:
@@ -43,10 +48,9 @@ class CandidateForm(ServiceForm):
         )
 
     def _add_versions(self, definition: dict[str, Any]) -> None:
-        workflow_versions = WorkflowVersion.objects.filter(workflow=self._workflow)
-        rule_set_versions = RuleSetVersion.objects.filter(rule_set__name=definition["rule_set"])
-        self.fields["workflow_version"] = fields.choice("Workflow version", list(_newest(workflow_versions)))
-        self.fields["rule_set_version"] = fields.choice("Rule set version", list(_newest(rule_set_versions)))
+        rule_set = RuleSet.objects.filter(name=definition["rule_set"]).first()
+        self.fields["workflow_version"] = _versions("Workflow version", WORKFLOWS, self._workflow)
+        self.fields["rule_set_version"] = _versions("Rule set version", RULE_SETS, rule_set)
         for step in definition["predictions"]:
             versions = ModelVersion.objects.filter(model__name=step["model"], state=VersionState.READY)
             self.fields[f"{_MODEL}{step['name']}"] = fields.choice(
@@ -105,6 +109,21 @@ class BacktestForm(CandidateForm):
 
 def _optional(label: str, names: list[str], help_text: str) -> Any:
     return fields.choice(label, [("", "none"), *((n, n) for n in names)], required=False, help_text=help_text)
+
+
+def _versions(label: str, kind: AuthoredKind, owner: Any) -> Any:
+    """The versions of a workflow or rule set with their states; the one that would come into force next is chosen."""
+    if owner is None:
+        return fields.choice(label, [])
+    states = describe_versions(kind, owner)
+    choices = [
+        (
+            str(version.number),
+            f"version {version.number} ({states[version.pk].name}), {html.moment_text(version.created_at)}",
+        )
+        for version in owner.versions.order_by("-number")[:_MOST_VERSIONS]
+    ]
+    return fields.choice(label, choices, initial=str(likely_next(kind, owner)))
 
 
 def _newest(versions: Any) -> Iterator[tuple[str, str]]:

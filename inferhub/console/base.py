@@ -1,7 +1,7 @@
 """What all pages of the console share."""
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 from urllib.parse import urlencode
 
@@ -15,7 +15,9 @@ from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
+from django.utils.safestring import SafeString
 from unfold.decorators import action
+from unfold.enums import ActionVariant
 from unfold.views import ChangeList
 
 from inferhub.audit.models import AuditEvent
@@ -98,6 +100,7 @@ class RecordAdmin(ConsoleAdmin):
     """A page that shows; changes happen by named deeds, each a form that calls one service.
 
     `add_form` is the form that makes a new one, where there is one; `deeds` says for which records a deed is offered;
+    `beside` names the deeds that stand beside the section that they concern instead of at the head of the page;
     `audit_subject` is how the audit log names a record (`{0}` is the record), empty where it never does.
     """
 
@@ -106,6 +109,7 @@ class RecordAdmin(ConsoleAdmin):
     add_page: ClassVar[FormPage | None] = None
     audit_subject: ClassVar[str] = ""
     deeds: ClassVar[Mapping[str, Callable[[Any], bool]]] = {}
+    beside: ClassVar[Collection[str]] = ()
 
     def sections(self, request: HttpRequest, found: Any) -> Sequence[Section]:
         """What the page of `found` shows."""
@@ -167,16 +171,23 @@ class RecordAdmin(ConsoleAdmin):
         return found
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        """Only the deeds that the record's state allows."""
+        """Only the deeds that the record's state allows, and that have no better place on the page."""
         offered: list[Any] = super().get_actions_detail(request, object_id)  # type: ignore[misc]
         if not self.deeds or not offered:
             return offered
         found = self.get_object(request, unquote(str(object_id)))
-        return [
-            offer
-            for offer in offered
-            if found is not None and self.deeds.get(offer.method.original_function_name, _always)(found)
-        ]
+        if found is None:
+            return []
+        return [offer for offer in self._possible(offered, found) if _name_of(offer) not in self.beside]
+
+    def deed_links(self, request: HttpRequest, found: Model, *names: str) -> list[SafeString]:
+        """Links to those of the deeds that this person may do to `found` now."""
+        allowed = super().get_actions_detail(request, found.pk)  # type: ignore[misc]
+        offered = {_name_of(offer): offer.description for offer in self._possible(allowed, found)}
+        return [html.deed_link(found, name, offered[name]) for name in names if name in offered]
+
+    def _possible(self, offered: Iterable[Any], found: Model) -> list[Any]:
+        return [offer for offer in offered if self.deeds.get(_name_of(offer), _always)(found)]
 
     def _audit_url(self, request: HttpRequest, found: Any) -> str:
         """Where the audit log tells what happened to `found`; empty where it does not, or not to this person."""
@@ -201,9 +212,15 @@ class RecordAdmin(ConsoleAdmin):
         return super().render_change_form(request, context, add, change, form_url, obj)
 
 
-def deed(title: str, *, icon: str, permission: str) -> Callable[[_Deed], _Deed]:
+def deed(title: str, *, icon: str, permission: str, is_main: bool = False) -> Callable[[_Deed], _Deed]:
     """A named deed on the page of one record: a button, a page of its own, and the permission for both."""
-    return cast("Callable[[_Deed], _Deed]", action(description=title, icon=icon, permissions=[permission]))
+    variant = ActionVariant.PRIMARY if is_main else ActionVariant.DEFAULT
+    made = action(description=title, icon=icon, permissions=[permission], variant=variant)
+    return cast("Callable[[_Deed], _Deed]", made)
+
+
+def _name_of(offer: Any) -> str:
+    return str(offer.method.original_function_name)
 
 
 def _always(_: Any) -> bool:

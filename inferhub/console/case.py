@@ -1,13 +1,14 @@
 """What a reviewer needs to see of a case, the most telling first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from inferhub.console import html
-from inferhub.console.sections import Facts, Section, Table
+from inferhub.console.inputs import field_names
+from inferhub.console.sections import Facts, Section, Swings, Table
 from inferhub.console.trace import prediction_table, trace_tables
 from inferhub.decisions.explaining import explain_predictions
 from inferhub.decisions.models import Decision, Priority, Review
@@ -26,7 +27,7 @@ def case_sections(review: Review, *, with_history: bool) -> tuple[Section, ...]:
         _case_facts(review, why_in_words(decision)),
         _fact_table(decision),
         *((prediction_table(decision),) if decision.predictions else ()),
-        *_explanation_tables(decision),
+        *_explanations(decision),
         *((_history_table(decision),) if with_history and decision.subject else ()),
         *trace_tables(decision),
     )
@@ -88,8 +89,9 @@ def _rule_in_words(table: DecisionTable, index: int) -> SafeString:
 
 def _fact_table(decision: Decision) -> Table:
     """What came in, with the titles and descriptions of the input schema; declared fields first, in their order."""
-    declared = decision.version.definition["input"]["properties"]
-    names = [*declared, *(name for name in decision.input if name not in declared)]
+    schema = decision.version.definition["input"]
+    declared = schema["properties"]
+    names = [*field_names(schema), *(name for name in decision.input if name not in declared)]
     rows = []
     for name in names:
         entry = declared.get(name)
@@ -107,22 +109,22 @@ def _fact(facts: Mapping[str, Any], name: str) -> Any:
     return html.json_block(value) if isinstance(value, dict | list) and value else html.plain(value)
 
 
-def _explanation_tables(decision: Decision) -> list[Table]:
-    return [_explanation_table(name, found) for name, found in explain_predictions(decision).items()]
+def _explanations(decision: Decision) -> list[Table | Swings]:
+    return [_explanation(name, found) for name, found in explain_predictions(decision).items()]
 
 
-def _explanation_table(name: str, found: Mapping[str, Any]) -> Table:
+def _explanation(name: str, found: Mapping[str, Any]) -> Table | Swings:
     title = f"What speaks for prediction.{name}"
     if "reasons" in found:
         return Table(title=title, columns=("Because of",), rows=[(reason,) for reason in found["reasons"]])
     ordered = sorted(found["contributions"].items(), key=lambda pair: -abs(pair[1]))
-    rows: list[Sequence[Any]] = [(html.code(feature), f"{added:+.4g}") for feature, added in ordered[:_MOST_FEATURES]]
+    rows = ordered[:_MOST_FEATURES]
     rest = sum(added for _, added in ordered[_MOST_FEATURES:])
     if len(ordered) > _MOST_FEATURES:
-        rows.append((f"{len(ordered) - _MOST_FEATURES} others together", f"{rest:+.4g}"))
+        rows.append((f"{len(ordered) - _MOST_FEATURES} others together", rest))
     of = f" of {found['of']}" if "of" in found else ""
-    note = f"From the average {found['base_value']:.4g} to {found['value']:.4g}{of}: what each input added."
-    return Table(title=title, columns=("Input", "Added"), rows=rows, note=note)
+    what = f"From the average {found['base_value']:.4g} to {found['value']:.4g}{of}: what each input added."
+    return Swings(title=title, what=what, rows=rows)
 
 
 def _history_table(decision: Decision) -> Table:

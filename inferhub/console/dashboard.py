@@ -11,6 +11,7 @@ from inferhub.accounts.models import ApiKey
 from inferhub.approvals.models import ChangeRequest, ChangeState
 from inferhub.console import html
 from inferhub.console.case import due_text
+from inferhub.console.history_sections import history_sections
 from inferhub.console.sections import Section, Table
 from inferhub.decisions.models import Action, ActionState, Decision, Review, Workflow
 from inferhub.decisions.review_queue import QUEUE_ORDER, overdue_at, with_overdue
@@ -116,7 +117,10 @@ def _sections(request: HttpRequest) -> list[Section]:
         ("decisions.view_decision", _decision_table),
         ("jobs.view_job", _job_table),
     )
-    return [table() for permission, table in tables if may(permission)]
+    shown: list[Section] = [table() for permission, table in tables if may(permission)]
+    if may("decisions.view_decision"):
+        shown = [*history_sections(Decision.objects.all(), by="workflow__name", title="Decisions"), *shown]
+    return shown
 
 
 def _review_table() -> Table:

@@ -1,6 +1,7 @@
 """Small pieces of HTML for lists and pages. Every value that comes from data is escaped here, once."""
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -10,7 +11,7 @@ from django.db.models import Model
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 NOTHING = "–"
 _LINE = 100
@@ -86,6 +87,11 @@ def deed_url(found: Model, deed: str) -> str:
     return url_of(found).removesuffix("change/") + f"{deed}/"
 
 
+def deed_link(found: Model, deed: str, title: str) -> SafeString:
+    """A small button that leads to the page of one deed."""
+    return format_html('<a class="ih-deed" href="{}">{}</a>', deed_url(found, deed), title)
+
+
 def _page(model: type[Model], name: str) -> str:
     options = model._meta
     return f"admin:{options.app_label}_{options.model_name}_{name}"
@@ -109,6 +115,15 @@ def digest(value: str, *, length: int = 12) -> SafeString:
 
 def code(text: object) -> SafeString:
     return format_html("<code>{}</code>", text)
+
+
+def breakable(text: str) -> SafeString:
+    """A dotted or underscored name that may go on in the next line behind a dot or before an underscore.
+
+    >>> str(breakable("input.order_total"))
+    'input.<wbr>order<wbr>_total'
+    """
+    return format_html_join(mark_safe("<wbr>"), "{}", ((part,) for part in re.split(r"(?<=\.)|(?=_)", text)))
 
 
 def json_text(value: object) -> str:

@@ -1,5 +1,7 @@
 """What pages say of registered models, versions and aliases."""
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,13 +10,15 @@ from django.utils.safestring import SafeString
 
 from inferhub.console import html
 from inferhub.console.markdown import render_markdown
-from inferhub.console.sections import Facts, Prose, Section, Table
+from inferhub.console.sections import Facts, Point, Prose, Scatter, Section, Table
 from inferhub.decisions.models import Workflow
 from inferhub.recommendations.models import Scenario
 from inferhub.registry.comparison import Line, compare_versions
-from inferhub.registry.models import CHAMPION, Alias, ModelVersion, RegisteredModel
+from inferhub.registry.evidence import run_us_of
+from inferhub.registry.models import CHAMPION, Alias, ModelVersion, RegisteredModel, VersionState
 
 _MOST_ROWS = 100
+_MOST_POINTS = 20
 
 
 def model_facts(model: RegisteredModel) -> Facts:
@@ -100,6 +104,41 @@ def version_table(model: RegisteredModel) -> Table:
     ]
     columns = ("Version", "State", "Digest", "Size", "Registered", "By", "Notes")
     return Table(title="Versions", columns=columns, rows=rows, empty="No version yet.")
+
+
+def trade_off(model: RegisteredModel) -> tuple[Section, ...]:
+    """How long one run takes against how good a version is, where at least two versions say both."""
+    versions = model.versions.filter(state=VersionState.READY).order_by("-number")[:_MOST_POINTS]
+    measured = [(version, run_us) for version in versions if (run_us := run_us_of(version)) is not None]
+    name = _metric_to_draw(model, [version for version, _ in measured])
+    if not name:
+        return ()
+    champion = champion_of(model)
+    points = [
+        Point(
+            name=f"version {version.number}",
+            x=run_us,
+            y=float(version.metrics[name]),
+            is_marked=champion is not None and version.pk == champion.pk,
+        )
+        for version, run_us in measured
+        if name in version.metrics
+    ]
+    what = f"Each ready version by the time of one run, as it was measured here, and its {name}. The champion is blue."
+    return (Scatter(title="Speed and quality", what=what, x="one run, microseconds", y=name, points=points),)
+
+
+def _metric_to_draw(model: RegisteredModel, versions: Sequence[ModelVersion]) -> str:
+    """The metric that a gate asks, else one that most versions have; empty where fewer than two have the same."""
+    counts = Counter(
+        name
+        for version in versions
+        for name, value in version.metrics.items()
+        if isinstance(value, int | float) and math.isfinite(value)
+    )
+    gated = [metric["name"] for metric in model.gates.get("metrics", ())]
+    names = [*(name for name in gated if counts[name] > 1), *(name for name, _ in counts.most_common(1))]
+    return names[0] if names and counts[names[0]] > 1 else ""
 
 
 def use_table(model: RegisteredModel) -> Table:

@@ -1,7 +1,9 @@
 """Rule sets in tables: each decision table, what the check found, and the JSON that is kept."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
+
+from django.utils.html import format_html
 
 from inferhub.console import html
 from inferhub.console.sections import Facts, Section, Table, Text
@@ -10,11 +12,14 @@ from inferhub.rules.analysis import Finding, analyse_rule_set
 from inferhub.rules.rule_set import is_sequence
 from inferhub.rulesets.reading import read_rules
 
-_FINDINGS = {
-    "dead_row": "row that never decides",
-    "overlap": "rows that overlap",
-    "gap": "left to the last row",
-    "undetermined": "too complex to tell",
+_CHECKED = "What the check found"
+_KINDS = {  # by kind and severity
+    ("dead_row", "warning"): html.badge("row that never decides", state="pending"),
+    ("dead_row", "info"): "last row without work",
+    ("overlap", "error"): html.badge("rows that contradict", state="failed"),
+    ("overlap", "info"): "the order decides",
+    ("gap", "info"): "left to the last row",
+    ("undetermined", "info"): "too complex to tell",
 }
 _POLICIES = {
     "first": "Hit policy first: the first rule from above that holds decides.",
@@ -25,7 +30,7 @@ _POLICIES = {
 
 def rule_sections(definition: Mapping[str, Any]) -> tuple[Section, ...]:
     """The decision tables as tables, and as the JSON that they are kept as."""
-    return (*table_sections(definition), _findings(definition), as_json(definition))
+    return (*table_sections(definition), *_findings(definition), as_json(definition))
 
 
 def table_sections(definition: Mapping[str, Any]) -> tuple[Section, ...]:
@@ -81,33 +86,33 @@ def _said(name: str, column: Mapping[str, Any]) -> str:
     return f"{name}.{column['field']}{aggregate}"
 
 
-def _findings(definition: Mapping[str, Any]) -> Table:
-    """What is odd about the tables, with facts that show it."""
+def _findings(definition: Mapping[str, Any]) -> tuple[Table, ...]:
+    """Faults of the tables; folded under a line, what is merely worth knowing: what the order of the rows decides."""
     try:
-        found: Iterable[tuple[str, str, Finding]] = analyse_rule_set(read_rules(definition))
+        found = analyse_rule_set(read_rules(definition))
     except InvalidDefinition as exc:
-        return Table(title="What the check found", columns=(), rows=(), empty=str(exc))
-    rows = [
-        (
-            *([name] if is_sequence(definition) else []),
-            _FINDINGS.get(finding.kind, finding.kind) if finding.rows or finding.kind != "gap" else "no row matches",
-            ", ".join(str(row + 1) for row in finding.rows),
-            finding.message,
-            html.code(", ".join(f"{field} = {value}" for field, value in (finding.example or {}).items())),
-        )
-        for _, name, finding in found
-    ]
-    return Table(
-        title="What the check found",
-        columns=(*(["Table"] if is_sequence(definition) else []), "Kind", "Rows", "Finding", "For example"),
-        rows=rows,
-        empty="Nothing odd: every row can decide, and no rows contradict each other.",
-    )
+        return (Table(title=_CHECKED, columns=(), rows=(), empty=str(exc)),)
+    names = is_sequence(definition)
+    faults = [_finding(name, one, names=names) for _, name, one in found if one.severity != "info"]
+    notes = [_finding(name, one, names=names) for _, name, one in found if one.severity == "info"]
+    columns = (*(["Table"] if names else []), "Kind", "Rows", "Finding")
+    checked = Table(title=_CHECKED, columns=columns, rows=faults, empty="No faults.")
+    if not notes:
+        return (checked,)
+    summary = f"{len(notes)} note{'s' * (len(notes) > 1)}: which row decides where several match, or none of the others"
+    return (checked, Table(title="Worth knowing", columns=columns, rows=notes, summary=summary))
+
+
+def _finding(name: str, finding: Finding, *, names: bool) -> tuple[Any, ...]:
+    is_unmatched = finding.kind == "gap" and not finding.rows
+    kind = "no row matches" if is_unmatched else _KINDS.get((finding.kind, finding.severity), finding.kind)
+    rows = ", ".join(str(row + 1) for row in sorted(finding.rows))
+    return (*([name] if names else []), kind, rows, finding.message)
 
 
 def _heading(word: str, column: Mapping[str, Any]) -> str:
-    label = column.get("label") or column["field"]
-    return f"{word}: {label} ({column['field']})" if label != column["field"] else f"{word}: {label}"
+    label, field = column.get("label") or column["field"], html.breakable(column["field"])
+    return format_html("{}: {} ({})", word, label, field) if label != column["field"] else f"{word}: {label}"
 
 
 def _cell(text: str) -> Any:

@@ -8,28 +8,31 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from inferhub.console import html
+from inferhub.console.inputs import field_names
 from inferhub.console.sections import Facts, Section, Table
 from inferhub.decisions.models import Action, Decision
 from inferhub.registry.models import ModelVersion
 from inferhub.rulesets.reading import find_definition
 
 
-def decision_sections(decision: Decision) -> tuple[Section, ...]:
-    """Everything that is kept of a decision, in the order of the road."""
+def decision_sections(decision: Decision, beside: Sequence[SafeString]) -> tuple[Section, ...]:
+    """Everything that is kept of a decision, in the order of the road; `beside` the input stand links."""
     if decision.erased_at:
         return (decision_facts(decision), action_table(decision), _record(decision))
     return (
         decision_facts(decision),
-        *evidence_sections(decision),
+        *evidence_sections(decision, beside),
         action_table(decision),
         _record(decision),
     )
 
 
-def evidence_sections(decision: Decision) -> tuple[Section, ...]:
+def evidence_sections(decision: Decision, beside: Sequence[SafeString]) -> tuple[Section, ...]:
     """What a person needs to see to judge: input, predictions, outcome and trace."""
+    declared = [name for name in field_names(decision.version.definition["input"]) if name in decision.input]
+    given = {name: decision.input[name] for name in declared} | decision.input
     return (
-        values_table("Input", decision.input, "The input was empty."),
+        values_table("Input", given, "The input was empty.", beside),
         prediction_table(decision),
         values_table("What the rules said", decision.outputs, "The rules said nothing."),
         *trace_tables(decision),
@@ -53,9 +56,9 @@ def decision_facts(decision: Decision) -> Facts:
     )
 
 
-def values_table(title: str, values: Mapping[str, Any], empty: str) -> Table:
+def values_table(title: str, values: Mapping[str, Any], empty: str, beside: Sequence[SafeString] = ()) -> Table:
     rows = [(html.code(name), _value(value)) for name, value in values.items()]
-    return Table(title=title, columns=("Field", "Value"), rows=rows, empty=empty)
+    return Table(title=title, columns=("Field", "Value"), rows=rows, empty=empty, beside=beside)
 
 
 def action_table(decision: Decision) -> Table:

@@ -56,6 +56,7 @@ def check_hub(
         "regression": _check_regression(check),
         "spam": _check_spam(check),
         "decision": _check_decision(check),
+        "test_cases": _check_test_cases(check),
         "bulk": _check_bulk(check),
     }
     summary["actions_delivered"] = _check_deliveries(check)
@@ -155,6 +156,17 @@ def _check_decision(check: _Check) -> dict[str, Any]:
         "timings_ms": answer["timings_ms"],
         "outcomes": [answer["outcome"], held["outcome"], blocked["outcome"]],
     }
+
+
+def _check_test_cases(check: _Check) -> int:
+    """Run those of both workflows; count them."""
+    count = 0
+    for name in (SCREENING, MESSAGES):
+        report = check.answer(check.client.post(f"workflows/{name}/test-runs", {}))
+        count += len(report["results"])
+        check.expect(all(result["passed"] for result in report["results"]), f"the test cases of {name} pass")
+    check.expect(count > 0, "the workflows have test cases")
+    return count
 
 
 def _check_deliveries(check: _Check) -> int:

@@ -9,13 +9,24 @@ from inferhub.starters.samples.dataset import ORDER_CATEGORIES, ORDER_NUMBERS, D
 
 SCREENING, MESSAGES = "order-screening", "message-filter"
 ENDPOINT = "shop"
-_MAYBE_NUMBER = {"type": ["number", "null"]}
+_TITLES = {
+    "order_id": "Order",
+    "customer_id": "Customer",
+    "region": "Region",
+    "weekday": "Day of the week",
+    "hour": "Hour of the day",
+    "previous_orders": "Orders before",
+    "days_since_last": "Days since the last order",
+    "average_value": "Average of the orders before",
+    "last_value": "Last order",
+}
+
+Document = dict[str, Any]
 
 
 def screening_rules(data: Dataset) -> dict[str, Any]:
     """Large orders go to a person, promising customers first into the warehouse; the limits come from past orders."""
-    values = data.orders["order_value"]
-    large, huge, promising = (_round(values.quantile(part) or 0) for part in (0.95, 0.99, 0.75))
+    large, huge, promising = _limits(data)
     return {
         "hit_policy": "first",
         "inputs": [
@@ -36,20 +47,45 @@ def screening_rules(data: Dataset) -> dict[str, Any]:
     }
 
 
-def screening_workflow() -> dict[str, Any]:
-    categories = {name: {"type": "string", "maxLength": 100} for name in ORDER_CATEGORIES}
-    numbers = dict.fromkeys(ORDER_NUMBERS, _MAYBE_NUMBER) | {"previous_orders": {"type": "number", "minimum": 0}}
+def screening_tests(data: Dataset) -> list[Document]:
+    """What must come out at and beside each limit, whatever the model says."""
+    large, huge, promising = _limits(data)
+
+    def case(name: str, total: float, previous_orders: int, value: float | None, **expect: Any) -> Document:
+        order = order_input(data, total=total, is_first=previous_orders == 0) | {"previous_orders": previous_orders}
+        said = None if value is None else {"value": value}
+        return {"name": name, "input": order, "predictions": {"order_value": said}, "expect": expect}
+
+    held: Document = {"outcome": "review", "outputs": {"lane": "hold"}, "actions": ["review"]}
+    shipped: Document = {"outcome": "accept", "actions": ["webhook"]}
+    normal, fast = ({**shipped, "outputs": {"lane": lane}} for lane in ("normal", "fast"))
+    return [
+        case("A large first order goes to a person", large + 1, 0, 0, **held, rule="a large first order"),
+        case("A first order of just the limit ships", large, 0, 0, **normal),
+        case("The same order of a known customer ships", large + 1, 5, 0, **normal),
+        case("A huge order goes to a person, whoever orders", huge + 1, 50, promising, **held),
+        case("Who buys much is packed first", 20, 5, promising, **fast),
+        case("Who buys less waits in line", 20, 5, promising - 1, **normal),
+        case("Where the model fails a person looks", 20, 5, None, outcome="review", actions=["review"]),
+    ]
+
+
+def screening_workflow(data: Dataset) -> dict[str, Any]:
+    categories = {name: _text(name) for name in ORDER_CATEGORIES}
+    numbers = {name: {"title": _TITLES[name], "type": ["number", "null"]} for name in ORDER_NUMBERS}
+    numbers["previous_orders"] = {"title": _TITLES["previous_orders"], "type": "number", "minimum": 0}
     return {
         "input": {
             "type": "object",
             "properties": {
-                "order_id": {"type": "string", "minLength": 1, "maxLength": 100},
-                "customer_id": {"type": "string", "minLength": 1, "maxLength": 100},
-                "total": {"type": "number", "minimum": 0, "description": "What the order costs."},
+                "order_id": _text("order_id") | {"minLength": 1},
+                "customer_id": _text("customer_id") | {"minLength": 1},
+                "total": {"title": "Order total", "type": "number", "minimum": 0},
                 **categories,
                 **numbers,
             },
             "required": ["order_id", "customer_id", "total", *categories, *numbers],
+            "examples": [order_input(data, total=42.5, is_first=False)],
         },
         "subject": "customer_id",
         "predictions": [
@@ -87,6 +123,16 @@ def message_workflow() -> dict[str, Any]:
     return definition | {"actions": definition["actions"] | {"block": [{"kind": "webhook", "endpoint": ENDPOINT}]}}
 
 
+def message_tests() -> list[Document]:
+    """Those of the starter that hold for any model; what is blocked is told to the shop."""
+    told = {"block": {"actions": ["webhook"]}}
+    return [
+        case | {"expect": case["expect"] | told.get(case["expect"]["outcome"], {})}
+        for case in spam.STARTER.tests
+        if "predictions" in case
+    ]
+
+
 def order_input(data: Dataset, *, total: float, is_first: bool) -> dict[str, Any]:
     """An order as a shop would send it, made from the latest order of the data."""
     orders = data.orders.filter((pl.col("previous_orders") == 0) == is_first)
@@ -95,7 +141,17 @@ def order_input(data: Dataset, *, total: float, is_first: bool) -> dict[str, Any
     return {"order_id": f"demo-{order['order_id']}", "customer_id": order["user_id"], "total": total} | features
 
 
-def _round(value: float) -> float:
+def _text(name: str) -> Document:
+    return {"title": _TITLES[name], "type": "string", "maxLength": 100}
+
+
+def _limits(data: Dataset) -> tuple[int, int, int]:
+    """What counts as a large order, as a huge one, and as that of a customer who buys much."""
+    values = data.orders["order_value"]
+    large, huge, promising = (_round(values.quantile(part) or 0) for part in (0.95, 0.99, 0.75))
+    return large, huge, promising
+
+
+def _round(value: float) -> int:
     """Two digits that a person would write: 1234.5 becomes 1200."""
-    digits = 1 - len(str(int(value))) + 1
-    return round(value, digits) if digits < 0 else round(value)
+    return round(round(value), min(2 - len(str(int(value))), 0))

@@ -193,9 +193,13 @@ def _names(rows: Sequence[int]) -> str:
 
 
 def _sentence(example: dict[str, Any]) -> str:
-    return ", ".join(
-        f"{field} = {'null' if value is None else repr(value)}{_lists(value)}" for field, value in example.items()
-    )
+    return ", ".join(f"{field} = {_written(value)}{_lists(value)}" for field, value in example.items())
+
+
+def _written(value: Any) -> str:
+    if value is None:
+        return "null"
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else repr(value)
 
 
 def _lists(value: Any) -> str:

@@ -89,6 +89,7 @@ class AuthoredVersion(models.Model):
     """One definition as it was written; the database refuses any change. A child adds the key to what it belongs to."""
 
     OWNER: ClassVar[str]
+    is_unchanged = False  # True where the save that returned this neither made nor published it
 
     number = models.PositiveIntegerField()
     definition = models.JSONField()

@@ -44,6 +44,31 @@ def describe_versions(kind: AuthoredKind, owner: Any) -> dict[int, VersionState]
     }
 
 
+def describe_save(kind: AuthoredKind, version: Any) -> str:
+    """What a save did that returned `version`, in a sentence."""
+    is_in_force = version.owner.current_id == version.pk
+    if version.is_unchanged:
+        return f"Nothing changed: {version} " + ("stays in force." if is_in_force else "is the same already.")
+    if is_in_force:
+        return f"{version} is saved and in force."
+    return f"{version} is saved ({describe_versions(kind, version.owner)[version.pk].name})."
+
+
+def likely_next(kind: AuthoredKind, owner: Any) -> int | None:
+    """The number of the version that would come into force next; None where there is no version.
+
+    That is the one that waits for approval, or is approved for later; else the newest one that no test case is known
+    to fail, which may be in force already.
+    """
+    states = describe_versions(kind, owner)
+    numbers = dict(owner.versions.values_list("pk", "number"))
+    order = sorted(states, key=lambda pk: (_NEARNESS.get(states[pk].name, 1), numbers[pk]), reverse=True)
+    return numbers[order[0]] if order else None
+
+
+_NEARNESS = {"waiting": 3, "approved": 2, "failing": 0}
+
+
 def _published(owner: Any) -> dict[int, VersionState]:
     """Later publications of a version count more; that it is in force counts most, then that it will be."""
     now, current_id = timezone.now(), owner.current_id

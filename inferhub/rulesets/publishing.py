@@ -22,7 +22,7 @@ from inferhub.lib.canonical import digest_of
 from inferhub.lib.describe import describe
 from inferhub.lib.snapshots import Snapshots
 from inferhub.rulesets.authored import Approval, AuthoredPublication, AuthoredVersion
-from inferhub.rulesets.cases import CaseResult
+from inferhub.rulesets.cases import CaseReport, CaseResult, record_run
 
 _MOST_TOLD = 5
 
@@ -63,10 +63,11 @@ class TestsFailed(Conflict):
 
     __test__ = False  # no class of tests
 
-    def __init__(self, version: AuthoredVersion, failures: Sequence[CaseResult]) -> None:
-        self.version, self.failures = version, tuple(failures)
+    def __init__(self, version: AuthoredVersion, results: Sequence[CaseResult]) -> None:
+        self.version, self.results = version, tuple(results)
+        self.failures = tuple(result for result in results if not result.passed)
         told = " ".join(failure.sentence for failure in self.failures[:_MOST_TOLD])
-        more = f" And {len(failures) - _MOST_TOLD} more." if len(failures) > _MOST_TOLD else ""
+        more = f" And {len(self.failures) - _MOST_TOLD} more." if len(self.failures) > _MOST_TOLD else ""
         super().__init__(f"{version} is saved but cannot be published while a test case fails. {told}{more}")
 
 
@@ -84,7 +85,8 @@ def save_version(
     """Keep a checked `definition` as the next version of the thing called `name`; publish it where that is direct.
 
     `approval` is for a new one: empty, it takes four eyes, so that the first version waits for approval as well.
-    `is_draft` only saves. The definition that is in force, or the newest one again, makes no version. Raises
+    `is_draft` only saves. The definition that is in force, or the newest one again, makes no version; where nothing
+    is published either, the version says that it `is_unchanged`. Raises
     InvalidInput, TestsFailed (the version is saved then) and Conflict (another policy than it has).
     """
     _check_approval(approval)
@@ -93,9 +95,11 @@ def save_version(
         if description is not None and owner.description != description:
             owner.description = description
             owner.save(update_fields=["description"])
-        version = _find_or_make(kind, owner, definition, actor=actor, note=note)
-    if owner.approval == Approval.DIRECT and not is_draft and owner.current_id != version.pk:
+        version, is_new = _find_or_make(kind, owner, definition, actor=actor, note=note)
+    is_published = owner.approval == Approval.DIRECT and not is_draft and owner.current_id != version.pk
+    if is_published:
         publish_version(kind, version=version, actor=actor, reason=note or "saved")
+    version.is_unchanged = not (is_new or is_published)
     Snapshots.forget_all()
     return version
 
@@ -213,12 +217,17 @@ def set_approval(kind: AuthoredKind, *, owner: Any, approval: str, actor: str, r
 
 
 def record_refusal(kind: AuthoredKind, error: TestsFailed, actor: str) -> None:
-    """Put a publication that the test cases refused into the audit log, after its transaction was undone."""
-    details = {"version": error.version.number, "failed": [failure.name for failure in error.failures]}
+    """Put a publication that the test cases refused into the audit log, after its transaction was undone.
+
+    The run is noted, so that the version is known to fail, be it only by the test cases of those who use it.
+    """
+    version, owner = error.version, error.version.owner
+    details = {"version": version.number, "failed": [failure.name for failure in error.failures]}
+    runs: Any = kind.versions._meta.get_field("test_runs").related_model
+    report = CaseReport(name=owner.name, version=version.number, results=error.results)
     with transaction.atomic():
-        record_event(
-            f"{kind.name}.publication_refused", actor=actor, subject=error.version.owner.audit_subject, details=details
-        )
+        record_run(runs, version.pk, [test.document for test in owner.tests.all()], report, actor)
+        record_event(f"{kind.name}.publication_refused", actor=actor, subject=owner.audit_subject, details=details)
 
 
 def _owner_to_extend(kind: AuthoredKind, name: str, approval: str, actor: str) -> Any:
@@ -235,17 +244,19 @@ def _owner_to_extend(kind: AuthoredKind, name: str, approval: str, actor: str) -
     return owner
 
 
-def _find_or_make(kind: AuthoredKind, owner: Any, definition: dict[str, Any], *, actor: str, note: str) -> Any:
+def _find_or_make(
+    kind: AuthoredKind, owner: Any, definition: dict[str, Any], *, actor: str, note: str
+) -> tuple[Any, bool]:
     digest = digest_of(definition)
     current, latest = owner.current, owner.versions.order_by("-number").first()
     for known in (current, latest):
         if known is not None and known.digest == digest:
-            return known
+            return known, False
     values = {"definition": definition, "digest": digest, "note": note, "created_by": actor}
     version = owner.versions.create(number=latest.number + 1 if latest else 1, **values)
     details = {"version": version.number, "digest": digest, "note": note}
     record_event(f"{kind.name}.saved", actor=actor, subject=owner.audit_subject, details=details)
-    return version
+    return version, True
 
 
 def _locked(kind: AuthoredKind, version: Any) -> Any:
@@ -263,9 +274,8 @@ def _checked(kind: AuthoredKind, version: Any) -> Evidence:
     """What speaks for a version: every test case, run now. Raises InvalidDefinition and TestsFailed."""
     kind.check(version)
     results = kind.run_cases(version)
-    failures = [result for result in results if not result.passed]
-    if failures:
-        raise TestsFailed(version, failures)
+    if any(not result.passed for result in results):
+        raise TestsFailed(version, results)
     gates = [{"name": f"test: {result.name}", "passed": True, "sentence": result.sentence} for result in results]
     return {"gates": gates or [{"name": "test cases", "passed": True, "sentence": "There are none."}]}
 

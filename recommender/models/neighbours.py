@@ -43,7 +43,7 @@ class Recommendations:
 
     items: StringArray  # [N, k] external ids, best first
     scores: FloatArray  # [N, k] comparable within one customer
-    reasons: StringArray  # [N, k] the history item that contributed most, "" where popularity filled the place
+    reasons: StringArray  # [N, k] the other history item that contributed most, "" where none contributed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +171,10 @@ class NeighbourTable:
         return best, scores[best], self.reasons(events, best)
 
     def reasons(self, events: Events, recommended: IndexArray) -> IndexArray:
-        """For each recommended item the item of the event that adds most to it, -1 where none adds anything."""
+        """For each recommended item the other item of the history that adds most to it, -1 where none adds anything.
+
+        That it was bought itself explains nothing to the customer.
+        """
         owned, counts = events
         if not len(owned) or not len(recommended):
             return np.full(len(recommended), -1, np.int32)
@@ -179,6 +182,7 @@ class NeighbourTable:
         places[recommended] = np.arange(len(recommended), dtype=np.int32)
         added = np.zeros((len(owned), len(recommended) + 1), np.float32)
         np.put_along_axis(added, places[self.neighbours[owned]], self.weights[owned] * counts[:, np.newaxis], axis=1)
+        added[np.arange(len(owned)), places[owned]] = 0
         added = added[:, :-1]
         strongest = added.argmax(axis=0)
         return np.where(added.max(axis=0) > 0, owned[strongest], -1).astype(np.int32)

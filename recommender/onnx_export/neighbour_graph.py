@@ -14,6 +14,7 @@ import numpy as np
 from recommender.ids import as_strings
 from recommender.models.neighbours import NeighbourTable, Weighting
 from recommender.onnx_export.builder import FLOAT, INT32, INT64, STRING, GraphBuilder
+from recommender.types import BoolArray
 from recommender.version import VERSION
 
 MASKED = np.float32(-3e38)  # finite, so that no infinity can ever leave the graph
@@ -78,9 +79,13 @@ def declare_request(graph: GraphBuilder, *, has_ages: bool) -> Request:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Links:
-    """From events to items: `owned` int64 [N, H], `columns` int32 and `weights` float32 [N, H·K]."""
+    """From events to other items: `owned` int64 [N, H], `columns` int32 and `weights` float32 [N, H·K].
+
+    What an item says for itself stands apart, as `own` float32 [N, H], since it is no reason; None where no item does.
+    """
 
     owned: str
+    own: str | None
     columns: str
     weights: str
 
@@ -162,12 +167,25 @@ class NeighbourWriter:
         if counts is not None:
             weights = graph.op("Mul", weights, graph.op("Unsqueeze", counts, graph.constant(np.array([2], np.int64))))
         columns = graph.op("Flatten", graph.op("Gather", self._neighbours(), owned))
-        return Links(owned=owned, columns=columns, weights=graph.op("Flatten", weights))
+        own = self._own(owned, counts)
+        return Links(owned=owned, own=own, columns=columns, weights=graph.op("Flatten", weights))
+
+    def _own(self, owned: str, counts: str | None) -> str | None:
+        graph = self.graph
+        weights = np.where(self._is_itself, self.table.weights, np.float32(0)).sum(axis=1, dtype=np.float32)
+        if not weights.any():
+            return None
+        own = graph.op("Gather", graph.constant(np.append(weights, np.float32(0))), owned)
+        return own if counts is None else graph.op("Mul", own, counts)
 
     def add_weights(self, base: str, links: Links, customers: str) -> str:
         """Scores [N, columns]: the base plus the weights of all links."""
-        start = self.graph.op("Expand", base, self._width(customers))
-        return self.graph.op("ScatterElements", start, links.columns, links.weights, axis=1, reduction="add")
+        graph = self.graph
+        start = graph.op("Expand", base, self._width(customers))
+        scores = graph.op("ScatterElements", start, links.columns, links.weights, axis=1, reduction="add")
+        if links.own is None:
+            return scores
+        return graph.op("ScatterElements", scores, links.owned, links.own, axis=1, reduction="add")
 
     def _width(self, customers: str) -> str:
         """The shape [N, columns]."""
@@ -213,7 +231,7 @@ class NeighbourWriter:
         return graph.op("Gather", rows, graph.op("Add", chosen, first))
 
     def strongest(self, links: Links, places: str) -> str:
-        """Internal ids [N, k] of the event that adds most, if anything, to the item at each place, else "no item".
+        """Internal ids [N, k] of the other item that adds most, if anything, to the one at each place, else "no item".
 
         Of all links only those to a recommended item are looked at: the largest weight of each place is collected, and
         then the first event whose link has it. The last event is always "no item".
@@ -253,10 +271,17 @@ class NeighbourWriter:
         return self.graph.op("Range", zero, self.graph.op("Squeeze", size), one)
 
     def _neighbours(self) -> str:
-        return self.graph.constant(np.pad(self.table.neighbours, ((0, 1), (0, 0)), constant_values=self.no_item))
+        others = np.where(self._is_itself, np.int32(self.no_item), self.table.neighbours)
+        return self.graph.constant(np.pad(others, ((0, 1), (0, 0)), constant_values=self.no_item))
 
     def _weights(self) -> str:
-        return self.graph.constant(np.pad(self.table.weights, ((0, 1), (0, 0))))
+        others = np.where(self._is_itself, np.float32(0), self.table.weights)
+        return self.graph.constant(np.pad(others, ((0, 1), (0, 0))))
+
+    @property
+    def _is_itself(self) -> BoolArray:
+        """Which links lead from an item to itself, bool [I, K]."""
+        return np.asarray(self.table.neighbours == np.arange(self.no_item)[:, np.newaxis], np.bool_)
 
     def name_outputs(self, best: str, places: str, strongest: str) -> str:
         """Declare items, scores and reasons; returns which places hold an item, bool [N, k]."""

@@ -69,7 +69,7 @@ def test_a_failing_test_case_is_named_with_expected_and_got(workflow: str, api: 
     refused = api.post("workflows/orders/versions", {"definition": changed})
     assert refused.status_code == 409
     assert "'large' fails: /outcome: expected the string 'fast', got the string 'hold'" in refused.json()["detail"]
-    assert api.get("workflows/orders/versions/2").json()["state"] == "draft"
+    assert api.get("workflows/orders/versions/2").json()["state"] == "failing"
 
 
 def test_a_planned_publication_can_be_cancelled(workflow: str, api: Api) -> None:

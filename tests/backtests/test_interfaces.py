@@ -95,6 +95,22 @@ def test_the_command_runs_one_and_prints_the_outcomes(tmp_path: Path) -> None:
         call_command("backtest", "other", "--here", stdout=out)
 
 
+@pytest.mark.usefixtures("_other_rules")
+def test_the_command_prints_money_and_segments() -> None:
+    out = StringIO()
+    call_command("backtest", "orders", "--here", "--amount", "total", "--segment", "price", stdout=out)
+    report = Backtest.objects.get().report
+    lines = [[cell.strip() for cell in line.strip(" │").split("│")] for line in out.getvalue().splitlines()]
+    for entry in report["outcomes"]:
+        before, after = entry["baseline"]["amount"], entry["candidate"]["amount"]
+        money = [f"{before:,.2f}", f"{after:,.2f}", f"{after - before:+,.2f}"]
+        assert [entry["outcome"], *money] in [[line[0], *line[-3:]] for line in lines]
+    for entry in report["segments"]:
+        shown = [entry["segment"], f"{entry['rows']}", f"{entry['changed']}"]
+        assert shown in [line[:3] for line in lines]
+    assert "by price" in out.getvalue()
+
+
 def test_cells_of_csv_become_what_the_input_schema_declares(workflow: str) -> None:
     text = 'customer_id,total,price\nann,20,1.5\n"ben, jr",-3,\n007,,1e2\n'
     assert read_rows("orders.CSV", text.encode("utf-8-sig"), workflow=workflow) == [

@@ -32,6 +32,7 @@ def page_of(found: Model, deed: str = "change") -> str:
 def text_of(response: HttpResponse) -> str:
     """The visible text: tags away, white space folded."""
     body = re.sub(r"<(script|style|svg)\b.*?</\1>", " ", response.content.decode(), flags=re.DOTALL)
+    body = body.replace("<wbr>", "")
     return html.unescape(" ".join(re.sub(r"<[^>]+>", " ", body).split()))
 
 

@@ -15,7 +15,12 @@ from inferhub.backtests.queries import evidence_of
 from inferhub.backtests.services import work_on_backtest
 from inferhub.decisions.models import Workflow
 from inferhub.decisions.services import decide
+from inferhub.decisions.testing import save_workflow_test
+from inferhub.rulesets.models import RuleSet
+from inferhub.rulesets.publishing import TestsFailed, publish_version, set_approval
+from inferhub.rulesets.services import KIND as RULE_SETS
 from inferhub.rulesets.services import save_rule_set
+from inferhub.rulesets.testing import run_rule_set_tests, save_rule_set_test
 from tests.console.conftest import ACTOR, make_backtest, make_change, rules
 from tests.console.pages import list_of, page_of, text_of
 
@@ -125,3 +130,41 @@ def test_a_challenger_is_started_on_the_workflow_s_page_and_its_report_read(
     assert "decision review accept" in text
     console.post(page_of(challenger, "end"))
     assert "ended" in text_of(console.get(page_of(challenger)))
+
+
+def chosen(console: Client, workflow: Workflow, deed: str) -> tuple[str, str]:
+    fields = console.get(page_of(workflow, deed)).context["form"].fields
+    return fields["workflow_version"].initial, fields["rule_set_version"].initial
+
+
+@pytest.mark.parametrize("deed", ["back_test", "challenge"])
+def test_a_draft_whose_test_cases_fail_is_not_the_candidate_to_start_with(
+    console: Client, workflow: Workflow, deed: str
+) -> None:
+    case = {"name": "large", "facts": {"input": {"total": 500}}, "expect": {"outcome": "review"}}
+    save_rule_set_test(rule_set="order-rules", case=case, actor=ACTOR)
+    save_rule_set(name="order-rules", definition=rules(limit=80), actor=ACTOR, is_draft=True)
+    assert chosen(console, workflow, deed) == ("1", "2")
+    save_rule_set(name="order-rules", definition=rules(limit=8000), actor=ACTOR, is_draft=True)
+    run_rule_set_tests(rule_set="order-rules", version=3, actor=ACTOR)
+    assert chosen(console, workflow, deed) == ("1", "2")
+    assert "version 3 (failing)" in text_of(console.get(page_of(workflow, deed)))
+
+
+def test_a_version_that_the_test_cases_of_a_workflow_refused_is_known_to_fail(
+    console: Client, workflow: Workflow
+) -> None:
+    case = {"name": "large", "input": {"order_id": "1", "total": 500}, "expect": {"outcome": "review"}}
+    save_workflow_test(workflow=workflow.name, case=case, actor=ACTOR)
+    with pytest.raises(TestsFailed):
+        save_rule_set(name="order-rules", definition=rules(limit=8000), actor=ACTOR)
+    assert "version 2 failing" in text_of(console.get(page_of(RuleSet.objects.get())))
+    assert chosen(console, workflow, "back_test") == ("1", "1")
+
+
+def test_what_waits_for_approval_is_the_candidate_to_start_with(console: Client, workflow: Workflow) -> None:
+    set_approval(RULE_SETS, owner=RuleSet.objects.get(), approval="four-eyes", reason="two look", actor=ACTOR)
+    asked = save_rule_set(name="order-rules", definition=rules(limit=80), actor=ACTOR)
+    publish_version(RULE_SETS, version=asked, reason="fewer", actor=ACTOR)
+    save_rule_set(name="order-rules", definition=rules(limit=70), actor=ACTOR)
+    assert chosen(console, workflow, "back_test") == ("1", "2")

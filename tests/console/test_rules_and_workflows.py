@@ -4,9 +4,11 @@ import json
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from inferhub.decisions.models import Decision, Workflow
+from inferhub.rulesets.files import export_rules
 from inferhub.rulesets.models import RuleSet
 from tests.console.conftest import rules, workflow_definition
 from tests.console.pages import add_to, page_of, post, text_of
@@ -67,6 +69,49 @@ def test_saving_what_is_in_use_says_that_nothing_changed(console: Client) -> Non
     edit = page_of(RuleSet.objects.get(), "edit")
     text = text_of(post(console, edit, definition=json.dumps(rules()), description="", note=""))
     assert "Nothing changed: order-rules version 1 stays in force." in text
+
+
+def test_a_file_that_changes_nothing_says_so(console: Client) -> None:
+    save_rules(console, rules())
+    file = SimpleUploadedFile("rules.csv", export_rules(rules(), "csv"))
+    text = text_of(post(console, page_of(RuleSet.objects.get(), "edit"), file=file, description="", note=""))
+    assert "Nothing changed: order-rules version 1 stays in force." in text
+
+
+def test_a_draft_that_is_the_newest_one_already_says_so(console: Client) -> None:
+    save_rules(console, rules())
+    edit = page_of(RuleSet.objects.get(), "edit")
+    draft = {"definition": json.dumps(rules(200)), "description": "", "note": "", "is_draft": "on"}
+    assert "order-rules version 2 is saved (draft). Publish it from its page." in text_of(post(console, edit, **draft))
+    assert "Nothing changed: order-rules version 2 is the same already." in text_of(post(console, edit, **draft))
+
+
+def test_overlaps_that_the_order_decides_are_notes_and_no_faults(console: Client) -> None:
+    definition = rules()
+    definition["rules"].insert(1, {"when": ["> 50"], "then": ['"accept"'], "note": "a middling order"})
+    save_rules(console, definition)
+    text = text_of(console.get(page_of(RuleSet.objects.get())))
+    assert "What the check found No faults." in text
+    assert "Worth knowing 2 notes: which row decides" in text
+    assert "the order decides 1, 2 Rows 1 and 2 both match facts such as input.total = 101, where row 1" in text
+
+
+def test_a_row_that_never_decides_is_a_fault(console: Client) -> None:
+    definition = rules()
+    definition["rules"].insert(1, {"when": ["> 200"], "then": ['"accept"'], "note": "never"})
+    save_rules(console, definition)
+    text = text_of(console.get(page_of(RuleSet.objects.get())))
+    assert "What the check found Kind Rows Finding row that never decides 1, 2 Row 2 can never decide" in text
+
+
+def test_deeds_stand_beside_what_they_concern(console: Client) -> None:
+    save_rules(console, rules())
+    rule_set = RuleSet.objects.get()
+    response = console.get(page_of(rule_set))
+    assert [deed["title"] for deed in response.context["actions_detail"]] == ["Edit"]
+    assert (
+        f'<a class="ih-deed" href="{page_of(rule_set, "change_case")}">Add a test case</a>' in response.content.decode()
+    )
 
 
 def test_an_old_version_can_be_taken_up_again(console: Client) -> None:

@@ -142,7 +142,7 @@ def test_a_save_whose_test_cases_fail_keeps_the_draft(workflow: str) -> None:
     save_workflow_test(workflow="orders", case=HELD | {"expect": {"actions": ["review", "webhook"]}}, actor=ACTOR)
     with pytest.raises(TestsFailed, match="orders version 2 is saved but cannot be published"):
         save_workflow(name="orders", definition=_definition("b"), actor=ACTOR)
-    assert (_current(), _states()) == (1, {1: "published", 2: "draft"})
+    assert (_current(), _states()) == (1, {1: "published", 2: "failing"})
 
 
 def test_rules_that_break_a_test_case_of_a_workflow_are_not_published(workflow: str) -> None:

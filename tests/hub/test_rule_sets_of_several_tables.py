@@ -163,7 +163,9 @@ def test_a_rule_set_goes_out_and_comes_back_over_rest(api: Api, sequence: str, k
     headers = {"Authorization": f"Bearer {api.secret}"}
     body = {"file": file, "format": kind, "note": "back"}
     saved = Client().post("/api/v1/rule-sets/copied/file", body, headers=headers).json()
-    assert (saved["name"], saved["version"]) == ("copied", 1)
+    assert (saved["name"], saved["version"], saved["is_unchanged"]) == ("copied", 1, False)
+    again = body | {"file": SimpleUploadedFile("x", answer.content)}
+    assert Client().post("/api/v1/rule-sets/copied/file", again, headers=headers).json()["is_unchanged"]
     assert import_rules(export_rules(saved["definition"], kind), kind) == saved["definition"]
     first = api.get("rule-sets/screening/file?format=csv&version=1")
     assert first.content.startswith(b"hit policy,first")
@@ -197,8 +199,10 @@ def test_the_command_line_exports_and_imports(sequence: str, tmp_path: Path) -> 
         return out.getvalue()
 
     path = tmp_path / "rules.xlsx"
-    assert run("export", "screening", str(path)) == "screening version 2\n"
-    assert run("import", "copied", str(path), "--note", "a copy") == "copied version 1\n"
+    assert run("export", "screening", str(path)) == f"screening version 2: {path}\n"
+    assert run("import", "copied", str(path), "--note", "a copy").startswith("copied version 1 is saved")
+    assert run("import", "copied", str(path)) == "Nothing changed: copied version 1 is the same already.\n"
+    assert run("import", "screening", str(path)) == "Nothing changed: screening version 2 stays in force.\n"
     assert RuleSetVersion.objects.get(rule_set__name="copied").definition == SEQUENCE
     for arguments in (("export", "screening", str(tmp_path / "rules.pdf")), ("import", "x", str(tmp_path / "no.csv"))):
         with pytest.raises(CommandError):

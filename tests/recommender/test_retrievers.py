@@ -63,10 +63,12 @@ def test_customers_get_items_of_their_own_kind(model: Retriever, checkerboard: I
 
 
 @pytest.mark.parametrize("model", PERSONAL, ids=name_of)
-def test_the_reason_is_an_item_of_the_history(model: Retriever, checkerboard: Interactions) -> None:
+def test_the_reason_is_another_item_of_the_history(model: Retriever, checkerboard: Interactions) -> None:
     found = model.fit(checkerboard).recommend([["item 00", "item 04", "unknown"]], k=3)
 
-    assert set(found.reasons[0]) <= {"item 00", "item 04"}
+    assert set(found.reasons[0]) <= {"item 00", "item 04", ""}
+    assert set(found.reasons[0]) & {"item 00", "item 04"}
+    assert not (found.reasons == found.items).any()
 
 
 @pytest.mark.parametrize("model", ALL, ids=name_of)
@@ -140,7 +142,16 @@ def test_pruned_ease_keeps_the_weights_of_largest_size(checkerboard: Interaction
 def test_a_repeat_weight_makes_items_speak_for_themselves(checkerboard: Interactions) -> None:
     found = Ease(l2=10.0, repeat_weight=5.0).fit(checkerboard).recommend([["item 07"]], k=1)
 
-    assert (found.items[0, 0], found.reasons[0, 0]) == ("item 07", "item 07")
+    assert (found.items[0, 0], found.reasons[0, 0]) == ("item 07", "")
+
+
+def test_the_reason_for_an_item_that_was_bought_before_is_another_one(checkerboard: Interactions) -> None:
+    found = Ease(l2=10.0, repeat_weight=5.0).fit(checkerboard).recommend([["item 01", "item 07"]], k=2)
+
+    assert dict(zip(found.items[0].tolist(), found.reasons[0].tolist(), strict=True)) == {
+        "item 01": "item 07",
+        "item 07": "item 01",
+    }
 
 
 def test_ease_of_the_popular_head_leaves_the_other_items_to_themselves(checkerboard: Interactions) -> None:

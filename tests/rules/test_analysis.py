@@ -69,7 +69,7 @@ def test_rows_of_a_unique_table_that_overlap_are_an_error_with_an_example() -> N
     [finding] = found("overlap", table([("> 5", '"x"'), ("< 9", "")], "number", "string", hit_policy="unique"))
     assert (finding.severity, finding.rows) == ("error", (1, 0))
     assert finding.example == {"a": 6.0, "b": "x"}
-    assert finding.message == "Rows 1 and 2 both match facts such as a = 6.0, b = 'x', which then decides nothing."
+    assert finding.message == "Rows 1 and 2 both match facts such as a = 6, b = 'x', which then decides nothing."
 
 
 def test_an_overlap_of_a_first_table_is_told_only_where_the_results_differ() -> None:
@@ -87,7 +87,7 @@ def test_a_repeated_row_of_a_collect_table_is_found() -> None:
 def test_what_only_the_else_row_decides_is_shown() -> None:
     findings = found("gap", table([("< 0",), ("(0..10)",)], "number"))
     assert [finding.example for finding in findings] == [{"a": 0.0}]
-    assert findings[0].message == "There are facts that only the else row 3 decides, such as a = 0.0."
+    assert findings[0].message == "There are facts that only the else row 3 decides, such as a = 0."
     assert found("gap", table([("< 0",), (">= 0",)], "number")) == []
 
 

@@ -59,6 +59,6 @@ class AuditEventAdmin(RecordAdmin):
         )
         return (facts, values_table("Details", found.details, "None."))
 
-    @deed("Download the proof", icon="verified", permission="audit.view_seal")
+    @deed("Proof", icon="verified", permission="audit.view_seal")
     def proof(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return download_proof(request, "audit-event", self.find(request, object_id))

@@ -69,6 +69,7 @@ class DecisionAdmin(RecordAdmin):
     ordering = ("-id",)
     sortable_by = ()
     actions_detail = ("replay", "proof", "make_case", "erase")
+    beside = ("make_case",)
     deeds = {
         "erase": lambda found: bool(found.subject),
         "make_case": lambda found: found.erased_at is None,
@@ -98,9 +99,9 @@ class DecisionAdmin(RecordAdmin):
         return queryset.filter(Q(pk=decision_id) | matches if decision_id else matches), False
 
     def sections(self, request: HttpRequest, found: Decision) -> Sequence[Section]:
-        return decision_sections(found)
+        return decision_sections(found, self.deed_links(request, found, "make_case"))
 
-    @deed("Make a test case of it", icon="add_task", permission="decisions.change_workflow")
+    @deed("Make a test case", icon="add_task", permission="decisions.change_workflow")
     def make_case(self, request: HttpRequest, object_id: str) -> HttpResponse:
         decision = self.find(request, object_id)
 
@@ -122,7 +123,7 @@ class DecisionAdmin(RecordAdmin):
         decision = self.find(request, object_id)
         return self.show_sections(request, decision, f"Replay of {decision}", replay_sections(decision))
 
-    @deed("Download the proof", icon="verified", permission="audit.view_seal")
+    @deed("Proof", icon="verified", permission="audit.view_seal")
     def proof(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return download_proof(request, "decision", self.find(request, object_id))
 

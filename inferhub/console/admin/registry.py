@@ -33,6 +33,7 @@ from inferhub.console.model_sections import (
     label_section,
     model_facts,
     signature_table,
+    trade_off,
     use_table,
     version_table,
 )
@@ -90,7 +91,8 @@ class RegisteredModelAdmin(RecordAdmin):
         champion = champion_of(found)
         origin = request.build_absolute_uri("/")
         asked = request_sections(champion, origin, is_pinned=False) if champion else ()
-        return (model_facts(found), alias_table(found), version_table(found), use_table(found), *asked, *card)
+        tables = (alias_table(found), version_table(found), *trade_off(found), use_table(found))
+        return (model_facts(found), *tables, *asked, *card)
 
     @deed("New version", icon="upload", permission="registry.add_modelversion")
     def new_version(self, request: HttpRequest, object_id: str) -> HttpResponse:

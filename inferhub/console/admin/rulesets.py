@@ -41,6 +41,7 @@ _EXAMPLE: dict[str, Any] = {
         {"when": [""], "then": ['"accept"'], "note": "all others"},
     ],
 }
+_NO_CASES = "None of its own yet. Those of the workflows that use it run as well."
 _INTRO = (
     "A decision table, or several in sequence under 'tables', where later ones see what earlier ones say. Each rule "
     "has one cell under 'when' for every input and one under 'then' for every output; an empty cell under 'when' holds "
@@ -84,7 +85,6 @@ class SaveRuleSetForm(ServiceForm):
 
     def save(self, *, actor: str) -> Done:
         words = self.cleaned_data
-        before = self._rule_set.current_id if self._rule_set else None
         version = save_rule_set(
             name=self._rule_set.name if self._rule_set else words["name"],
             definition=self._definition(),
@@ -94,7 +94,7 @@ class SaveRuleSetForm(ServiceForm):
             is_draft=words["is_draft"],
             actor=actor,
         )
-        return Done(message=saved_message(KIND, version, before), url=html.url_of(version.rule_set))
+        return Done(message=saved_message(KIND, version), url=html.url_of(version.rule_set))
 
 
 class AddRuleSetForm(SaveRuleSetForm):
@@ -122,7 +122,7 @@ class RuleSetAdmin(AuthoredAdmin):
     search_fields = ("name", "description")
     add_form = AddRuleSetForm
     add_page = FormPage(title="Add a rule set", submit="Check and save", intro=_INTRO)
-    actions_detail = OWNER_DEEDS
+    actions_detail = ("edit", *OWNER_DEEDS)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RuleSet]:
         return cast("AuthoredQuerySet", super().get_queryset(request)).with_current()
@@ -145,10 +145,10 @@ class RuleSetAdmin(AuthoredAdmin):
     def sections(self, request: HttpRequest, found: RuleSet) -> Sequence[Section]:
         shown = found.current or found.versions.first()
         return (
-            authored_facts("Rule set", found),
+            authored_facts("Rule set", found, self.deed_links(request, found, "set_policy")),
             *((*rule_sections(shown.definition), file_facts(shown)) if shown else ()),
             _use_table(found),
-            case_table(found),
+            case_table(found, self.deed_links(request, found, "run_cases", "change_case"), _NO_CASES),
             version_table(KIND, found),
             publication_table(found),
         )
@@ -157,7 +157,7 @@ class RuleSetAdmin(AuthoredAdmin):
         shown = found.current or found.versions.first()
         return empty_case({"facts": _example_facts(shown.definition) if shown else {}})
 
-    @deed("Edit", icon="edit", permission="rulesets.change_ruleset")
+    @deed("Edit", icon="edit", permission="rulesets.change_ruleset", is_main=True)
     def edit(self, request: HttpRequest, object_id: str) -> HttpResponse:
         rule_set = self.find(request, object_id)
         start = request.GET.get("version", "")

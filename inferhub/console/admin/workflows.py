@@ -22,10 +22,12 @@ from inferhub.console.authored_admin import OWNER_DEEDS, AuthoredAdmin, Authored
 from inferhub.console.authored_forms import approval_field, empty_case
 from inferhub.console.backtest_forms import BacktestForm, ChallengerForm
 from inferhub.console.base import code_column, deed, link_column, time_column
+from inferhub.console.history_sections import duration_sections, history_sections
+from inferhub.console.inputs import field_names
 from inferhub.console.kinds import kinds_table
 from inferhub.console.pages import Done, FormPage, ServiceForm, sent, sent_with_files
 from inferhub.console.sections import Section, Table, Text
-from inferhub.decisions.models import Workflow, WorkflowVersion
+from inferhub.decisions.models import Decision, Workflow, WorkflowVersion
 from inferhub.decisions.services import KIND, decide, save_workflow
 from inferhub.decisions.testing import remove_workflow_test, run_workflow_tests, save_workflow_test
 from inferhub.errors import FieldError
@@ -49,6 +51,8 @@ _EXAMPLE: dict[str, Any] = {
         "decline": [],
     },
 }
+_MOST_OF_AN_EXAMPLE = 60
+_NO_CASES = "None yet. Add one, or make one of a decision from its page."
 _INTRO = (
     "Input schema, predictions, rule set and the actions of each outcome. What a definition names (models, rule set, "
     "webhook endpoints, lists) must be there when you save."
@@ -70,7 +74,6 @@ class SaveWorkflowForm(ServiceForm):
 
     def save(self, *, actor: str) -> Done:
         words = self.cleaned_data
-        before = self._workflow.current_id if self._workflow else None
         version = save_workflow(
             name=self._workflow.name if self._workflow else words["name"],
             definition=words["definition"],
@@ -80,7 +83,7 @@ class SaveWorkflowForm(ServiceForm):
             is_draft=words["is_draft"],
             actor=actor,
         )
-        return Done(message=saved_message(KIND, version, before), url=html.url_of(version.workflow))
+        return Done(message=saved_message(KIND, version), url=html.url_of(version.workflow))
 
 
 class AddWorkflowForm(SaveWorkflowForm):
@@ -125,7 +128,7 @@ class WorkflowAdmin(AuthoredAdmin):
     search_fields = ("name", "description")
     add_form = AddWorkflowForm
     add_page = FormPage(title="Add a workflow", submit="Check and save", intro=_INTRO)
-    actions_detail = ("try_it", "back_test", "challenge", *OWNER_DEEDS)
+    actions_detail = ("edit", "try_it", "back_test", "challenge", *OWNER_DEEDS)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Workflow]:
         return cast("AuthoredQuerySet", super().get_queryset(request)).with_current()
@@ -144,9 +147,10 @@ class WorkflowAdmin(AuthoredAdmin):
     def sections(self, request: HttpRequest, found: Workflow) -> Sequence[Section]:
         shown = found.current or found.versions.first()
         return (
-            authored_facts("Workflow", found),
+            authored_facts("Workflow", found, self.deed_links(request, found, "set_policy")),
+            *_decided(request, found),
             *(workflow_sections(shown.definition) if shown else ()),
-            case_table(found),
+            case_table(found, self.deed_links(request, found, "run_cases", "change_case"), _NO_CASES),
             version_table(KIND, found),
             publication_table(found),
         )
@@ -192,7 +196,7 @@ class WorkflowAdmin(AuthoredAdmin):
         )
         return self.show_deed(request, ChallengerForm(sent(request), workflow=workflow), page)
 
-    @deed("Edit", icon="edit", permission="decisions.change_workflow")
+    @deed("Edit", icon="edit", permission="decisions.change_workflow", is_main=True)
     def edit(self, request: HttpRequest, object_id: str) -> HttpResponse:
         workflow = self.find(request, object_id)
         start = request.GET.get("version", "")
@@ -241,6 +245,14 @@ class WorkflowVersionAdmin(AuthoredVersionAdmin):
         return (version_facts(KIND, "Workflow", found), *workflow_sections(found.definition))
 
 
+def _decided(request: HttpRequest, workflow: Workflow) -> tuple[Section, ...]:
+    """What came of it so far, for those who may see decisions."""
+    if not request.user.has_perm("decisions.view_decision"):
+        return ()
+    made = Decision.objects.filter(workflow=workflow)
+    return (*history_sections(made, by="outcome", title="Decisions by outcome"), *duration_sections(made))
+
+
 def workflow_sections(definition: Mapping[str, Any]) -> tuple[Section, ...]:
     """The definition in tables, in the order in which a request passes through it, and as JSON."""
     return (
@@ -264,8 +276,10 @@ def _given_input(text: str) -> dict[str, Any] | None:
 def example_of(schema: Mapping[str, Any]) -> dict[str, Any]:
     """An input to start from: the schema's own examples and defaults, else the simplest value of each type."""
     if schema.get("examples"):
-        return dict(schema["examples"][0])
-    return {name: _example_value(entry) for name, entry in schema.get("properties", {}).items()}
+        example = dict(schema["examples"][0])
+        return {name: example[name] for name in field_names(schema) if name in example} | example
+    properties = schema.get("properties", {})
+    return {name: _example_value(properties[name]) for name in field_names(schema)}
 
 
 _SIMPLEST: Mapping[str, Any] = {"string": "", "number": 0, "integer": 0, "boolean": False, "array": [], "object": {}}
@@ -288,8 +302,9 @@ def _input_table(definition: Mapping[str, Any]) -> Table:
     schema = definition["input"]
     required = schema.get("required", [])
     rows = []
-    for name, entry in schema["properties"].items():
-        rest = {key: value for key, value in entry.items() if key not in ("type", "description")}
+    for name in field_names(schema):
+        entry = schema["properties"][name]
+        rest = {key: value for key, value in entry.items() if key not in _TOLD_ELSEWHERE}
         kind = entry.get("type", "any")
         rows.append(
             (
@@ -297,13 +312,28 @@ def _input_table(definition: Mapping[str, Any]) -> Table:
                 " or ".join(kind) if isinstance(kind, list) else kind,
                 "yes" if name in required else "no",
                 html.lines(rest) if rest else None,
-                entry.get("description"),
+                _described(entry),
             )
         )
     subject = definition.get("subject")
     note = f"The field '{subject}' tells whom or what a decision is about." if subject else ""
     columns = ("Field", "Type", "Required", "Limits", "Description")
     return Table(title="Input", columns=columns, rows=rows, note=note, empty="The workflow takes no fields.")
+
+
+_TOLD_ELSEWHERE = frozenset({"type", "title", "description", "examples"})
+
+
+def _described(entry: Mapping[str, Any]) -> str:
+    """Title and description of a field, and the first example."""
+    words = [text for key in ("title", "description") if (text := entry.get(key))]
+    if entry.get("examples"):
+        words.append(f"For example {_short(html.plain(entry['examples'][0]))}")
+    return ". ".join(text.removesuffix(".") for text in words)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MOST_OF_AN_EXAMPLE else text[:_MOST_OF_AN_EXAMPLE] + "…"
 
 
 def _prediction_table(predictions: Sequence[Mapping[str, Any]]) -> Table:

@@ -2,12 +2,14 @@
 
 import math
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -19,6 +21,7 @@ from inferhub.backtests.sides import Asked
 from inferhub.errors import InferhubError
 
 _PATIENCE_SECONDS = 10.0
+_WIDTH = 160
 
 
 class Command(BaseCommand):
@@ -79,14 +82,55 @@ class Command(BaseCommand):
                 time.sleep(0.2)
 
     def _tell(self, backtest: Backtest) -> None:
-        report = backtest.report or {}
-        table = Table("outcome", "before", "candidate", "difference", "p", title=f"{report['rows']:,} rows")
-        for entry in report["outcomes"]:
-            before, after = entry["baseline"]["rows"], entry["candidate"]["rows"]
-            share = f"{entry['share_difference']['value']:+.2%}"
-            table.add_row(entry["outcome"], f"{before:,}", f"{after:,}", share, f"{entry['p_value']:.2g}")
-        Console(file=self.stdout, width=100).print(table)  # type: ignore[arg-type]  # it has what a file has
+        report, amount, segment = backtest.report or {}, backtest.options["amount"], backtest.options["segment"]
+        out = Console(file=self.stdout, width=_WIDTH)  # type: ignore[arg-type]  # it has what a file has
+        out.print(_outcome_table(report, amount))
+        if segment:
+            out.print(_segment_table(report, segment))
         self.stdout.write(f"back-test {backtest.pk}: {report['changed']:,} of {report['rows']:,} rows change")
+
+
+def _outcome_table(report: Mapping[str, Any], amount: str) -> Table:
+    """Rows and, with an `amount`, money by outcome."""
+    table = _table("outcome", "before", "candidate", "difference", "p", title=f"{report['rows']:,} rows")
+    for heading in (f"{amount} before", f"{amount} candidate", "difference") if amount else ():
+        table.add_column(heading, justify="right")
+    for entry in report["outcomes"]:
+        before, after = entry["baseline"], entry["candidate"]
+        share = f"{entry['share_difference']['value']:+.2%}"
+        money = (before["amount"], after["amount"], entry["amount_difference"]["value"]) if amount else ()
+        table.add_row(
+            escape(entry["outcome"]),
+            f"{before['rows']:,}",
+            f"{after['rows']:,}",
+            share,
+            f"{entry['p_value']:.2g}",
+            *(f"{value:{sign},.2f}" for value, sign in zip(money, ("", "", "+"), strict=False)),
+        )
+    return table
+
+
+def _segment_table(report: Mapping[str, Any], segment: str) -> Table:
+    """For each segment how many rows change, and how many each outcome gets before and by the candidate."""
+    names = [entry["outcome"] for entry in report["outcomes"]]
+    table = _table(segment, "rows", "change", "share", *map(escape, names), title=f"by {segment}")
+    for entry in report["segments"]:
+        moves = [(entry["baseline"].get(name, 0), entry["candidate"].get(name, 0)) for name in names]
+        table.add_row(
+            escape(entry["segment"]),
+            f"{entry['rows']:,}",
+            f"{entry['changed']:,}",
+            f"{entry['changed'] / entry['rows']:.2%}",
+            *(f"{before:,}" if before == after else f"{before:,} > {after:,}" for before, after in moves),
+        )
+    return table
+
+
+def _table(first: str, *others: str, title: str) -> Table:
+    table = Table(first, title=title)
+    for heading in others:
+        table.add_column(heading, justify="right")
+    return table
 
 
 def _moment(text: str) -> datetime:

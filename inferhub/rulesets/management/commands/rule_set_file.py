@@ -7,9 +7,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from inferhub.errors import InferhubError
 from inferhub.rulesets.files import export_rules, format_of, import_rules
+from inferhub.rulesets.lifecycle import describe_save
 from inferhub.rulesets.queries import find_rule_set
 from inferhub.rulesets.reading import find_version
-from inferhub.rulesets.services import save_rule_set
+from inferhub.rulesets.services import KIND, save_rule_set
 
 
 class Command(BaseCommand):
@@ -36,4 +37,4 @@ class Command(BaseCommand):
                 version = save_rule_set(name=name, definition=definition, actor=actor, note=options["note"])
         except (InferhubError, OSError) as exc:
             raise CommandError(str(exc)) from exc
-        self.stdout.write(str(version))
+        self.stdout.write(f"{version}: {path}" if options["deed"] == "export" else describe_save(KIND, version))
