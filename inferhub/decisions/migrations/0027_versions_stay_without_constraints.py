@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("decisions", "0025_note_unsealed_decisions")]
+    dependencies = [("decisions", "0026_cancelled_actions")]
     operations = [
         migrations.AlterField(
             model_name="decision",
