@@ -11,6 +11,7 @@ Everything else is uvicorn's affair: other requests, pipelining, keep-alive, the
 """
 
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from contextvars import copy_context
 from functools import lru_cache
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple
 
 from django.http import HttpRequest
 from django.urls import ResolverMatch
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from inferhub.api.serving import Reply, check_connection, quick_match, serve, serving
@@ -30,6 +32,7 @@ from inferhub.wsgi import application
 
 MOST_QUICK_BYTES = 16 << 10
 MOST_HEAD_BYTES = 64 << 10
+MESSAGE_SECONDS = 60.0
 _MOST_KNOWN_HEADS = 1024
 _MOST_KNOWN_HEAD_BYTES = 2048
 _MOST_ADDRESSES = 4096
@@ -81,18 +84,33 @@ _paces: dict[str, Pace] = {}
 _known_heads: dict[bytes, Head] = {}
 
 
+class _Flow(FlowControl):
+    """Reads nothing more while requests wait: uvicorn reads on whenever it begins with one, and would hoard them."""
+
+    def __init__(self, transport: Any, pipeline: Collection[Any]) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        if not self._pipeline:
+            super().resume_reading()
+
+
 class Protocol(HttpToolsProtocol):
     """One connection."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
+        self._began = self.loop.time()
         self._head_bytes = 0
         self._is_between = True  # messages; True as well in the middle of an answer
         self._is_in_head = True
         self._first: bytes = b""
+        self._cut_when_late()
 
     def data_received(self, data: bytes) -> None:
-        if self._is_between and (self.cycle is None or self.cycle.response_complete):
+        if self._is_between and self._is_free():
             at = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
             head = _known_heads.get(data[:at])
             if head is not None and len(data) == at + head.length:
@@ -102,16 +120,35 @@ class Protocol(HttpToolsProtocol):
                 exchange.begin()
                 return
         self._first = data if self._is_between else b""
+        self._is_new = False
         super().data_received(data)
-        if self._is_in_head:
+        if self.transport.is_closing():
+            return
+        if self._is_in_head and not self._is_new:  # one that begins in this piece has at most its rest
             self._head_bytes += len(data)
-            if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
+            if self._head_bytes > MOST_HEAD_BYTES:
                 self.transport.write(_HEAD_TOO_LARGE)
                 self.transport.close()
+                return
+        cycle: Any = self.cycle
+        if not self._is_between and (self._is_in_head or type(cycle) is QuickExchange):
+            self._cut_when_late()
+
+    def _is_free(self) -> bool:
+        """Whether the last answer is out, and the client reads what it is told."""
+        return (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused
+
+    def _cut_when_late(self) -> None:
+        """Whoever begins a message has to end it; of larger bodies the application looks after the pace."""
+        late = self._began + MESSAGE_SECONDS
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_at(late, self.timeout_keep_alive_handler)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._began = self.loop.time()
         self._head_bytes = 0
+        self._is_new = True
         self._is_between = False
         self._is_in_head = True
 
@@ -137,7 +174,7 @@ class Protocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def _quick_head(self) -> Head | None:
-        if self.parser.get_method() != b"POST" or (self.cycle is not None and not self.cycle.response_complete):
+        if self.parser.get_method() != b"POST" or not self._is_free():
             return None
         path, _, query = self.url.partition(b"?")
         match = _quick_match(path)

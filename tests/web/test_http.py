@@ -1,15 +1,21 @@
 """HTTP/1.1 on the wire, as the web processes speak it: quick requests, others, and what breaks the rules."""
 
+import asyncio
 import json
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import httpx
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
+from inferhub.web import protocol
+from inferhub.web.application import application
 from inferhub.web.protocol import MOST_HEAD_BYTES, MOST_QUICK_BYTES
 from tests.oip.conftest import Hub
 
@@ -102,6 +108,14 @@ def test_pipelined_requests_are_answered_in_their_order(hub: Hub) -> None:
             assert wire.values() == [2]
             assert wire.values() == [3]
             assert wire.answer()[0] == 200
+
+
+def test_a_long_pipeline_is_answered_to_its_end(hub: Hub) -> None:
+    with Wire(hub) as wire, ThreadPoolExecutor(1) as pool:
+        for _ in range(2):
+            sending = pool.submit(wire.send, b"".join(message(hub, tensor(number % 7)) for number in range(1500)))
+            assert [wire.values() for _ in range(1500)] == [[number % 7] for number in range(1500)]
+            sending.result()
 
 
 def test_what_comes_behind_a_slow_request_waits_for_it(hub: Hub) -> None:
@@ -201,7 +215,7 @@ def test_an_endless_head_is_refused(hub: Hub) -> None:
     with Wire(hub) as wire:
         wire.send(b"POST /v2 HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * (MOST_HEAD_BYTES // 2))
         time.sleep(0.1)
-        wire.send(b"a" * MOST_HEAD_BYTES)
+        wire.send(b"a" * (MOST_HEAD_BYTES + 1))
         assert wire.answer()[0] == 431
         assert wire.is_closed()
 
@@ -339,3 +353,61 @@ def test_an_upload_may_stop_at_any_byte(hub: Hub) -> None:
     with Wire(hub) as wire:
         wire.send(message(hub, tensor(1)))
         assert wire.values() == [1]
+
+
+@pytest.mark.parametrize("at_once", [1, 100])
+def test_a_client_that_never_reads_is_not_read_for_ever(hub: Hub, at_once: int) -> None:
+    """What is asked by it, and what is answered to it, would pile up in memory."""
+    with Wire(hub) as wire:
+        wire.socket.settimeout(3)
+        many = message(hub, tensor(1)) * at_once
+        sent = 0
+        with suppress(TimeoutError):
+            while sent < 60_000_000:
+                wire.send(many)
+                sent += len(many)
+        assert sent < 30_000_000
+
+
+class Transport:
+    """What the protocol writes, and whether it closed."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return default
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"POST /v2", b"POST /v2/models/a/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{"]
+)
+def test_a_message_that_does_not_end_is_cut_however_it_drips(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def drip() -> bool:
+        monkeypatch.setattr(protocol, "MESSAGE_SECONDS", 0.2)
+        config = uvicorn.Config(application, lifespan="off")
+        made = protocol.Protocol(config, ServerState(), {}, asyncio.get_running_loop())
+        transport: Any = Transport()
+        made.connection_made(transport)
+        made.data_received(sent) if sent else None
+        for _ in range(40):
+            await asyncio.sleep(0.01)
+            if sent and not transport.closed:
+                made.data_received(b"" if sent.endswith(b"{") else b"a")
+        return bool(transport.closed)
+
+    assert asyncio.run(drip())
