@@ -16,7 +16,7 @@ from uvicorn.server import ServerState
 
 from inferhub.web import protocol
 from inferhub.web.application import application
-from inferhub.web.protocol import MOST_HEAD_BYTES, MOST_QUICK_BYTES
+from inferhub.web.protocol import MOST_HEAD_BYTES, MOST_SHORT_BYTES
 from tests.oip.conftest import Hub
 
 INFER = "/v2/models/fp32/infer"
@@ -110,6 +110,37 @@ def test_pipelined_requests_are_answered_in_their_order(hub: Hub) -> None:
             assert wire.answer()[0] == 200
 
 
+def test_heads_that_came_together_are_not_taken_for_each_other(hub: Hub) -> None:
+    known = message(hub, tensor(1))
+    unknown = known.replace(hub.keys["all"].encode(), b"x" * len(hub.keys["all"]))
+    other = message(hub, tensor(1), path="/v2/models/slow/infer")
+    with Wire(hub) as wire:
+        for pair, statuses in (
+            ((known, unknown), (200, 401)),
+            ((unknown, known), (401, 200)),
+            ((known, other), (200, 400)),
+        ):
+            for _ in range(12):
+                wire.send(pair[0] + pair[1])
+                assert (wire.answer()[0], wire.answer()[0]) == statuses
+            for one, status in zip(pair, statuses, strict=True):
+                wire.send(one)
+                assert wire.answer()[0] == status
+
+
+def test_a_head_ends_where_it_ends(hub: Hub) -> None:
+    """Whoever ends lines in another way is not known again by what looks like an end."""
+    body = tensor(1) + b"\r\n\r\n"
+    odd = message(hub, body).replace(b"\r\n", b"\n").replace(tensor(1) + b"\n\n", body)
+    with Wire(hub) as wire:
+        for _ in range(6):
+            wire.send(odd)
+            status = wire.answer()[0]
+            assert status in (200, 400)
+            if status == 400:
+                return
+
+
 def test_a_long_pipeline_is_answered_to_its_end(hub: Hub) -> None:
     with Wire(hub) as wire, ThreadPoolExecutor(1) as pool:
         for _ in range(2):
@@ -162,7 +193,7 @@ def test_a_connection_ends_where_the_client_says_so(hub: Hub, words: tuple[str, 
 
 
 def test_a_body_that_is_too_large_for_the_short_road_takes_the_long_one(hub: Hub) -> None:
-    values = [1.0] * MOST_QUICK_BYTES
+    values = [1.0] * MOST_SHORT_BYTES
     with Wire(hub) as wire:
         for _ in range(2):
             wire.send(message(hub, tensor(*values)))
