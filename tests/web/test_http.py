@@ -14,6 +14,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from inferhub.api.serving import Reply
 from inferhub.web import protocol
 from inferhub.web.application import application
 from inferhub.web.protocol import MOST_HEAD_BYTES, MOST_SHORT_BYTES
@@ -442,3 +443,28 @@ def test_a_message_that_does_not_end_is_cut_however_it_drips(sent: bytes, monkey
         return bool(transport.closed)
 
     assert asyncio.run(drip())
+
+
+def test_the_second_head_of_a_piece_is_not_kept_for_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def echo(exchange: protocol.Exchange, *_: object) -> Reply:
+        return Reply(200, exchange.META["HTTP_AUTHORIZATION"].encode(), [])
+
+    def asking(key: bytes) -> bytes:
+        return b"POST %b HTTP/1.1\r\nHost: a\r\nAuthorization: %b\r\nContent-Length: 2\r\n\r\n{}" % (
+            INFER.encode(),
+            key,
+        )
+
+    async def ask() -> bytes:
+        config = uvicorn.Config(application, lifespan="off")
+        made = protocol.Protocol(config, ServerState(), {}, asyncio.get_running_loop())
+        transport: Any = Transport()
+        made.connection_made(transport)
+        made.data_received(asking(b"ann") + asking(b"ben"))
+        transport.written = b""
+        made.data_received(asking(b"ann"))
+        return bytes(transport.written)
+
+    monkeypatch.setattr(protocol, "serving", echo)
+    monkeypatch.setattr(protocol._pace_of(INFER), "is_quick", True)
+    assert asyncio.run(ask()).endswith(b"ann")
