@@ -140,16 +140,11 @@ def is_for_machines(path: str) -> bool:
 
 def bare_match(environ: dict[str, Any]) -> ResolverMatch | None:
     """The bare view that this request is for; None where it needs a Django request."""
-    return _bare_match_at(environ["PATH_INFO"]) if "HTTP_HOST" in environ else None
+    return bare_match_at(environ["PATH_INFO"]) if "HTTP_HOST" in environ else None
 
 
-def quick_match(path: str) -> ResolverMatch | None:
-    """The view at an address, where it is a quick one."""
-    match = _bare_match_at(path)
-    return match if match is not None and match.func.is_quick else None  # type: ignore[attr-defined]
-
-
-def _bare_match_at(path: str) -> ResolverMatch | None:
+def bare_match_at(path: str) -> ResolverMatch | None:
+    """The view at an address, where it is a bare one."""
     if not is_for_machines(path) or not path.isascii():
         return None
     try:

@@ -1,16 +1,17 @@
-"""HTTP/1.1 as uvicorn speaks it, with a short road for quick requests.
+"""HTTP/1.1 as uvicorn speaks it, with a short road for the small requests of machines.
 
-A small POST to a quick address is not made an ASGI scope, a task and messages: its view is called as soon as the body
-is there, on the event loop, and the answer written in one piece. What turns out to need time goes on with a thread: a
-request that must wait (`NeedsThread`), and all those to an address whose last requests took long.
+A small POST to a bare view is not made an ASGI scope, a task and messages: the view is called as soon as the body is
+there, and the answer written in one piece. A quick view is called on the event loop. What turns out to need time goes
+on with a thread: a request that must wait (`NeedsThread`), and all those to an address whose last requests took long.
 
-A client repeats itself: the head of a quick request that was read once (by llhttp, as every other) is known again by
-its bytes, and not read a second time.
+A client repeats itself: the head of such a request that was read once (by llhttp, as every other) is known again by its
+bytes, and not read a second time.
 
 Everything else is uvicorn's affair: other requests, pipelining, keep-alive, the end of a process.
 """
 
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from contextvars import copy_context
 from functools import lru_cache
@@ -20,16 +21,18 @@ from typing import Any, NamedTuple
 
 from django.http import HttpRequest
 from django.urls import ResolverMatch
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from inferhub.api.serving import Reply, check_connection, quick_match, serve, serving
+from inferhub.api.serving import Reply, bare_match_at, check_connection, serve, serving
 from inferhub.decisions.log import Written, decision_log
 from inferhub.lib.waiting import NeedsThread
 from inferhub.web.application import threads
 from inferhub.wsgi import application
 
-MOST_QUICK_BYTES = 16 << 10
+MOST_SHORT_BYTES = 16 << 10
 MOST_HEAD_BYTES = 64 << 10
+MESSAGE_SECONDS = 60.0
 _MOST_KNOWN_HEADS = 1024
 _MOST_KNOWN_HEAD_BYTES = 2048
 _MOST_ADDRESSES = 4096
@@ -38,7 +41,7 @@ _TRUSTED_AFTER = 4  # quick requests
 _END_OF_HEAD = b"\r\n\r\n"
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 _HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-_NOT_QUICK = frozenset({b"expect", b"transfer-encoding", b"upgrade"})
+_NOT_SHORT = frozenset({b"expect", b"transfer-encoding", b"upgrade"})
 
 
 class Pace:
@@ -67,7 +70,7 @@ class Pace:
 
 
 class Head(NamedTuple):
-    """The head of a quick request; `meta` is as WSGI has it, without what is in the body."""
+    """The head of a request on the short road; `meta` is as WSGI has it, without what is in the body."""
 
     match: ResolverMatch
     path: str
@@ -81,37 +84,71 @@ _paces: dict[str, Pace] = {}
 _known_heads: dict[bytes, Head] = {}
 
 
+class _Flow(FlowControl):
+    """Reads nothing more while requests wait: uvicorn reads on whenever it begins with one, and would hoard them."""
+
+    def __init__(self, transport: Any, pipeline: Collection[Any]) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        if not self._pipeline:
+            super().resume_reading()
+
+
 class Protocol(HttpToolsProtocol):
     """One connection."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
+        self._began = self.loop.time()
         self._head_bytes = 0
         self._is_between = True  # messages; True as well in the middle of an answer
         self._is_in_head = True
         self._first: bytes = b""
+        self._cut_when_late()
 
     def data_received(self, data: bytes) -> None:
-        if self._is_between and (self.cycle is None or self.cycle.response_complete):
+        if self._is_between and self._is_free():
             at = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
             head = _known_heads.get(data[:at])
             if head is not None and len(data) == at + head.length:
                 self._unset_keepalive_if_required()
-                exchange = QuickExchange(self, head, data[at:])
+                exchange = Exchange(self, head, data[at:])
                 self.cycle = exchange  # type: ignore[assignment]
                 exchange.begin()
                 return
         self._first = data if self._is_between else b""
+        self._is_new = False
         super().data_received(data)
-        if self._is_in_head:
+        if self.transport.is_closing():
+            return
+        if self._is_in_head and not self._is_new:  # one that begins in this piece has at most its rest
             self._head_bytes += len(data)
-            if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
+            if self._head_bytes > MOST_HEAD_BYTES:
                 self.transport.write(_HEAD_TOO_LARGE)
                 self.transport.close()
+                return
+        cycle: Any = self.cycle
+        if not self._is_between and (self._is_in_head or type(cycle) is Exchange):
+            self._cut_when_late()
+
+    def _is_free(self) -> bool:
+        """Whether the last answer is out, and the client reads what it is told."""
+        return (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused
+
+    def _cut_when_late(self) -> None:
+        """Whoever begins a message has to end it; of larger bodies the application looks after the pace."""
+        late = self._began + MESSAGE_SECONDS
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_at(late, self.timeout_keep_alive_handler)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._began = self.loop.time()
         self._head_bytes = 0
+        self._is_new = True
         self._is_between = False
         self._is_in_head = True
 
@@ -122,53 +159,58 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False
-        head = self._quick_head()
+        head = self._short_head()
+        if head is not None:
+            self._remember(head)
+        self._first = b""  # what follows in the same piece is another message
         if head is None:
             super().on_headers_complete()
         else:
-            self.cycle = QuickExchange(self, head, b"")  # type: ignore[assignment]
+            self.cycle = Exchange(self, head, b"")  # type: ignore[assignment]
 
     def on_message_complete(self) -> None:
         self._is_between = True
         cycle: Any = self.cycle
-        if type(cycle) is QuickExchange:
+        if type(cycle) is Exchange:
             cycle.begin()
         else:
             super().on_message_complete()
 
-    def _quick_head(self) -> Head | None:
-        if self.parser.get_method() != b"POST" or (self.cycle is not None and not self.cycle.response_complete):
+    def _short_head(self) -> Head | None:
+        if self.parser.get_method() != b"POST" or not self._is_free():
             return None
         path, _, query = self.url.partition(b"?")
-        match = _quick_match(path)
+        match = _match_at(path)
         if match is None:
             return None
         meta: dict[str, Any] = {}
         for name, value in self.headers:
-            if name in _NOT_QUICK:
+            if name in _NOT_SHORT:
                 return None
             key, text = _key_of(name), value.decode("latin-1")
             meta[key] = f"{meta[key]},{text}" if key in meta else text
         length = meta.get("CONTENT_LENGTH", "")
-        if not length.isdecimal() or int(length) > MOST_QUICK_BYTES or "HTTP_HOST" not in meta:
+        if not length.isdecimal() or int(length) > MOST_SHORT_BYTES or "HTTP_HOST" not in meta:
             return None
         text = path.decode("ascii")
         meta |= {"REQUEST_METHOD": "POST", "PATH_INFO": text, "QUERY_STRING": query.decode("latin-1")}
         keep_alive = bool(self.parser.should_keep_alive()) and self.parser.get_http_version() == "1.1"
-        head = Head(match, text, meta, int(length), keep_alive, _pace_of(text))
-        self._remember(head)
-        return head
+        return Head(match, text, meta, int(length), keep_alive, _pace_of(text))
 
     def _remember(self, head: Head) -> None:
+        """Where the message began with the piece, and ends its lines as it should: no other end can be meant."""
         at = self._first.find(_END_OF_HEAD) + len(_END_OF_HEAD)
-        if len(_END_OF_HEAD) <= at <= _MOST_KNOWN_HEAD_BYTES and self._first.startswith(b"POST "):
+        known = self._first[:at]
+        if len(known) > _MOST_KNOWN_HEAD_BYTES or not known.startswith(b"POST "):
+            return
+        if known.endswith(_END_OF_HEAD) and known.count(b"\n") == known.count(b"\r\n"):
             if len(_known_heads) >= _MOST_KNOWN_HEADS:
                 _known_heads.clear()
-            _known_heads[self._first[:at]] = head
+            _known_heads[known] = head
 
 
 class _Nobody:
-    """Whom uvicorn wakes when more of a body is there; a quick request has all of it."""
+    """Whom uvicorn wakes when more of a body is there; an exchange has all of it."""
 
     def set(self) -> None:
         return
@@ -177,8 +219,8 @@ class _Nobody:
 _NOBODY = _Nobody()
 
 
-class QuickExchange:
-    """A quick request and its answer: what its view wants of a request, and what uvicorn wants of one of its cycles."""
+class Exchange:
+    """A request and its answer: what a bare view wants of a request, and what uvicorn wants of one of its cycles."""
 
     __slots__ = (
         "META",
@@ -219,7 +261,7 @@ class QuickExchange:
 
     def begin(self) -> None:
         """The body is there."""
-        if self._head.pace.is_quick:
+        if self._head.match.func.is_quick and self._head.pace.is_quick:  # type: ignore[attr-defined]
             self._coroutine = serving(self, self._head.path, self.as_django, self._head.match)
             self._context = copy_context()  # the request id is one of this request, whatever comes between
             self._go_on(None)
@@ -286,8 +328,8 @@ def _own_headers(headers: tuple[tuple[bytes, bytes], ...]) -> str:
 
 
 @lru_cache(_MOST_ADDRESSES)
-def _quick_match(path: bytes) -> ResolverMatch | None:
-    return None if b"%" in path or not path.isascii() else quick_match(path.decode("ascii"))
+def _match_at(path: bytes) -> ResolverMatch | None:
+    return None if b"%" in path or not path.isascii() else bare_match_at(path.decode("ascii"))
 
 
 @lru_cache(1024)

@@ -1,16 +1,23 @@
 """HTTP/1.1 on the wire, as the web processes speak it: quick requests, others, and what breaks the rules."""
 
+import asyncio
 import json
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import httpx
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
-from inferhub.web.protocol import MOST_HEAD_BYTES, MOST_QUICK_BYTES
+from inferhub.api.serving import Reply
+from inferhub.web import protocol
+from inferhub.web.application import application
+from inferhub.web.protocol import MOST_HEAD_BYTES, MOST_SHORT_BYTES
 from tests.oip.conftest import Hub
 
 INFER = "/v2/models/fp32/infer"
@@ -104,6 +111,45 @@ def test_pipelined_requests_are_answered_in_their_order(hub: Hub) -> None:
             assert wire.answer()[0] == 200
 
 
+def test_heads_that_came_together_are_not_taken_for_each_other(hub: Hub) -> None:
+    known = message(hub, tensor(1))
+    unknown = known.replace(hub.keys["all"].encode(), b"x" * len(hub.keys["all"]))
+    other = message(hub, tensor(1), path="/v2/models/slow/infer")
+    with Wire(hub) as wire:
+        for pair, statuses in (
+            ((known, unknown), (200, 401)),
+            ((unknown, known), (401, 200)),
+            ((known, other), (200, 400)),
+        ):
+            for _ in range(12):
+                wire.send(pair[0] + pair[1])
+                assert (wire.answer()[0], wire.answer()[0]) == statuses
+            for one, status in zip(pair, statuses, strict=True):
+                wire.send(one)
+                assert wire.answer()[0] == status
+
+
+def test_a_head_ends_where_it_ends(hub: Hub) -> None:
+    """Whoever ends lines in another way is not known again by what looks like an end."""
+    body = tensor(1) + b"\r\n\r\n"
+    odd = message(hub, body).replace(b"\r\n", b"\n").replace(tensor(1) + b"\n\n", body)
+    with Wire(hub) as wire:
+        for _ in range(6):
+            wire.send(odd)
+            status = wire.answer()[0]
+            assert status in (200, 400)
+            if status == 400:
+                return
+
+
+def test_a_long_pipeline_is_answered_to_its_end(hub: Hub) -> None:
+    with Wire(hub) as wire, ThreadPoolExecutor(1) as pool:
+        for _ in range(2):
+            sending = pool.submit(wire.send, b"".join(message(hub, tensor(number % 7)) for number in range(1500)))
+            assert [wire.values() for _ in range(1500)] == [[number % 7] for number in range(1500)]
+            sending.result()
+
+
 def test_what_comes_behind_a_slow_request_waits_for_it(hub: Hub) -> None:
     slow = message(hub, b'{"inputs": [{"name": "x", "datatype": "FP32", "shape": [1], "data": [7]}]}', path=INFER_SLOW)
     with Wire(hub) as wire:
@@ -148,7 +194,7 @@ def test_a_connection_ends_where_the_client_says_so(hub: Hub, words: tuple[str, 
 
 
 def test_a_body_that_is_too_large_for_the_short_road_takes_the_long_one(hub: Hub) -> None:
-    values = [1.0] * MOST_QUICK_BYTES
+    values = [1.0] * MOST_SHORT_BYTES
     with Wire(hub) as wire:
         for _ in range(2):
             wire.send(message(hub, tensor(*values)))
@@ -201,7 +247,7 @@ def test_an_endless_head_is_refused(hub: Hub) -> None:
     with Wire(hub) as wire:
         wire.send(b"POST /v2 HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * (MOST_HEAD_BYTES // 2))
         time.sleep(0.1)
-        wire.send(b"a" * MOST_HEAD_BYTES)
+        wire.send(b"a" * (MOST_HEAD_BYTES + 1))
         assert wire.answer()[0] == 431
         assert wire.is_closed()
 
@@ -339,3 +385,86 @@ def test_an_upload_may_stop_at_any_byte(hub: Hub) -> None:
     with Wire(hub) as wire:
         wire.send(message(hub, tensor(1)))
         assert wire.values() == [1]
+
+
+@pytest.mark.parametrize("at_once", [1, 100])
+def test_a_client_that_never_reads_is_not_read_for_ever(hub: Hub, at_once: int) -> None:
+    """What is asked by it, and what is answered to it, would pile up in memory."""
+    with Wire(hub) as wire:
+        wire.socket.settimeout(3)
+        many = message(hub, tensor(1)) * at_once
+        sent = 0
+        with suppress(TimeoutError):
+            while sent < 60_000_000:
+                wire.send(many)
+                sent += len(many)
+        assert sent < 30_000_000
+
+
+class Transport:
+    """What the protocol writes, and whether it closed."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return default
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"POST /v2", b"POST /v2/models/a/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{"]
+)
+def test_a_message_that_does_not_end_is_cut_however_it_drips(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def drip() -> bool:
+        monkeypatch.setattr(protocol, "MESSAGE_SECONDS", 0.2)
+        config = uvicorn.Config(application, lifespan="off")
+        made = protocol.Protocol(config, ServerState(), {}, asyncio.get_running_loop())
+        transport: Any = Transport()
+        made.connection_made(transport)
+        made.data_received(sent) if sent else None
+        for _ in range(40):
+            await asyncio.sleep(0.01)
+            if sent and not transport.closed:
+                made.data_received(b"" if sent.endswith(b"{") else b"a")
+        return bool(transport.closed)
+
+    assert asyncio.run(drip())
+
+
+def test_the_second_head_of_a_piece_is_not_kept_for_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def echo(exchange: protocol.Exchange, *_: object) -> Reply:
+        return Reply(200, exchange.META["HTTP_AUTHORIZATION"].encode(), [])
+
+    def asking(key: bytes) -> bytes:
+        return b"POST %b HTTP/1.1\r\nHost: a\r\nAuthorization: %b\r\nContent-Length: 2\r\n\r\n{}" % (
+            INFER.encode(),
+            key,
+        )
+
+    async def ask() -> bytes:
+        config = uvicorn.Config(application, lifespan="off")
+        made = protocol.Protocol(config, ServerState(), {}, asyncio.get_running_loop())
+        transport: Any = Transport()
+        made.connection_made(transport)
+        made.data_received(asking(b"ann") + asking(b"ben"))
+        transport.written = b""
+        made.data_received(asking(b"ann"))
+        return bytes(transport.written)
+
+    monkeypatch.setattr(protocol, "serving", echo)
+    monkeypatch.setattr(protocol._pace_of(INFER), "is_quick", True)
+    assert asyncio.run(ask()).endswith(b"ann")
