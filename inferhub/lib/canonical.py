@@ -12,6 +12,7 @@ import orjson
 _ALL_EXACT = 2**53  # doubles that are whole numbers below it are all of them
 _LOWEST, _BEYOND = -(2**63), 2**64  # whole numbers that JSON parsers, orjson among them, take as they are
 _SORTED = orjson.OPT_SORT_KEYS
+_AS_IT_IS, _NUMBERS = frozenset({str, bool, type(None)}), frozenset({int, float})
 # A double that is a whole number and may be spelt as one: with nothing behind its point, or with a small exponent.
 _UNUSUAL_FLOAT = re.compile(rb"[:,\[]-?\d+(?:\.\d+)?(?:(?<=\.0)|e\+1[6-9])[,\]}]")
 _DIGITS_ALIKE = bytes.maketrans(b"123456789.", b"0000000000")
@@ -149,11 +150,13 @@ def _as_double(number: float) -> float:
 
 def _with_numbers(value: Any, spell: Callable[[float], float]) -> Any:
     kind = type(value)  # asked first for what is most common: whole decisions come through here
+    if kind in _NUMBERS:
+        return spell(value)
     if kind is dict:
-        return {key: item if type(item) is str else _with_numbers(item, spell) for key, item in value.items()}
+        return {key: item if type(item) in _AS_IT_IS else _with_numbers(item, spell) for key, item in value.items()}
     if kind is list:
-        return [item if type(item) is str else _with_numbers(item, spell) for item in value]
-    if kind is bool or value is None or isinstance(value, str):
+        return [item if type(item) in _AS_IT_IS else _with_numbers(item, spell) for item in value]
+    if kind in _AS_IT_IS or isinstance(value, str):
         return value
     if isinstance(value, int | float):
         return spell(value)
