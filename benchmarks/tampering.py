@@ -98,7 +98,8 @@ class Tamperer:
     def _flipped(self, kind: str, value: Any) -> Any:
         """`value` with another bit. Raises _Unchanged where a column of this kind cannot hold the result."""
         if value is None:
-            return datetime.fromisoformat("2026-01-01T00:00:00+00:00")
+            moment = datetime.fromisoformat("2026-01-01T00:00:00+00:00")
+            return uuid.UUID(int=self._random.getrandbits(128)) if kind == "uuid" else moment
         if isinstance(value, bytes):
             return self._flip_bytes(value)
         if isinstance(value, uuid.UUID):

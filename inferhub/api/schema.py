@@ -26,6 +26,7 @@ _WITH_BODY = {
     "502": "The model gave no usable answer.",
 }
 
+_OF_WHAT_IS_SEALED = frozenset({"prove_decision", "prove_audit_event"})
 _READ_ONLY = frozenset({"predict", "recommend"})
 _IDEMPOTENCY_KEY = {
     "in": "header",
@@ -53,6 +54,8 @@ def add_problem_answers(result: dict[str, Any], generator: Any, request: Any, pu
             if method == "get":
                 operation["responses"]["304"] = {"description": "As the ETag in If-None-Match says it was."}
             problems = dict(_ALWAYS)
+            if operation["operationId"] in _OF_WHAT_IS_SEALED:
+                problems["409"] = "No seal covers it yet: it is sealed within seconds."
             if "requestBody" in operation:
                 operation["requestBody"]["required"] = True
                 problems |= _WITH_BODY

@@ -264,6 +264,6 @@ WHERE stream = %s AND last_id >= %s ORDER BY first_id, number
 
 
 def _seals(view: View, stream: str, first_id: bytes) -> Iterator[_SealRow]:
-    """One at a time, since each may hold megabytes."""
-    for number, first, last, count, root, records in read_all(view, _SEALS, [stream, first_id.hex()], at_once=1):
+    """Some at a time: most are small, but each may hold three megabytes."""
+    for number, first, last, count, root, records in read_all(view, _SEALS, [stream, first_id.hex()], at_once=8):
         yield number, first.bytes, last.bytes, count, root, records

@@ -14,6 +14,7 @@ _LOWEST, _BEYOND = -(2**63), 2**64  # whole numbers that JSON parsers, orjson am
 _SORTED = orjson.OPT_SORT_KEYS
 _NOTHING_BEHIND_POINT = re.compile(rb"(?<=\d)\.0(?=[,\]}])")
 _MINUS_NOTHING = re.compile(rb"-0\.0(?=[,\]}])")
+_AS_IT_IS, _NUMBERS = frozenset({str, bool, type(None)}), frozenset({int, float})
 _DIGITS_ALIKE = bytes.maketrans(b"123456789.", b"0000000000")
 # A number of 15 digits and a point is spelt as its double is, and a whole number of 18 digits is kept as it is.
 _MANY_DIGITS = b"0" * 17
@@ -158,11 +159,13 @@ def _as_double(number: float) -> float:
 
 def _with_numbers(value: Any, spell: Callable[[float], float]) -> Any:
     kind = type(value)  # asked first for what is most common: whole decisions come through here
+    if kind in _NUMBERS:
+        return spell(value)
     if kind is dict:
-        return {key: item if type(item) is str else _with_numbers(item, spell) for key, item in value.items()}
+        return {key: item if type(item) in _AS_IT_IS else _with_numbers(item, spell) for key, item in value.items()}
     if kind is list:
-        return [item if type(item) is str else _with_numbers(item, spell) for item in value]
-    if kind is bool or value is None or isinstance(value, str):
+        return [item if type(item) in _AS_IT_IS else _with_numbers(item, spell) for item in value]
+    if kind in _AS_IT_IS or isinstance(value, str):
         return value
     if isinstance(value, int | float):
         return spell(value)

@@ -167,7 +167,7 @@ def test_the_aio_client_reads_everything_else_too(hub: Hub) -> None:
                 (await client.get_model_metadata("fp32", "2", headers=headers))["name"],
                 (await client.get_model_config("fp32", headers=headers))["name"],
                 (await client.get_inference_statistics("fp32", headers=headers))["model_stats"][0]["name"],
-                len(await client.get_model_repository_index(headers=headers)) == 28,
+                len(await client.get_model_repository_index(headers=headers)) == 30,
             ]
 
     assert asyncio.run(ask()) == [True, True, True, "inferhub", "fp32", "fp32", "fp32", True]
