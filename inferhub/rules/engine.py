@@ -216,8 +216,8 @@ class RuleEngine:
     def _result(self, hits: list[int], values: list[Value], explanation: RuleTrace | None) -> RuleResult:
         if len(hits) > 1 and self.table.hit_policy == "unique":
             return RuleResult(undecided=(_several(hits),), trace=explanation)
-        if len(hits) == 1 and explanation is None and (ready := self._rows[hits[0]].ready):
-            return ready
+        if len(hits) == 1 and (ready := self._rows[hits[0]].ready):
+            return ready if explanation is None else RuleResult(ready.decided, ready.matched, (), explanation)
         matched = [self._rows[index] for index in hits]
         errors: list[FieldError] = []
         outputs = tuple([row.constant or self._compute(row, values, errors) for row in matched])
