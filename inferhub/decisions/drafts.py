@@ -6,9 +6,8 @@ It says each thing once: what event and actions share with the decision, `inferh
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from django.utils import timezone
@@ -26,16 +25,14 @@ MADE = "decision.made"
 """The audit event of a decision."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DraftAction:
+class DraftAction(NamedTuple):
     """An action that will be pending once the decision is written."""
 
     id: uuid.UUID
     kind: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """What is to be written, and what is told of it."""
 
     id: uuid.UUID

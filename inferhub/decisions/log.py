@@ -173,16 +173,17 @@ def _write(execute: Execute, drafts: Sequence[Draft]) -> list[Written]:
 def _write_together(execute: Execute, drafts: Sequence[Draft]) -> list[Written]:
     rows = [_array(draft.row for draft in drafts)]
     try:
-        claimed = execute(WRITE, rows)
+        answered = execute(WRITE, rows)
     except (psycopg.Error, Error) as exc:
         if "no partition" not in str(exc):
             raise
         execute(MAKE_PARTITIONS, [MONTHS_AHEAD])  # the hub was off when they should have been made
-        claimed = execute(WRITE, rows)
-    mine = {row[0] for row in claimed}
-    lost = [_key(draft) for draft in drafts if draft.id not in mine]
-    standing = _standing(execute, lost) if lost else {}
-    return [draft.id if draft.id in mine else standing[_key(draft)] for draft in drafts]
+        answered = execute(WRITE, rows)
+    if not answered:
+        return [draft.id for draft in drafts]
+    lost = {row[0] for row in answered}
+    standing = _standing(execute, [_key(draft) for draft in drafts if draft.id in lost])
+    return [standing[_key(draft)] if draft.id in lost else draft.id for draft in drafts]
 
 
 def _standing(execute: Execute, keys: Sequence[tuple[int, str]]) -> dict[tuple[int, str], uuid.UUID]:

@@ -59,9 +59,9 @@ WITH draft AS MATERIALIZED (
     SELECT created_at, '{MADE}', actor, 'decision:' || id, event_request_id, event_details, event_digest
     FROM draft JOIN claimed ON draft.id = claimed.decision_id
 )
-SELECT decision_id FROM claimed
+SELECT id FROM draft WHERE id NOT IN (SELECT decision_id FROM claimed)
 """  # noqa: S608 - names of our own models
-"""Parameter: drafts, a JSON array of their rows. Gives the ids of those that are decisions now."""
+"""Parameter: drafts, a JSON array of their rows. Gives the ids of those that are none, as another decision stands."""
 
 STANDING = f"""
 SELECT workflow_id, request_id, decision_id FROM {_KEYS}

@@ -1,5 +1,7 @@
 """Evaluating one decision table: zen-engine finds the rows, behind an adapter in which nothing falls silently.
 
+- A trace has to say of each row why it does not match. Who wants one gets the rows by the same reading of the cells,
+  and zen is not asked as well; tests hold both to the same rows.
 - Every declared field is checked first (`inferhub.rules.facts`); a bad one is a named result, never an else row.
 - Facts go to zen as JSON text. From a Python float it keeps 15 to 16 digits and a boundary value may change sides; a
   number in a text it reads exactly.
@@ -10,7 +12,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 import zen
@@ -65,8 +67,7 @@ class Trace(Protocol):
     def to_dict(self) -> dict[str, Any]: ...
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RuleTrace:
+class RuleTrace(NamedTuple):
     """How each row came out.
 
     `values` are the fields as the rules saw them, `rejections` one for each row that does not match, `overruled` the
@@ -78,23 +79,18 @@ class RuleTrace:
     overruled: tuple[int, ...]
 
     def to_dict(self) -> dict[str, Any]:
+        values = self.values
         return {
-            "values": dict(self.values),
+            "values": dict(values),
             "rejections": [
-                {
-                    "index": rejection.index,
-                    "field": rejection.field,
-                    "condition": rejection.condition,
-                    "got": self.values[rejection.field],
-                }
-                for rejection in self.rejections
+                {"index": one.index, "field": one.field, "condition": one.condition, "got": values[one.field]}
+                for one in self.rejections
             ],
             "overruled": list(self.overruled),
         }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RuleResult:
+class RuleResult(NamedTuple):
     """What the rules say of one set of facts.
 
     Where `undecided` holds errors no row decided: facts are missing or mistyped (pointers into the facts), two rows of
@@ -157,7 +153,9 @@ class RuleEngine:
         numeric = [column.kind == "number" for column in table.inputs]
         self._number_keys = [key for key, is_number in zip(self._keys, numeric, strict=True) if is_number]
         self._day_names = [column.field for column in table.inputs if column.kind == "date"]
+        self._text_places = [at for at, column in enumerate(table.inputs) if column.kind == "string"]
         self._rows = [_compile_row(table, index) for index in range(len(table.rules))]
+        self._tests = [row.tests for row in self._rows]
         self._has_aggregates = table.has_aggregates
         self._zen = _engine(table)
 
@@ -169,14 +167,35 @@ class RuleEngine:
         values, errors = self._reader.read(facts, look)
         if errors:
             return RuleResult(undecided=errors)
+        if trace:
+            return self._traced(values)
         try:
             context = orjson.dumps(self._context(values))
         except orjson.JSONEncodeError:
             return RuleResult(undecided=self._text_errors(values))
-        hits = self._hits(self._zen.evaluate(_KEY, context)["result"])
-        explanation = self._explain(values, hits) if trace else None
-        if len(hits) > 1 and self.table.hit_policy == "unique":
-            return RuleResult(undecided=(_several(hits),), trace=explanation)
+        found = self._zen.evaluate(_KEY, context)["result"]
+        matching = [int(row["row"]) for row in ([found] if self.table.hit_policy == "first" else found)]
+        return self._result(self._hits(matching), values, None)
+
+    def _traced(self, values: list[Value]) -> RuleResult:
+        """The same with the reason of each row."""
+        if errors := self._text_errors(values):
+            return RuleResult(undecided=errors)
+        rejections, matching = [], []
+        for index, tests in enumerate(self._tests):
+            for at, matches, rejection in tests:
+                if not matches(values[at]):
+                    rejections.append(rejection)
+                    break
+            else:
+                matching.append(index)
+        named = dict(zip(self._names, values, strict=True))
+        for name in self._day_names:
+            day = named[name]
+            named[name] = None if day is None else date.fromordinal(int(day)).isoformat()
+        hits = self._hits(matching)
+        overruled = [index for index in matching if index not in hits] if len(hits) < len(matching) else []
+        explanation = RuleTrace(values=named, rejections=tuple(rejections), overruled=tuple(overruled))
         return self._result(hits, values, explanation)
 
     def _context(self, values: list[Value]) -> dict[str, Any]:
@@ -187,16 +206,18 @@ class RuleEngine:
                 context[key] = _comparable(value)
         return context
 
-    def _hits(self, result: Any) -> list[int]:
+    def _hits(self, matching: list[int]) -> list[int]:
+        """Which of the rows that match are asked."""
         if self.table.hit_policy == "first":
-            return [int(result["row"])]
-        hits = [int(row["row"]) for row in result]
-        is_else_besides = self.table.hit_policy == "unique" and len(hits) > 1
-        return hits[:-1] if is_else_besides else hits
+            return matching[:1]
+        is_else_besides = self.table.hit_policy == "unique" and len(matching) > 1
+        return matching[:-1] if is_else_besides else matching
 
     def _result(self, hits: list[int], values: list[Value], explanation: RuleTrace | None) -> RuleResult:
-        if len(hits) == 1 and explanation is None and (ready := self._rows[hits[0]].ready):
-            return ready
+        if len(hits) > 1 and self.table.hit_policy == "unique":
+            return RuleResult(undecided=(_several(hits),), trace=explanation)
+        if len(hits) == 1 and (ready := self._rows[hits[0]].ready):
+            return ready if explanation is None else RuleResult(ready.decided, ready.matched, (), explanation)
         matched = [self._rows[index] for index in hits]
         errors: list[FieldError] = []
         outputs = tuple([row.constant or self._compute(row, values, errors) for row in matched])
@@ -222,28 +243,18 @@ class RuleEngine:
         errors += failed
         return combined
 
-    def _explain(self, values: list[Value], hits: list[int]) -> RuleTrace:
-        rejections, overruled = [], []
-        for index, row in enumerate(self._rows):
-            for at, matches, rejection in row.tests:
-                if not matches(values[at]):
-                    rejections.append(rejection)
-                    break
-            else:
-                if index not in hits:
-                    overruled.append(index)
-        named = dict(zip(self._names, values, strict=True))
-        for name in self._day_names:
-            day = named[name]
-            named[name] = None if day is None else date.fromordinal(int(day)).isoformat()
-        return RuleTrace(values=named, rejections=tuple(rejections), overruled=tuple(overruled))
-
     def _text_errors(self, values: list[Value]) -> tuple[FieldError, ...]:
         """Half of a surrogate pair is the one thing that a checked value can hold and JSON cannot."""
         return tuple(
-            FieldError(pointer=pointer(*column.path), expected="a text of Unicode characters", got="a lone surrogate")
-            for column, value in zip(self.table.inputs, values, strict=True)
-            if isinstance(value, str) and not _is_unicode(value)
+            [
+                FieldError(
+                    pointer=pointer(*self.table.inputs[at].path),
+                    expected="a text of Unicode characters",
+                    got="a lone surrogate",
+                )
+                for at in self._text_places
+                if isinstance(text := values[at], str) and not text.isascii() and not _is_unicode(text)
+            ]
         )
 
 

@@ -97,10 +97,10 @@ class RuleSetEngine:
                 traced.append(TableTrace(step=step, result=result))
             if result.undecided:
                 undecided = tuple([_placed(error, at) for error in result.undecided])
-                result = replace(result, undecided=undecided)
+                result = result._replace(undecided=undecided)
                 break
             seen[step.name] = {field: _passed(value) for field, value in result.outputs.items()}
-        return replace(result, trace=SequenceTrace(tables=tuple(traced)) if trace else None)
+        return result._replace(trace=SequenceTrace(tables=tuple(traced)) if trace else None)
 
 
 def _compile(step: Step, zone: str) -> Engine:

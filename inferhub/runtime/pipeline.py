@@ -9,7 +9,7 @@ the pipeline's own signature (`Pipeline.request`): both are answered alike.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -37,13 +37,12 @@ DOCUMENT = {
 _DOCUMENT = Schema(DOCUMENT)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A request as the model takes it; `kept` is what the answer's steps will ask for."""
 
     feeds: Feeds
     row_count: int
-    kept: Feeds = field(default_factory=dict)
+    kept: Feeds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

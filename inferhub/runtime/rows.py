@@ -49,6 +49,8 @@ def feeds_from_rows(signature: Signature, rows: object, parameters: Mapping[str,
     Raises InvalidInput whose errors point at each bad value (`/rows/3/price`, `/columns/price/3`, `/parameters/k`), at
     most 20 of them.
     """
+    if not parameters and (quick := _quick_feeds(signature, rows)):
+        return quick
     given = parameters or {}
     errors = _ErrorList()
     inputs = {spec.name: spec for spec in signature.inputs}
@@ -77,6 +79,36 @@ def rows_from_outputs(signature: Signature, outputs: Mapping[str, Array], row_co
     columns = [_json_column(spec, outputs[spec.name], row_count) for spec in signature.outputs]
     names = [spec.name for spec in signature.outputs]
     return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def _quick_feeds(signature: Signature, rows: object) -> Feeds | None:
+    """The feeds of rows that have all inputs, none of them deeper than a list; None for any other, bad ones too."""
+    names = {spec.name for spec in signature.inputs}
+    if type(rows) is not list or any(type(row) is not dict or row.keys() != names for row in rows):
+        return None
+    feeds: Feeds = {}
+    for spec in signature.inputs:
+        cells = _quick_cells(spec, [row[spec.name] for row in rows])
+        flat = to_array(spec, cells) if cells else None
+        if flat is None:
+            return None
+        feeds[spec.name] = flat.reshape(len(rows), *spec.shape[1:])
+    return feeds
+
+
+def _quick_cells(spec: TensorSpec, values: list[Any]) -> list[Any] | None:
+    if len(spec.shape) not in (1, 2) or spec.shape[0] is not None:
+        return None
+    if spec.shape[1:] in ((), (1,)):
+        return values
+    width = spec.shape[1]
+    for value in values:
+        if type(value) is not list or len(value) != width:
+            return None
+    if not width or len(values) * width > _MOST_CELLS:
+        return None
+    cells: list[Any] = values[0] if len(values) == 1 else list(chain.from_iterable(values))
+    return cells
 
 
 class _ErrorList:
@@ -263,12 +295,13 @@ def _index(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
 def _json_column(spec: TensorSpec, output: Array, row_count: int) -> list[Any]:
     if output.ndim == 0 or output.shape[0] != row_count:
         raise ModelFailed(f"Output '{spec.name}' has the shape {shape_text(output.shape)} for {row_count} rows.")
-    if not is_usable(spec, output, infinite=True):
-        row = int(np.argwhere(~np.isfinite(output))[0][0])
-        raise ModelFailed(f"Output '{spec.name}' is NaN or infinite in row {row}.")
     if spec.shape[1:] == (1,):
         output = output.reshape(row_count)
-    if spec.is_float:
-        column: list[Any] = orjson.loads(orjson.dumps(np.ascontiguousarray(output), option=orjson.OPT_SERIALIZE_NUMPY))
-        return column
-    return list(output.tolist())
+    if not spec.is_float:
+        return list(output.tolist())
+    column: list[Any] = orjson.loads(orjson.dumps(np.ascontiguousarray(output), option=orjson.OPT_SERIALIZE_NUMPY))
+    # Of one number a row, null tells that one of them is no number.
+    if (output.ndim > 1 or None in column) and not is_usable(spec, output, infinite=True):
+        row = int(np.argwhere(~np.isfinite(output))[0][0])
+        raise ModelFailed(f"Output '{spec.name}' is NaN or infinite in row {row}.")
+    return column

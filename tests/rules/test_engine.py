@@ -46,8 +46,10 @@ def one_column(cells: list[str], kind: str = "number", *, hit_policy: str = "col
 
 
 def rows(built: RuleEngine, facts: dict[str, Any]) -> list[int]:
+    """What zen finds, and our own reading, which a trace asks for."""
     result = built.evaluate(facts)
     assert result.is_decided, result.undecided
+    assert built.evaluate(facts, trace=True).rows == result.rows
     return [row["row"] for row in result.rows]
 
 
@@ -108,10 +110,11 @@ def test_two_rows_of_a_unique_table_decide_nothing_and_are_named() -> None:
     ],
 )
 def test_a_fact_that_cannot_be_used_is_named_and_decides_nothing(facts: Any, pointer: str, got: str) -> None:
-    result = engine().evaluate(facts)
-    assert [(error.pointer, error.got) for error in result.undecided] == [(pointer, got)]
-    assert not result.rows
-    assert not result.matched
+    for trace in (False, True):
+        result = engine().evaluate(facts, trace=trace)
+        assert [(error.pointer, error.got) for error in result.undecided] == [(pointer, got)]
+        assert not result.rows
+        assert not result.matched
 
 
 def test_every_bad_fact_is_named_at_once() -> None:
@@ -325,8 +328,9 @@ def test_zen_and_our_own_reading_find_the_same_rows(data: st.DataObject) -> None
         facts = data.draw(tables.facts_for(table.to_dict()))
         values, errors = built._reader.read(tables.nested(facts))
         assert not errors
-        result = built.evaluate(tables.nested(facts), trace=True)
-        assert [match.index for match in result.matched] == expected_rows(table, values)
+        asked, result = built.evaluate(tables.nested(facts)), built.evaluate(tables.nested(facts), trace=True)
+        assert [match.index for match in asked.matched] == expected_rows(table, values)
+        assert asked == result._replace(trace=None)
         assert result.trace is not None
         rejected = [rejection.index for rejection in result.trace.rejections]
         assert sorted([*rejected, *(match.index for match in result.matched)]) == list(range(len(table.rules)))
@@ -341,6 +345,9 @@ def test_the_policies_agree_on_the_rows_that_match(data: st.DataObject) -> None:
         policy: compile_rules(parse_decision_table({**table.to_dict(), "hit_policy": policy})).evaluate(facts)
         for policy in ("first", "collect", "unique")
     }
+    for policy, result in results.items():
+        built = compile_rules(parse_decision_table({**table.to_dict(), "hit_policy": policy}))
+        assert built.evaluate(facts, trace=True)._replace(trace=None) == result
     matching = [match.index for match in results["collect"].matched]
     assert [match.index for match in results["first"].matched] == matching[:1]
     assert results["unique"].is_decided == (len(matching) <= 2)

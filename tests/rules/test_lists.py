@@ -272,10 +272,9 @@ def test_zen_and_our_own_reading_ask_lists_alike(cells: list[str], texts: list[t
             for index, rule in enumerate(asked.rules)
             if rule.conditions[0].is_any or rule.conditions[0].matcher()(value)
         ]
-        result = (
-            engine.evaluate({"customer": {"id": text}}, look=Look(at=NOW, lists=lists)) if engine.needs_look else None
-        )
-        assert result is None or [match.index for match in result.matched] == expected
+        for trace in (False, True) if engine.needs_look else ():
+            result = engine.evaluate({"customer": {"id": text}}, look=Look(at=NOW, lists=lists), trace=trace)
+            assert [match.index for match in result.matched] == expected
 
 
 def test_the_time_is_read_in_the_zone_of_the_rules() -> None:
