@@ -39,9 +39,9 @@ def grant(apps: Any, schema_editor: Any) -> None:
         return  # a new hub: the roles come after the migrations, with everything
     for app in _APPS:
         config = apps.get_app_config(app)
-        kept, config.models_module = config.models_module, True  # permissions are otherwise made after all migrations
+        config.models_module = True  # permissions are otherwise made after all migrations
         create_permissions(config, apps=apps, verbosity=0)
-        config.models_module = kept
+        config.models_module = None
     permissions = apps.get_model("auth", "Permission").objects.filter(content_type__app_label__in=_APPS)
     known = {(one.content_type.app_label, one.codename): one for one in permissions.select_related("content_type")}
     for group in groups:
