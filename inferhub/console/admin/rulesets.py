@@ -152,7 +152,7 @@ class RuleSetAdmin(AuthoredAdmin):
             *((*rule_sections(shown.definition), file_facts(shown)) if shown else ()),
             _use_table(found),
             case_table(found, self.deed_links(request, found, "run_cases", "change_case"), _NO_CASES),
-            version_table(KIND, found),
+            version_table(KIND, found, may_publish=self.has_author_permission(request)),
             publication_table(found),
         )
 
