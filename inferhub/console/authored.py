@@ -1,5 +1,6 @@
 """What rule sets and workflows have in common: versions that somebody wrote, which are in force for a time."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -60,8 +61,10 @@ def state_badge(name: str) -> Any:
     return html.hint(html.badge(name, state=_COLOURS.get(name, name)), STATES[name])
 
 
-def version_table(kind: AuthoredKind, found: Any) -> Table:
+def version_table(kind: AuthoredKind, found: Any, *, may_publish: bool) -> Table:
+    """The latest versions; those who may get links to publish what is newer than the version in force."""
     states = describe_versions(kind, found)
+    shown_from = (found.current.number if found.current else 0) if may_publish else math.inf
     rows = [
         (
             html.link_to(version, f"version {version.number}"),
@@ -70,11 +73,16 @@ def version_table(kind: AuthoredKind, found: Any) -> Table:
             html.moment(version.created_at),
             version.created_by,
             version.note,
+            _publish_link(version, states[version.pk].name) if version.number > shown_from else None,
         )
         for version in found.versions.order_by("-number")[:_MOST_ROWS]
     ]
-    columns = ("Version", "State", "Digest", "Saved", "By", "What changed, and why")
+    columns = ("Version", "State", "Digest", "Saved", "By", "What changed, and why", "")
     return Table(title="Versions", columns=columns, rows=rows, empty="No version yet.")
+
+
+def _publish_link(version: Any, state: str) -> SafeString | None:
+    return None if state in ("waiting", "approved") else html.link(html.deed_url(version, "publish"), "publish")
 
 
 def publication_table(found: Any) -> Table:

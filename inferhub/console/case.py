@@ -98,8 +98,9 @@ def _fact_table(decision: Decision) -> Table:
         entry = entry if isinstance(entry, dict) else {}
         title = entry.get("title")
         label = format_html("{} <code>{}</code>", title, name) if title else html.code(name)
-        rows.append((label, _fact(decision.input, name), entry.get("description")))
-    return Table(title="Facts", columns=("Fact", "Value", "What it is"), rows=rows, empty="The input was empty.")
+        about = format_html('<div class="ih-small">{}</div>', entry["description"]) if entry.get("description") else ""
+        rows.append((format_html("{}{}", label, about), _fact(decision.input, name)))
+    return Table(title="Facts", columns=("Fact", "Value"), rows=rows, empty="The input was empty.")
 
 
 def _fact(facts: Mapping[str, Any], name: str) -> Any:

@@ -72,7 +72,7 @@ def screening_tests(data: Dataset) -> list[Document]:
 
 def screening_workflow(data: Dataset) -> dict[str, Any]:
     categories = {name: _text(name) for name in ORDER_CATEGORIES}
-    numbers = {name: {"title": _TITLES[name], "type": ["number", "null"]} for name in ORDER_NUMBERS}
+    numbers: Document = {name: {"title": _TITLES[name], "type": ["number", "null"]} for name in ORDER_NUMBERS}
     numbers["previous_orders"] = {"title": _TITLES["previous_orders"], "type": "number", "minimum": 0}
     return {
         "input": {

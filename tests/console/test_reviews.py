@@ -129,7 +129,7 @@ def test_a_reviewer_sees_what_there_is_to_know(console: Client, workflow: Workfl
     comment_on_review(review=review, text="I called twice.", actor=BOB)
     text = text_of(console.get(page_of(review)))
     assert "Rule 1: Order total > 100 (a large order)" in text
-    assert "Order total total 777 With tax, in euro." in text
+    assert "Order total total With tax, in euro. 777" in text
     assert "coupon not sent" in text
     assert "Other decisions about order-1" in text
     assert "rejected Not paid." in text

@@ -1,6 +1,7 @@
 """Write rule sets and workflows, as a person does it."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from django.test import Client
 from inferhub.decisions.models import Decision, Workflow
 from inferhub.rulesets.files import export_rules
 from inferhub.rulesets.models import RuleSet
+from inferhub.rulesets.services import save_rule_set
 from tests.console.conftest import rules, workflow_definition
 from tests.console.pages import add_to, page_of, post, text_of
 
@@ -84,6 +86,16 @@ def test_a_draft_that_is_the_newest_one_already_says_so(console: Client) -> None
     draft = {"definition": json.dumps(rules(200)), "description": "", "note": "", "is_draft": "on"}
     assert "order-rules version 2 is saved (draft). Publish it from its page." in text_of(post(console, edit, **draft))
     assert "Nothing changed: order-rules version 2 is the same already." in text_of(post(console, edit, **draft))
+
+
+def test_a_draft_has_a_link_to_publish_it_for_those_who_may(console: Client, person: Callable[..., Client]) -> None:
+    save_rules(console, rules())
+    rule_set = RuleSet.objects.get()
+    save_rule_set(name="order-rules", definition=rules(200), actor="user:alice", is_draft=True)
+    links = [f'href="{page_of(version, "publish")}"' for version in rule_set.versions.order_by("number")]
+    page = console.get(page_of(rule_set)).content.decode()
+    assert [link in page for link in links] == [False, True]
+    assert links[1] not in person("rulesets.view_ruleset").get(page_of(rule_set)).content.decode()
 
 
 def test_overlaps_that_the_order_decides_are_notes_and_no_faults(console: Client) -> None:

@@ -23,7 +23,7 @@ from inferhub.console.authored_admin import OWNER_DEEDS, AuthoredAdmin, Authored
 from inferhub.console.authored_forms import approval_field, empty_case
 from inferhub.console.base import code_column, deed, link_column, time_column
 from inferhub.console.pages import Done, FormPage, ServiceForm, sent_with_files
-from inferhub.console.rule_tables import rule_count, rule_sections, table_sections
+from inferhub.console.rule_tables import rule_count, rule_sections
 from inferhub.console.sections import Facts, Section, Table
 from inferhub.decisions.models import Workflow
 from inferhub.rulesets.authored import AuthoredQuerySet
@@ -43,14 +43,17 @@ _EXAMPLE: dict[str, Any] = {
 }
 _NO_CASES = "None of its own yet. Those of the workflows that use it run as well."
 _INTRO = (
-    "A decision table, or several in sequence under 'tables', where later ones see what earlier ones say. Each rule "
-    "has one cell under 'when' for every input and one under 'then' for every output; an empty cell under 'when' holds "
-    "for everything. Texts stand in quotes of their own. Who prefers a spreadsheet exports, edits and uploads a file."
+    "A decision table, or several in sequence under 'tables', where later ones see what earlier ones say. An empty "
+    "cell under 'If' (in JSON 'when') holds for everything; texts stand in quotes of their own. Who prefers a "
+    "spreadsheet exports, edits and uploads a file."
 )
 
 
 class SaveRuleSetForm(ServiceForm):
-    """The next version of a rule set."""
+    """The next version of a rule set; `rules.js` shows its tables so that they can be edited."""
+
+    class Media:
+        js = ("console/rules.js",)
 
     fallback = "definition"
     description = fields.prose("Description", required=False, help_text="What the rules decide, and who owns them.")
@@ -149,7 +152,7 @@ class RuleSetAdmin(AuthoredAdmin):
             *((*rule_sections(shown.definition), file_facts(shown)) if shown else ()),
             _use_table(found),
             case_table(found, self.deed_links(request, found, "run_cases", "change_case"), _NO_CASES),
-            version_table(KIND, found),
+            version_table(KIND, found, may_publish=self.has_author_permission(request)),
             publication_table(found),
         )
 
@@ -171,7 +174,6 @@ class RuleSetAdmin(AuthoredAdmin):
             submit="Check and save as a new version",
             found=rule_set,
             intro=_INTRO,
-            sections=table_sections(shown.definition) if shown else (),
         )
         form = SaveRuleSetForm(*sent_with_files(request), initial=initial, rule_set=rule_set)
         return self.show_deed(request, form, page)

@@ -151,7 +151,7 @@ class WorkflowAdmin(AuthoredAdmin):
             *_decided(request, found),
             *(workflow_sections(shown.definition) if shown else ()),
             case_table(found, self.deed_links(request, found, "run_cases", "change_case"), _NO_CASES),
-            version_table(KIND, found),
+            version_table(KIND, found, may_publish=self.has_author_permission(request)),
             publication_table(found),
         )
 
