@@ -73,19 +73,22 @@ class _Graph:
             **dict.fromkeys(_OF_SEVERAL, self._agreed),
         }
 
-    def names_of(self, tensor: str, width: int) -> Names:
+    def names_of(self, tensor: str, width: int, *, depth: int = 0) -> Names:
         """As far as the graph tells them, and places where it does not."""
         found = self.names(tensor)
         if found is not None and len(found) == width:
             return found
         joined = self.makers.get(tensor)
-        if joined is not None and joined.op_type == "Concat":
+        if joined is not None and joined.op_type == "Concat" and depth < _DEEPEST:
             parts = [self.names(name) for name in joined.input]
             unknown = [place for place, part in enumerate(parts) if part is None]
             rest = width - sum(len(part) for part in parts if part is not None)
             if unknown and (rest == len(unknown) or len(unknown) == 1) and rest > 0:
                 widths = 1 if rest == len(unknown) else rest
-                told = [self.names_of(joined.input[at], widths) if one is None else one for at, one in enumerate(parts)]
+                told = [
+                    self.names_of(name, widths, depth=depth + 1) if part is None else part
+                    for name, part in zip(joined.input, parts, strict=True)
+                ]
                 return [name for part in told for name in part]
         origins = self._origins(tensor)
         if len(origins) == width:  # an operator that is not known, and most likely takes each column by itself
@@ -189,7 +192,8 @@ class _Graph:
             elif name not in seen and name in self.makers:
                 pending += self.makers[name].input
             seen.add(name)
-        return (self.names(found.pop()) or []) if len(found) == 1 else []
+        source = found.pop() if len(found) == 1 else ""
+        return (self.names(source) or [source]) if source else []
 
     def constant(self, tensor: str) -> Array | None:
         if tensor in self.constants:

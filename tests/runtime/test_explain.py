@@ -307,9 +307,18 @@ def test_a_graph_made_to_be_read_for_ever_is_not() -> None:
         helper.make_node("Concat", [name, name], [f"{name}x"], axis=1) for name in ("x" * n for n in range(1, 40))
     ]
     deep = [helper.make_node("Identity", [f"{n}" if n else "x"], [f"{n + 1}"]) for n in range(5000)]
-    for nodes, tensor in ((doubled, "x" * 40), (deep, "5000")):
+    mixed = [helper.make_node("MatMul", ["x", "x"], ["0"])]
+    mixed += [helper.make_node("Concat", [f"{n}", "x"], [f"{n + 1}"], axis=1) for n in range(5000)]
+    for nodes, tensor in ((doubled, "x" * 40), (deep, "5000"), (mixed, "5000")):
         graph = helper.make_graph(nodes, "g", [value], [])
         assert len(column_names(graph, tensor, 4)) == 4
+        assert len(column_names(graph, tensor, 30_000)) == 30_000
+
+
+def test_an_input_of_any_width_is_called_by_its_places() -> None:
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", "F"])
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [value], [])
+    assert column_names(graph, "y", 3) == ["x[0]", "x[1]", "x[2]"]
 
 
 def test_the_number_of_rows_is_bounded() -> None:
