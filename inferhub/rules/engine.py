@@ -1,7 +1,7 @@
 """Evaluating one decision table: zen-engine finds the rows, behind an adapter in which nothing falls silently.
 
-- A trace has to say of each row why it does not match. Who wants one gets the rows by the same reading of the cells,
-  and zen is not asked as well; tests hold both to the same rows.
+- A trace says of each row why it does not match, by our own reading of the cells. Should it find other rows than zen,
+  nothing is decided: a person looks.
 - Every declared field is checked first (`inferhub.rules.facts`); a bad one is a named result, never an else row.
 - Facts go to zen as JSON text. From a Python float it keeps 15 to 16 digits and a boundary value may change sides; a
   number in a text it reads exactly.
@@ -167,20 +167,22 @@ class RuleEngine:
         values, errors = self._reader.read(facts, look)
         if errors:
             return RuleResult(undecided=errors)
-        if trace:
-            return self._traced(values)
         try:
             context = orjson.dumps(self._context(values))
         except orjson.JSONEncodeError:
             return RuleResult(undecided=self._text_errors(values))
         found = self._zen.evaluate(_KEY, context)["result"]
         matching = [int(row["row"]) for row in ([found] if self.table.hit_policy == "first" else found)]
-        return self._result(self._hits(matching), values, None)
+        hits = self._hits(matching)
+        if not trace:
+            return self._result(hits, values, None)
+        explanation, read = self._explain(values, hits)
+        if (read[:1] if self.table.hit_policy == "first" else read) != matching:
+            return RuleResult(undecided=(_disagreement(matching, read),), trace=explanation)
+        return self._result(hits, values, explanation)
 
-    def _traced(self, values: list[Value]) -> RuleResult:
-        """The same with the reason of each row."""
-        if errors := self._text_errors(values):
-            return RuleResult(undecided=errors)
+    def _explain(self, values: list[Value], hits: list[int]) -> tuple[RuleTrace, list[int]]:
+        """How each row came out, and which match, by our own reading."""
         rejections, matching = [], []
         for index, tests in enumerate(self._tests):
             for at, matches, rejection in tests:
@@ -193,10 +195,8 @@ class RuleEngine:
         for name in self._day_names:
             day = named[name]
             named[name] = None if day is None else date.fromordinal(int(day)).isoformat()
-        hits = self._hits(matching)
         overruled = [index for index in matching if index not in hits] if len(hits) < len(matching) else []
-        explanation = RuleTrace(values=named, rejections=tuple(rejections), overruled=tuple(overruled))
-        return self._result(hits, values, explanation)
+        return RuleTrace(values=named, rejections=tuple(rejections), overruled=tuple(overruled)), matching
 
     def _context(self, values: list[Value]) -> dict[str, Any]:
         context: dict[str, Any] = dict(zip(self._keys, values, strict=True))
@@ -333,6 +333,13 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _disagreement(found: list[int], read: list[int]) -> FieldError:
+    """Two ways to read a table that come to different rows: neither is to be believed."""
+    return FieldError(
+        pointer="", expected=f"the rows that zen finds, {found}", got=f"{read}, which our own reading finds"
+    )
 
 
 def _several(hits: list[int]) -> FieldError:
