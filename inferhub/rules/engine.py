@@ -337,9 +337,8 @@ def _is_unicode(text: str) -> bool:
 
 def _disagreement(found: list[int], read: list[int]) -> FieldError:
     """Two ways to read a table that come to different rows: neither is to be believed."""
-    return FieldError(
-        pointer="", expected=f"the rows that zen finds, {found}", got=f"{read}, which our own reading finds"
-    )
+    expected = f"the rows {found}, which zen finds"
+    return FieldError(pointer="/rules", expected=expected, got=f"the rows {read}, which our own reading finds")
 
 
 def _several(hits: list[int]) -> FieldError:
