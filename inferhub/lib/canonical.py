@@ -13,7 +13,6 @@ _ALL_EXACT = 2**53  # doubles that are whole numbers below it are all of them
 _LOWEST, _BEYOND = -(2**63), 2**64  # whole numbers that JSON parsers, orjson among them, take as they are
 _SORTED = orjson.OPT_SORT_KEYS
 _NOTHING_BEHIND_POINT = re.compile(rb"\.0(?=[,\]}])")
-_MINUS_NOTHING = re.compile(rb"-0\.0(?=[,\]}])")
 _AS_IT_IS, _NUMBERS = frozenset({str, bool, type(None)}), frozenset({int, float})
 _DIGITS_ALIKE = bytes.maketrans(b"123456789.", b"0000000000")
 # A number of 15 digits and a point is spelt as its double is, and a whole number of 18 digits is kept as it is.
@@ -126,15 +125,19 @@ def _encode_unusual(value: Any) -> tuple[bytes, bytes]:
 
 
 def _with_whole_numbers(text: bytes) -> bytes:
-    """A JSON text with 2.0 spelt 2, and -0.0 spelt 0: much quicker than a walk through the value."""
-    # Quotes that are left begin and end strings; a JSON text holds neither of the two bytes that stand in meanwhile.
-    parts = text.replace(b"\\\\", b"\0").replace(b'\\"', b"\1").split(b'"')
-    parts[::2] = [_without_points(part) if b".0" in part else part for part in parts[::2]]
-    return b'"'.join(parts).replace(b"\1", b'\\"').replace(b"\0", b"\\\\")
-
-
-def _without_points(part: bytes) -> bytes:
-    return _NOTHING_BEHIND_POINT.sub(b"", _MINUS_NOTHING.sub(b"0", part))
+    """A JSON text with 2.0 spelt 2, and -0.0 spelt 0: quicker than a walk through the value."""
+    plain = text.replace(b"\\\\", b"  ").replace(b'\\"', b"  ")  # quotes that are left begin and end strings
+    pieces = []
+    done = seen = quotes = 0
+    for found in _NOTHING_BEHIND_POINT.finditer(plain):
+        point = found.start()
+        quotes += plain.count(b'"', seen, point)
+        seen = point
+        if quotes % 2 == 0:
+            number = text[done:point]
+            pieces.append(number[:-2] + b"0" if number.endswith(b"-0") else number)
+            done = found.end()
+    return b"".join([*pieces, text[done:]])
 
 
 def _canonical(value: Any) -> bytes:
