@@ -7,6 +7,7 @@ larger one (an upload) has to come at a decent pace.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import structlog
@@ -22,12 +23,15 @@ log = structlog.get_logger(__name__)
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 GRACE_SECONDS = 30.0
+_READERS = 2
 _LEAST_BYTES_PER_SECOND = 16 << 10
 _GONE = {"type": "http.disconnect"}
 
 _on_threads = WSGIMiddleware(cast("Any", _django), workers=settings.CONFIG.web_threads)
 threads = _on_threads.executor
 """Those of this process."""
+_readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
+"""They read what the loop is about to need, even while slow requests have taken all other threads."""
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -70,7 +74,7 @@ def _length(headers: list[tuple[bytes, bytes]]) -> int:
 
 
 def run_aside(work: Callable[[], object]) -> None:
-    threads.submit(_done_aside, work)
+    _readers.submit(_done_aside, work)
 
 
 def _done_aside(work: Callable[[], object]) -> None:
