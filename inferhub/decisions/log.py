@@ -132,7 +132,10 @@ class GroupLog:
         for brought, tell in batch:
             tell(written[place : place + len(brought)])
             place += len(brought)
-        ring_bell_soon(_action_ids(drafts, written))
+        try:
+            ring_bell_soon(_action_ids(drafts, written))
+        except Exception:  # the thread's boundary: a sweeper finds the actions, but nobody would write the next drafts
+            logger.exception("workers were not told of new actions", decisions=len(drafts))
 
     def _execute(self, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Run a statement in a transaction of its own, on a new connection where the old one turns out to be dead."""

@@ -207,6 +207,17 @@ def test_a_forked_child_writes_on_a_connection_of_its_own(log: GroupLog, connect
     assert Decision.objects.count() == 3
 
 
+def test_a_bell_that_breaks_does_not_end_the_writer(log: GroupLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(action_ids: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(log_module, "ring_bell_soon", broken)
+    for number in range(2):
+        one = draft(f"r{number}")
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(log.commit, [one]).result(timeout=20) == [one.id]
+
+
 def test_a_writer_that_meets_the_unforeseen_leaves_nobody_waiting(
     log: GroupLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
