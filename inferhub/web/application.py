@@ -25,7 +25,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 GRACE_SECONDS = 30.0
 _READERS = 2
 _LEAST_BYTES_PER_SECOND = 16 << 10
-_GONE = {"type": "http.disconnect"}
+_CLOSING = [(b"content-length", b"0"), (b"connection", b"close")]
 
 _on_threads = WSGIMiddleware(cast("Any", _django), workers=settings.CONFIG.web_threads)
 threads = _on_threads.executor
@@ -34,31 +34,43 @@ _readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
 """They read what the loop is about to need, even while slow requests have taken all other threads."""
 
 
+class ClientLeft(ConnectionError):
+    """The body did not come to its end, or not in time: what came of it must not be taken for all of it."""
+
+
 async def application(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "lifespan":
         never_wait_here(run_aside)
     elif scope["type"] == "http":
-        receive = await _paced(receive, _length(scope["headers"]))
+        try:
+            receive = await _paced(receive, _length(scope["headers"]))
+        except ClientLeft:
+            await send({"type": "http.response.start", "status": 408, "headers": _CLOSING})
+            await send({"type": "http.response.body"})
+            return
     await _on_threads(scope, receive, send)
 
 
 async def _paced(receive: Receive, length: int) -> Receive:
-    """`receive` that takes a client who is too slow for one who has gone, and has small bodies whole at once."""
+    """`receive` that raises ClientLeft where the client leaves or is too slow, and that has small bodies at once."""
     ends = time.monotonic() + GRACE_SECONDS + length / _LEAST_BYTES_PER_SECOND
 
     async def next_message() -> dict[str, Any]:
         try:
-            return await asyncio.wait_for(receive(), max(ends - time.monotonic(), 0))
+            message = await asyncio.wait_for(receive(), max(ends - time.monotonic(), 0))
         except TimeoutError:
-            return _GONE
+            raise ClientLeft("The body did not come in time.") from None
+        if message["type"] == "http.disconnect":
+            raise ClientLeft("The client left before the end of the body.")
+        return message
 
     if not 0 < length <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
         return next_message
     message = await next_message()
-    pieces = [message.get("body", b"")]
-    while message.get("more_body", False):
+    pieces = [message["body"]]
+    while message["more_body"]:
         message = await next_message()
-        pieces.append(message.get("body", b""))
+        pieces.append(message["body"])
     whole = [{"type": "http.request", "body": b"".join(pieces), "more_body": False}]
 
     async def gathered() -> dict[str, Any]:

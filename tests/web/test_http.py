@@ -468,3 +468,22 @@ def test_the_second_head_of_a_piece_is_not_kept_for_the_first(monkeypatch: pytes
     monkeypatch.setattr(protocol, "serving", echo)
     monkeypatch.setattr(protocol._pace_of(INFER), "is_quick", True)
     assert asyncio.run(ask()).endswith(b"ann")
+
+
+def test_half_a_file_is_not_taken_for_a_whole_one(hub: Hub) -> None:
+    """The client's connection breaks at the end of a line: what came would be a good file by itself."""
+    with httpx.Client(base_url=f"http://{hub.address}", headers=hub.headers(), timeout=30, trust_env=False) as client:
+        made = client.put("/api/v1/lists/halved", json={"description": ""})
+        assert made.status_code < 300, made.text
+        form = (
+            '--x\r\nContent-Disposition: form-data; name="mode"\r\n\r\nadd\r\n--x\r\nContent-Disposition: form-data; '
+        )
+        form += 'name="reason"\r\n\r\ntest\r\n--x\r\nContent-Disposition: form-data; name="file"; filename="l.csv"\r\n'
+        form += "Content-Type: text/csv\r\n\r\nvalue\r\none\r\n--x--\r\n"
+        head = message(hub, b"", path="/api/v1/lists/halved/file", length=False).rstrip(b"\r\n")
+        head = head.replace(b"application/json", b"multipart/form-data; boundary=x")
+        with Wire(hub) as wire:
+            wire.send(head + b"\r\nContent-Length: %d\r\n\r\n" % (len(form) + 500) + form.encode())
+            time.sleep(0.3)
+        time.sleep(0.5)
+        assert "one" not in client.get("/api/v1/lists/halved/entries").text
