@@ -1,7 +1,8 @@
 """One module of ours in a short-lived process that works on a stranger's file: hard limits, no secrets, no network.
 
 `run_limited` is the parent's side. The child's is `python -m inferhub.runtime.sandbox LIMITS MODULE ARGUMENT ...`,
-which gives up what it does not need before anything large is imported and then runs MODULE in its own place.
+which gives up what it does not need before anything large is imported, and forks: the new process runs MODULE in its
+own place, the old one paces it.
 """
 
 import ctypes
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import inferhub
+from inferhub.runtime.pacing import end_alike, pace
 
 _PACKAGE_ROOT = str(Path(inferhub.__file__).resolve().parent.parent)
 _ENVIRONMENT = {
@@ -84,6 +86,10 @@ def main() -> None:
     limits, module, arguments = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3:]
     _end_with(limits.pop("parent"))
     _leave_network()
+    pacer = os.getpid()
+    if (worker := os.fork()) != 0:
+        end_alike(pace(worker, limits["cpu_seconds"]))
+    _end_with(pacer)
     _step_back()
     _limit(limits)
     sys.argv = [module, *arguments]

@@ -1,12 +1,16 @@
 """What the process that opens a stranger's file may have and do, as that process itself sees it."""
 
+import contextlib
 import json
 import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,23 +64,51 @@ def test_others_come_first(seen: Any) -> None:
     assert seen["priority"] == [os.SCHED_OTHER, 19]
 
 
-def test_a_check_ends_with_the_process_that_asked_for_it(tmp_path: Path) -> None:
-    """The server is killed; its check must not go on."""
+@contextlib.contextmanager
+def endless_check(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], str]]]:
+    """A server that waits for a check which sleeps, and what state that check is in (`Z` also where it is gone)."""
     asking = f"""
 import sys
 from pathlib import Path
 from inferhub.runtime.sandbox import Limits, run_limited
 limits = Limits(memory_bytes=1 << 30, cpu_seconds=60, file_bytes=1 << 20, wall_seconds=60)
 with open("/dev/zero", "rb") as endless:
-    run_limited("tests.runtime.greedy.sleeper", stdin=endless, folder=Path({str(tmp_path)!r}), limits=limits)
+    run_limited("tests.runtime.greedy.sleeper", stdin=endless, folder=Path({str(folder)!r}), limits=limits)
 """
-    server = subprocess.Popen([sys.executable, "-c", asking])
-    mark = tmp_path / "pid"
-    wait_until(lambda: mark.exists() and mark.read_text() != "", seconds=30)
-    server.kill()
-    server.wait()
-    child = Path(f"/proc/{mark.read_text()}/stat")
-    wait_until(lambda: not child.exists() or child.read_text().split(") ")[1][0] == "Z", seconds=30)
+    with subprocess.Popen([sys.executable, "-c", asking]) as server:
+        try:
+            mark = folder / "pid"
+            wait_until(lambda: mark.exists() and mark.read_text() != "", seconds=30)
+            stat = Path(f"/proc/{mark.read_text()}/stat")
+            yield server, lambda: stat.read_text().rpartition(") ")[2][0] if stat.exists() else "Z"
+        finally:
+            server.kill()
+
+
+def test_a_check_ends_with_the_process_that_asked_for_it(tmp_path: Path) -> None:
+    """The server is killed; its check must not go on."""
+    with endless_check(tmp_path) as (server, state):
+        server.kill()
+        server.wait()
+        wait_until(lambda: state() == "Z", seconds=30)
+
+
+def test_a_check_rests_while_others_need_all_processors(tmp_path: Path) -> None:
+    others = 2 * (os.cpu_count() or 1)
+    with endless_check(tmp_path) as (_, state), contextlib.ExitStack() as running:
+        for _ in range(others):
+            other = running.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+            running.callback(other.kill)
+        wait_until(lambda: _seen(state, "T") > 50, seconds=30)
+
+
+def _seen(state: Callable[[], str], wanted: str) -> int:
+    """How many of a hundred looks, over a second, see the wanted state."""
+    seen = 0
+    for _ in range(100):
+        time.sleep(0.01)
+        seen += state() == wanted
+    return seen
 
 
 def test_folders_of_lost_checks_are_removed_and_those_of_others_stay(
@@ -123,6 +155,11 @@ def test_a_process_that_sleeps_for_ever_is_killed(tmp_path: Path) -> None:
     limits = Limits(memory_bytes=512 << 20, cpu_seconds=2, file_bytes=1 << 20, wall_seconds=0.5)
     with pytest.raises(subprocess.TimeoutExpired):
         run("tests.runtime.greedy.sleep", tmp_path, limits=limits)
+
+
+@pytest.mark.parametrize("how", [0, 7, -signal.SIGABRT, -signal.SIGKILL, -signal.SIGSEGV, -signal.SIGXCPU])
+def test_how_a_check_ended_is_told(tmp_path: Path, how: int) -> None:
+    assert run("tests.runtime.greedy.end", tmp_path, str(int(how))).returncode == how
 
 
 def test_a_third_check_at_a_time_is_sent_away() -> None:
