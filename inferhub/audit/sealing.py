@@ -1,5 +1,6 @@
 """Seal what was written: take the notes of unsealed rows, build Merkle trees over them, and chain their roots."""
 
+import struct
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,7 @@ from inferhub.audit.models import Seal, Unsealed
 MOST_RECORDS = 65_536
 """Rows that one seal covers at most."""
 
+_RECORD = struct.Struct(f"{ID_BYTES}s{RECORD_BYTES - ID_BYTES}s")
 _STATEMENTS_AT_ONCE = 4096
 _SEAL_LOCK = 0x5EA1  # any number that nothing else locks
 _NOTES = Unsealed._meta.db_table
@@ -46,6 +48,11 @@ def count_unsealed() -> int:
 def records_in(noted: bytes) -> list[bytes]:
     """The records that stand one after another in `noted`."""
     return [noted[start : start + RECORD_BYTES] for start in range(0, len(noted), RECORD_BYTES)]
+
+
+def digests_by_id(noted: bytes) -> dict[bytes, bytes]:
+    """The same as digest by id; what is left behind the last whole record is none."""
+    return dict(_RECORD.iter_unpack(noted[: len(noted) // RECORD_BYTES * RECORD_BYTES]))
 
 
 def _seal_some() -> list[Seal]:

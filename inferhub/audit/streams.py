@@ -5,7 +5,7 @@ Rows are read from the tables as they are, in a view of the database that does n
 
 import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gap:
-    """Rows that left in the proper way: `count` of those with `first_id` <= id < `end_id`."""
+    """Rows that left in the proper way, all of them: the `count` ones with `first_id` <= id < `end_id`."""
 
     first_id: bytes
     end_id: bytes
@@ -106,12 +106,23 @@ class EventStream:
 
 EVENTS: Stream = EventStream()
 
-UNREADABLE = "JSON that cannot be read"
+MISSING, UNREADABLE = "nothing where the hub writes something", "values that cannot be read"
 
 
 def readable(column: str) -> str:
     """A column of times as Python can hold them: none of infinity, or of a year with five digits."""
     return f"CASE WHEN {column} IS NOT NULL THEN greatest(least({column}, '9999-12-30'), '0001-01-02') END"
+
+
+def iso_text(column: str) -> str:
+    """The same in UTC, as `datetime.isoformat` writes it, but for whole seconds, which get six zeros."""
+    return f"""to_char({readable(column)} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')"""
+
+
+def json_object(values: Mapping[str, str]) -> str:
+    """An expression for a JSON object of expressions by name."""
+    pairs = ", ".join(f"'{name}', {value}" for name, value in values.items())
+    return f"json_build_object({pairs})"
 
 
 _EVENT_COLUMNS = (

@@ -13,7 +13,7 @@ from inferhub.audit.chain import ID_BYTES
 from inferhub.audit.chain_check import check_chain
 from inferhub.audit.findings import MOST_FINDINGS, Finding, Head, Report, about_seal
 from inferhub.audit.merkle import root_of
-from inferhub.audit.sealing import records_in
+from inferhub.audit.sealing import digests_by_id, records_in
 from inferhub.audit.streams import Gap, Row, Stream, View, read_all, read_one
 
 _ROWS_AT_ONCE = 500
@@ -155,7 +155,9 @@ class _StreamCheck:
 
     def _open_seal(self, number: int, first_id: bytes, last_id: bytes, count: int, root: str, noted: bytes) -> None:
         records = records_in(noted)
-        digests = {record[:ID_BYTES]: record[ID_BYTES:] for record in records if record[:ID_BYTES] >= self._first_id}
+        digests = digests_by_id(noted)
+        if self._first_id > _FIRST_ID:
+            digests = {record_id: digest for record_id, digest in digests.items() if record_id >= self._first_id}
         is_counted = number > self._report.since_seal
         if is_counted:
             self._check_seal(number, records, (first_id, last_id, count, root))
@@ -231,6 +233,13 @@ class _StreamCheck:
             if gap.taken > gap.gap.count:
                 expected = f"at most {gap.gap.count} rows missing from here on, as the audit log says"
                 self._find("removed", gap.first_taken, None, expected, f"{gap.taken} missing")
+            elif gap.taken and self._is_any_left(gap.gap):
+                expected = "no row of its month, which the audit log says was moved out as a whole"
+                self._find("removed", gap.first_taken, None, expected, f"{gap.taken} missing, and others left")
+
+    def _is_any_left(self, gap: Gap) -> bool:
+        row = next(self._stream.rows(self._view, gap.first_id), None)
+        return row is not None and row.id < gap.end_id
 
     def _find(self, kind: str, record_id: bytes, seal: int | None, expected: str, found: str) -> None:
         id_text = self._stream.id_text(record_id)

@@ -17,6 +17,7 @@ A column that comes later belongs here too: in the form only where it holds some
 
 import hashlib
 import os
+import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -72,6 +73,7 @@ class DecisionFields(Protocol):
     def reviewed_decision_id(self) -> uuid.UUID | None: ...
 
 
+_DIGEST = re.compile("[0-9a-f]{64}")
 _SALT_BYTES = 16
 _SALTS_AT_ONCE = 64
 _salts: list[str] = []
@@ -107,17 +109,18 @@ def content_of(decision: DecisionFields) -> dict[str, Any]:
     }
 
 
-def is_as_written(decision: DecisionFields) -> bool:
+def is_as_written(
+    content: Mapping[str, Any], fixed: dict[str, Any], *, salt: str, commitment: str, digest: str
+) -> bool:
     """Whether the digest is right, in the present form and in the spelling that most content has.
 
-    A quick answer, and a sure one where it is yes: the digest is that of what stands in the row, and of nothing else.
+    `fixed` is all that the digest covers but the commitment, which is put into it here. A quick answer, and a sure one
+    where it is yes: the digest is that of what was given, and of nothing else.
     """
-    content = decision.salt.encode() + sorted_json(content_of(decision))
-    if hashlib.sha256(content).hexdigest() != decision.commitment:
+    if hashlib.sha256(salt.encode() + sorted_json(content)).hexdigest() != commitment:
         return False
-    fixed = _fixed(decision)
-    fixed |= {"commitment": decision.commitment, "timings": decision.timings, "workflow": decision.workflow_id}
-    return hashlib.sha256(sorted_json(fixed)).hexdigest() == decision.digest
+    fixed["commitment"] = commitment
+    return hashlib.sha256(sorted_json(fixed)).hexdigest() == digest
 
 
 def digest_of_decision(decision: DecisionFields) -> str:
@@ -128,7 +131,7 @@ def digest_of_decision(decision: DecisionFields) -> str:
         if digest == decision.digest:
             return digest
         first = first or digest
-    return first or decision.digest
+    return first or (decision.digest if _DIGEST.fullmatch(decision.digest) else "")
 
 
 def canonical_decision(decision: DecisionFields) -> bytes | None:

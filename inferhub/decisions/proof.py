@@ -2,23 +2,25 @@
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import orjson
 
 from inferhub.audit.chain import ID_BYTES
 from inferhub.audit.streams import (
+    MISSING,
     UNREADABLE,
     Gap,
     Preimage,
     Row,
     Stream,
     View,
+    iso_text,
+    json_object,
     number_remark,
     read_all,
     read_one,
-    readable,
 )
 from inferhub.decisions.digests import canonical_decision, content_of, digest_of_decision, is_as_written, is_blank
 from inferhub.decisions.erasure import ERASURE
@@ -28,10 +30,11 @@ from inferhub.lib.canonical import canonical_json
 from inferhub.lib.describe import describe
 
 _FIRST_ID = b"\x00" * 16
+_ROWS_AT_ONCE = 250  # some kilobytes each: what was fetched is still in the cache of the processor
 
 
 class _Found(NamedTuple):
-    """A row of the table; what is JSON comes last, and from the database as one text."""
+    """A row of the table."""
 
     id: str
     workflow_id: int
@@ -39,7 +42,12 @@ class _Found(NamedTuple):
     rule_set_version_id: int
     request_id: str
     subject: str
+    input: Any
+    predictions: Any
     outcome: str
+    outputs: Any
+    trace: Any
+    timings: Any
     actor: str
     salt: str
     commitment: str
@@ -47,25 +55,34 @@ class _Found(NamedTuple):
     created_at: datetime
     erased_at: datetime | None
     reviewed_decision_id: uuid.UUID | None
-    input: Any
-    outputs: Any
-    predictions: Any
-    trace: Any
-    timings: Any
 
 
-_JSON_FROM, _DIGEST = _Found._fields.index("input"), _Found._fields.index("digest")
-_TIMES = ("created_at", "erased_at")
-_JSON = ", ',', ".join(_Found._fields[_JSON_FROM:])
-_COLUMNS = ", ".join(
-    [
-        "id::text",
-        *(readable(name) if name in _TIMES else name for name in _Found._fields[1:_JSON_FROM]),
-        f"convert_to(concat('[', {_JSON}, ']'), 'UTF8')",
-    ]
+# A row is read as one text of JSON, in the two parts that its digest is made of: to take it apart column by column, and
+# to put the parts together here, takes longer than all else. Salt and commitment stand beside it: they are digits.
+_CONTENT = {
+    "input": "input",
+    "outputs": "outputs",
+    "predictions": "predictions",
+    "subject": "subject::text",
+    "trace": "trace",
+}
+_FIXED = {
+    "actor": "actor::text",
+    "created_at": iso_text("created_at"),
+    "id": "id::text",
+    "outcome": "outcome::text",
+    "request_id": "request_id::text",
+    "rule_set_version": "rule_set_version_id",
+    "timings": "timings",
+    "workflow": "workflow_id",
+    "workflow_version": "version_id",
+}
+_TEXT = (
+    f"json_build_array({json_object(_CONTENT)}, {json_object(_FIXED)}, "
+    f"{iso_text('erased_at')}, reviewed_decision_id::text)"
 )
-# By the column, in the order of its index: by `id` alone, which is the text above, the whole table would be sorted.
-_ROWS = f"SELECT {_COLUMNS} FROM decisions_decision AS found WHERE id >= %s ORDER BY found.id"  # noqa: S608 - constants
+_COLUMNS = f"uuid_send(id), salt::text, commitment::text, digest::text, convert_to({_TEXT}::text, 'UTF8')"
+_ROWS = f"SELECT {_COLUMNS} FROM decisions_decision WHERE id >= %s ORDER BY id"  # noqa: S608 - constants
 _ONE = f"SELECT {_COLUMNS} FROM decisions_decision WHERE id = %s"  # noqa: S608 - constants
 _CALLED = (
     "SELECT w.name, v.number, s.name, r.number FROM decisions_workflowversion v "
@@ -82,7 +99,7 @@ class DecisionStream:
 
     def rows(self, view: View, first_id: bytes) -> Iterator[Row]:
         erasures = _erasures(view)
-        for values in read_all(view, _ROWS, [uuid.UUID(bytes=first_id)]):
+        for values in read_all(view, _ROWS, [uuid.UUID(bytes=first_id)], at_once=_ROWS_AT_ONCE):
             yield _row(values, erasures)
 
     def gaps(self, view: View) -> Sequence[Gap]:
@@ -94,7 +111,7 @@ class DecisionStream:
         values = read_one(view, _ONE, [uuid.UUID(bytes=record_id)])
         if values is None:
             return None
-        found = _Found(*values[:_JSON_FROM], *orjson.loads(values[_JSON_FROM]))
+        found = _found(values)
         canonical = canonical_decision(found)
         if canonical is None:
             return None
@@ -118,14 +135,44 @@ DECISIONS: Stream = DecisionStream()
 
 
 def _row(values: tuple[Any, ...], erasures: Mapping[str, str | None]) -> Row:
-    record_id = bytes.fromhex(values[0].replace("-", ""))
-    text = values[_JSON_FROM]
+    record_id, salt, commitment, digest, text = values
+    if salt is None or commitment is None or digest is None:
+        return Row(record_id, digest or "", "", MISSING)
     try:
-        found = _Found(*values[:_JSON_FROM], *orjson.loads(text))
-    except orjson.JSONDecodeError:
-        return Row(record_id, values[_DIGEST], "", UNREADABLE)
+        content, fixed, erased_at, reviewed_decision = orjson.loads(text)
+        if erased_at is None and (not erasures or _subject(fixed["id"]) not in erasures):
+            if reviewed_decision is not None:
+                fixed["reviewed_decision"] = reviewed_decision
+            if is_as_written(content, fixed, salt=salt, commitment=commitment, digest=digest):
+                return Row(record_id, digest, digest, number_remark(text))
+        found = _found(values)
+    except (ValueError, TypeError):  # no JSON, or no time
+        return Row(record_id, digest, "", UNREADABLE)
     remark = number_remark(text) or _erasure_remark(found, erasures)
-    return Row(record_id, found.digest, found.digest if is_as_written(found) else digest_of_decision(found), remark)
+    return Row(record_id, digest, digest_of_decision(found), remark)
+
+
+def _found(values: tuple[Any, ...]) -> _Found:
+    """Raises ValueError or TypeError where the row is none that the hub wrote."""
+    _, salt, commitment, digest, text = values
+    content, fixed, erased_at, reviewed_decision = orjson.loads(text)
+    return _Found(
+        salt=salt,
+        commitment=commitment,
+        digest=digest,
+        id=fixed["id"],
+        workflow_id=fixed["workflow"],
+        version_id=fixed["workflow_version"],
+        rule_set_version_id=fixed["rule_set_version"],
+        request_id=fixed["request_id"],
+        outcome=fixed["outcome"],
+        actor=fixed["actor"],
+        timings=fixed["timings"],
+        created_at=datetime.fromisoformat(fixed["created_at"]),
+        erased_at=datetime.fromisoformat(erased_at) if erased_at is not None else None,
+        reviewed_decision_id=uuid.UUID(reviewed_decision) if reviewed_decision is not None else None,
+        **content,
+    )
 
 
 def _names(view: View, found: _Found) -> dict[str, Any]:
@@ -136,15 +183,24 @@ def _names(view: View, found: _Found) -> dict[str, Any]:
 
 
 def _gap(details: Mapping[str, Any]) -> Gap | None:
-    """What an event of a detachment excuses; None where it was altered so that nobody can tell."""
+    """What an event of a detachment excuses: whole months. None where nobody can tell, or where it would be less.
+
+    Whoever can write an audit event could otherwise have it excuse the one row that is to vanish.
+    """
     try:
-        return Gap(
-            first_id=_first_id(details["starts_at"]) if details.get("starts_at") else _FIRST_ID,
-            end_id=_first_id(details["ends_at"]),
-            count=int(details["decisions"]),
-        )
+        starts_at = datetime.fromisoformat(details["starts_at"]) if details.get("starts_at") else None
+        ends_at, count = datetime.fromisoformat(details["ends_at"]), int(details["decisions"])
+        if not all(_begins_month(moment) for moment in (starts_at or ends_at, ends_at)):
+            return None
+        return Gap(first_id=_first_id(starts_at) if starts_at else _FIRST_ID, end_id=_first_id(ends_at), count=count)
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
+
+
+def _begins_month(moment: datetime) -> bool:
+    return moment.tzinfo is not None and moment.astimezone(UTC) == moment.astimezone(UTC).replace(
+        day=1, hour=0, minute=0, second=0, microsecond=0
+    )
 
 
 def _object(text: bytes) -> dict[str, Any]:
@@ -166,7 +222,7 @@ def _erasure_remark(found: _Found, erasures: Mapping[str, str | None]) -> str:
     """An erased decision has no content, and an audit event that says so; any other has neither."""
     if found.erased_at is None and not erasures:
         return ""
-    subject = f"decision:{found.id}"
+    subject = _subject(found.id)
     if found.erased_at is None:
         return "content that the audit log says was erased" if subject in erasures else ""
     if subject not in erasures:
@@ -177,7 +233,12 @@ def _erasure_remark(found: _Found, erasures: Mapping[str, str | None]) -> str:
     return "" if is_blank(found) else "content that is marked as erased"
 
 
-def _first_id(moment: str) -> bytes:
+def _subject(decision_id: str) -> str:
+    """What audit events call it."""
+    return f"decision:{decision_id}"
+
+
+def _first_id(moment: datetime) -> bytes:
     """The smallest id of that time: a UUID of version 7 begins with milliseconds."""
-    milliseconds = int(datetime.fromisoformat(moment).timestamp() * 1000)
+    milliseconds = int(moment.timestamp() * 1000)
     return milliseconds.to_bytes(6) + bytes(10)

@@ -1,11 +1,13 @@
 """A month that was detached is missed only as far as the audit log says so."""
 
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection, transaction
 
 from inferhub.audit.sealing import seal_all
+from inferhub.audit.services import record_event
 from inferhub.decisions import drafts
 from inferhub.decisions.delivery import deliver_action
 from inferhub.decisions.models import Action, Decision
@@ -81,3 +83,43 @@ def test_a_row_of_another_month_is_not_excused(old: list[Decision]) -> None:
     pk = Decision.objects.get().pk
     tamper("DELETE FROM decisions_decision WHERE id = %s", [pk])
     assert (first_finding().kind, first_finding().id) == ("removed", str(pk))
+
+
+def tell_detached(starts_at: datetime | None, ends_at: datetime, decisions: int) -> None:
+    """As whoever may write to the audit log can tell it."""
+    details = {
+        "table": "decisions_decision_before",
+        "decisions": decisions,
+        "starts_at": starts_at.isoformat() if starts_at else None,
+        "ends_at": ends_at.isoformat(),
+    }
+    with transaction.atomic():
+        record_event("decisions.detached", actor=ACTOR, subject="table:decisions_decision_before", details=details)
+
+
+def test_a_row_cannot_vanish_behind_a_detachment_of_its_millisecond(old: list[Decision]) -> None:
+    tamper("DELETE FROM decisions_decision WHERE id = %s", [old[0].pk])
+    tell_detached(LONG_AGO, LONG_AGO + timedelta(milliseconds=1), 3)
+    assert {(found.kind, found.id) for found in verify().findings} == {("removed", str(old[0].pk))}
+
+
+@pytest.mark.parametrize("starts_at", [None, datetime(2001, 2, 1, tzinfo=UTC)])
+def test_a_row_cannot_vanish_behind_a_detachment_of_a_month_that_is_still_there(
+    old: list[Decision], starts_at: datetime | None
+) -> None:
+    tamper("DELETE FROM decisions_decision WHERE id = %s", [old[0].pk])
+    tell_detached(starts_at, datetime(2001, 3, 1, tzinfo=UTC), 1)
+    (found,) = verify().findings
+    assert (found.kind, found.id, found.found) == ("removed", str(old[0].pk), "1 missing, and others left")
+
+
+def test_a_month_that_was_attached_again_as_it_was_has_no_findings(old: list[Decision]) -> None:
+    bounds = "FOR VALUES FROM (MINVALUE) TO ('{}')"
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name, inferhub_first_id(ends_at) FROM inferhub_decision_partitions ORDER BY ends_at")
+        name, end_id = cursor.fetchone()
+        detach()
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute(f"ALTER TABLE decisions_decision ATTACH PARTITION {name} {bounds.format(end_id)}")
+    report = verify()
+    assert (report.findings, report.excused) == ([], 0)

@@ -65,9 +65,16 @@ class Command(BaseCommand):
         rows = ", ".join(f"{count} of {name}" for name, count in sorted(report["rows"].items()))
         self.stdout.write(f"{report['seals']} seals and {sum(report['rows'].values())} rows ({rows}) verified")
         self.stdout.write(
-            f"{report['unsealed']} rows wait for a seal; {report['excused']} were moved out with their month"
+            f"{report['unsealed']} rows wait for a seal; {report['excused']} were moved out with their month, "
+            "as audit events decisions.detached say"
         )
         self.stdout.write(f"newest seal: {report['head']} {report['head_digest']}")
+        self.stdout.write(
+            f"compared with {report['copies']} seals that were written outside of the database"
+            if report["copies"]
+            else "compared with no seal from outside: whoever made the whole chain anew is not found without one "
+            "(--against FILE, INFERHUB_SEAL_FILE)"
+        )
         for finding in report["findings"]:
             self.stdout.write(finding["sentence"])
 
