@@ -205,9 +205,9 @@ def _apply_rules(rules: Engine, case: _Case, make_look: MakeLook | None) -> tupl
     if case.problems:
         return UNDECIDED, {}, _undecided(case.problems)
     if make_look is None:
-        return _said(rules.evaluate(case.facts(), trace=True))
+        return _said(rules.evaluate(case.facts(), check=True))
     look = make_look(case.place)
-    outcome, outputs, trace = _said(rules.evaluate(case.facts(), trace=True, look=look))
+    outcome, outputs, trace = _said(rules.evaluate(case.facts(), check=True, look=look))
     return outcome, outputs, trace | {"surroundings": look.to_dict()}
 
 
