@@ -14,7 +14,7 @@ from inferhub.decisions.models import ActionState, Decision
 from inferhub.decisions.services import Decided, Request, deciding
 from inferhub.errors import InferhubError, InvalidInput, Unavailable, error_to_dict
 from inferhub.inference.services import predict
-from inferhub.lib.moments import parse_moment
+from inferhub.lib.moments import iso_text, parse_moment
 from inferhub.lib.stopwatch import Stopwatch
 from inferhub.recommendations.services import recommend
 from inferhub.rules.rule_set_engine import explain_trace
@@ -84,7 +84,7 @@ def _draft_answer(draft: Draft, timings: Mapping[str, float], *, has_trace: bool
         "actions": [{"action_id": action_id, "kind": kind, "state": state} for action_id, kind in actions],
         "timings_ms": timings,
         "digest": None if is_dry_run else draft.digest,
-        "decided_at": draft.created_at.isoformat(),
+        "decided_at": iso_text(draft.created_at),
         "is_repeat": False,
     }
 
