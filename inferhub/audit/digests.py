@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from inferhub.lib.canonical import canonical_json
+from inferhub.lib.moments import iso_text
 
 
 def canonical_event(
@@ -26,7 +27,7 @@ def canonical_event(
             "action": action,
             "actor": actor,
             "details": details,
-            "occurred_at": occurred_at.isoformat(),
+            "occurred_at": iso_text(occurred_at),
             "request_id": request_id,
             "subject": subject,
         }

@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 from inferhub.console import html
 from inferhub.console.inputs import field_names
 from inferhub.console.sections import Facts, Section, Table
+from inferhub.decisions.explaining import explained_trace
 from inferhub.decisions.models import Action, Decision
 from inferhub.registry.models import ModelVersion
 from inferhub.rulesets.reading import find_definition
@@ -51,7 +52,7 @@ def decision_facts(decision: Decision) -> Facts:
             ("Request id", decision.request_id),
             ("Decided", html.moment(decision.created_at)),
             ("Asked by", decision.actor),
-            *((("Erased", html.moment(decision.erased_at)),) if decision.erased_at else ()),
+            *((("Erased", html.moment(decision.erased_at)), _GONE) if decision.erased_at else ()),
         ),
     )
 
@@ -119,7 +120,7 @@ def _version(found: ModelVersion | None, entry: Mapping[str, Any]) -> Any:
 
 def trace_tables(decision: Decision) -> tuple[Section, ...]:
     """Why: each rule with its fate, what kept the rules from deciding, or the person who decided."""
-    trace = decision.trace
+    trace = explained_trace(decision)
     if "review" in trace:
         return (_verdict_facts(decision, trace["review"]),)
     if "undecided" in trace:
@@ -230,6 +231,7 @@ def _failed(problem: str) -> SafeString:
 
 
 _NOT_ASKED = (html.NOTHING, "not asked")
+_GONE = ("Why", "What it saw was erased, and with it why it came out so.")
 
 
 def _fates(trace: Mapping[str, Any], whole: Mapping[str, Any]) -> dict[int, tuple[Any, Any]]:

@@ -31,7 +31,7 @@ _FIRST_WAIT = timedelta(seconds=2)
 _LONGEST_WAIT = timedelta(hours=1)
 _MOST_ATTEMPTS = 15  # with the waits above about five hours
 _POSTPONEMENT = timedelta(minutes=5)
-_IN_ONE_MESSAGE = 50
+_IN_ONE_MESSAGE = 200  # a message costs as much as ten decisions
 _SWEEP_LOCK = 0x1F5EED  # any number that nothing else locks
 
 

@@ -19,6 +19,7 @@ from inferhub.decisions.lanes import lane_number
 from inferhub.decisions.queries import PublishedWorkflow
 from inferhub.lib.canonical import encode_both
 from inferhub.lib.ids import uuid7
+from inferhub.lib.moments import iso_text
 from inferhub.rulesets.queries import RuleSetPlan
 
 MADE = "decision.made"
@@ -72,7 +73,7 @@ def make_draft(
         "request_id": request_id,
         "outcome": verdict.outcome,
         "actor": actor,
-        "created_at": now.isoformat(),
+        "created_at": iso_text(now),
         "timings": verdict.timings,
     }
     digest = digest_of_fields(

@@ -3,7 +3,6 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import orjson
@@ -38,8 +37,7 @@ _LARGEST_EXACT = 2**53
 _ASK_A_PERSON = ({"kind": "review", "title": "The rules could not decide"},)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What one run of a workflow says. `timings` are milliseconds by stage."""
 
     outcome: str
@@ -205,9 +203,9 @@ def _apply_rules(rules: Engine, case: _Case, make_look: MakeLook | None) -> tupl
     if case.problems:
         return UNDECIDED, {}, _undecided(case.problems)
     if make_look is None:
-        return _said(rules.evaluate(case.facts(), trace=True))
+        return _said(rules.evaluate(case.facts(), check=True))
     look = make_look(case.place)
-    outcome, outputs, trace = _said(rules.evaluate(case.facts(), trace=True, look=look))
+    outcome, outputs, trace = _said(rules.evaluate(case.facts(), check=True, look=look))
     return outcome, outputs, trace | {"surroundings": look.to_dict()}
 
 

@@ -1,4 +1,4 @@
-"""Why the models of a decision answered as they did: asked again of the same versions, with the same input."""
+"""Why a decision came out as it did: what its trace does not say itself, and what its models say when asked again."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,8 +7,26 @@ from inferhub.decisions.definition import parse_workflow
 from inferhub.decisions.models import Decision
 from inferhub.errors import InferhubError
 from inferhub.inference.services import predict
+from inferhub.rules.rule_set_engine import explain_trace
+from inferhub.rulesets.queries import find_rule_set_by_id
 
 _PATIENCE_MS = 2000
+
+
+def explained_trace(decision: Decision) -> dict[str, Any]:
+    """The trace of a stored decision, with why each row of its tables that did not decide did not.
+
+    That follows from what the trace holds and the rules by which it was decided, which never change. Of an erased
+    decision nothing is left. A trace that does not fit its rules, as somebody altered it, is given as it is.
+    """
+    trace: dict[str, Any] = decision.trace
+    if not trace.keys() & {"values", "tables"}:
+        return trace
+    engine = find_rule_set_by_id(decision.rule_set_version_id).engine
+    try:
+        return explain_trace(engine, trace)
+    except (KeyError, TypeError, ValueError):
+        return trace
 
 
 def explain_predictions(decision: Decision) -> dict[str, dict[str, Any]]:

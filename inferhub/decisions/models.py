@@ -97,7 +97,7 @@ class Decision(models.Model):
     predictions = models.JSONField(help_text="By name: model, version, digest, output or error.")
     outcome = models.CharField(max_length=100)
     outputs = models.JSONField(help_text="All that the rules said.")
-    trace = models.JSONField(help_text="Which rules matched, and why the others did not.")
+    trace = models.JSONField(help_text="Which rules matched, and what they saw.")
     timings = models.JSONField(help_text="Milliseconds by stage.")
     actor = models.CharField(max_length=200)
     salt = models.CharField(max_length=32, default="", blank=True, help_text="Of the commitment; gone once erased.")

@@ -29,6 +29,7 @@ from inferhub.lib.canonical import canonical_json
 from inferhub.lib.describe import pointer
 from inferhub.registry.queries import VersionPlan, find_used_version, list_session_settings
 from inferhub.rules.look import Look
+from inferhub.rules.rule_set_engine import Engine, explain_trace, is_explained
 from inferhub.rulesets.queries import find_rule_set_by_id
 from inferhub.runtime.rows import JsonRow
 
@@ -105,7 +106,7 @@ def _rerun(key: _GroupKey, group: list[Decision], actions: Mapping[uuid.UUID, li
             yield from _rerun_each(key, left, actions, str(exc))
             return
         found = [
-            _compare(decision, verdict, actions.get(decision.pk, []))
+            _compare(decision, verdict, actions.get(decision.pk, []), rules.engine)
             for decision, verdict in zip(left, verdicts, strict=True)
         ]
         yield from (one for one in found if not _may_be_rounding(one))
@@ -179,17 +180,18 @@ def _actions_of(decisions: Sequence[Decision]) -> dict[uuid.UUID, list[Any]]:
     return found
 
 
-def _compare(decision: Decision, verdict: Verdict | InferhubError, actions: list[Any]) -> Replayed:
+def _compare(decision: Decision, verdict: Verdict | InferhubError, actions: list[Any], rules: Engine) -> Replayed:
     if isinstance(verdict, InferhubError):
         return Replayed(decision_id=decision.pk, problem=f"The stored input is refused: {verdict}")
     as_of = {"as_of": decision.trace["as_of"]} if "as_of" in decision.trace else {}
+    trace = explain_trace(rules, verdict.trace) if is_explained(decision.trace) else verdict.trace
     stored = content_of(decision)
     replayed = {
         "input": decision.input,
         "outputs": verdict.outputs,
         "predictions": verdict.predictions,
         "subject": verdict.subject,
-        "trace": verdict.trace | as_of,
+        "trace": trace | as_of,
     }
     named = list(verdict.actions)
     content = canonical_json(replayed)

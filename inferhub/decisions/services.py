@@ -3,7 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -192,7 +192,7 @@ class _Predictor:
 def _dated(verdict: Verdict | InferhubError, as_of: datetime) -> Verdict | InferhubError:
     if isinstance(verdict, InferhubError):
         return verdict
-    return replace(verdict, trace=verdict.trace | {"as_of": as_of.astimezone(UTC).isoformat()})
+    return verdict._replace(trace=verdict.trace | {"as_of": as_of.astimezone(UTC).isoformat()})
 
 
 def _outcome(draft: Draft, standing: Written, facts_in: Mapping[str, Any], commit_ms: float) -> Decided | Exception:

@@ -8,14 +8,16 @@ from typing import Any
 import structlog
 
 from inferhub.decisions.drafts import Draft
+from inferhub.decisions.explaining import explained_trace
 from inferhub.decisions.log import finish
 from inferhub.decisions.models import ActionState, Decision
 from inferhub.decisions.services import Decided, Request, deciding
 from inferhub.errors import InferhubError, InvalidInput, Unavailable, error_to_dict
 from inferhub.inference.services import predict
-from inferhub.lib.moments import parse_moment
+from inferhub.lib.moments import iso_text, parse_moment
 from inferhub.lib.stopwatch import Stopwatch
 from inferhub.recommendations.services import recommend
+from inferhub.rules.rule_set_engine import explain_trace
 from inferhub.runtime.rows import Columns
 
 log = structlog.get_logger(__name__)
@@ -38,7 +40,7 @@ async def calling(kind: str, target: str, body: dict[str, Any], actor: str, watc
     return _predict(target, body, watch) if kind == "predict" else _recommend(target, body, watch)
 
 
-def decision_answer(decision: Decision) -> Answer:
+def decision_answer(decision: Decision, *, has_trace: bool = True) -> Answer:
     """A decision of the past as REST shows it."""
     actions = sorted(decision.actions.all(), key=lambda action: action.pk)
     return {
@@ -52,7 +54,7 @@ def decision_answer(decision: Decision) -> Answer:
         "outcome": decision.outcome,
         "outputs": decision.outputs,
         "predictions": decision.predictions,
-        "trace": decision.trace,
+        "trace": explained_trace(decision) if has_trace else None,
         "actions": [{"action_id": str(action.pk), "kind": action.kind, "state": action.state} for action in actions],
         "timings_ms": decision.timings,
         "digest": decision.digest,
@@ -62,7 +64,7 @@ def decision_answer(decision: Decision) -> Answer:
     }
 
 
-def _draft_answer(draft: Draft, timings: Mapping[str, float], *, is_dry_run: bool) -> Answer:
+def _draft_answer(draft: Draft, timings: Mapping[str, float], *, has_trace: bool, is_dry_run: bool) -> Answer:
     """The same of a decision that was made just now, without reading it again. What a dry run made has no ids."""
     verdict = draft.verdict
     state = "not stored" if is_dry_run else ActionState.PENDING.value
@@ -78,11 +80,11 @@ def _draft_answer(draft: Draft, timings: Mapping[str, float], *, is_dry_run: boo
         "outcome": verdict.outcome,
         "outputs": verdict.outputs,
         "predictions": verdict.predictions,
-        "trace": verdict.trace,
+        "trace": explain_trace(draft.rules.engine, verdict.trace) if has_trace else None,
         "actions": [{"action_id": action_id, "kind": kind, "state": state} for action_id, kind in actions],
         "timings_ms": timings,
         "digest": None if is_dry_run else draft.digest,
-        "decided_at": draft.created_at.isoformat(),
+        "decided_at": iso_text(draft.created_at),
         "is_repeat": False,
     }
 
@@ -144,11 +146,10 @@ async def _decide(workflow: str, body: dict[str, Any], actor: str) -> Answer:
 
 
 def _decided_answer(found: Decided, body: Mapping[str, Any]) -> Answer:
-    if isinstance(found.record, Draft):
-        answer = _draft_answer(found.record, found.timings, is_dry_run=body.get("dry_run", False))
-    else:
-        answer = decision_answer(found.record)
-    return answer if body.get("trace", True) else answer | {"trace": None}
+    has_trace = body.get("trace", True)
+    if isinstance(found.record, Decision):
+        return decision_answer(found.record, has_trace=has_trace)
+    return _draft_answer(found.record, found.timings, has_trace=has_trace, is_dry_run=body.get("dry_run", False))
 
 
 def _row_result(place: int, found: Decided | Exception, body: Mapping[str, Any]) -> Answer:

@@ -2,10 +2,21 @@
 
 from datetime import UTC, datetime
 
+import orjson
+
 from inferhub.errors import FieldError, InvalidInput
 from inferhub.lib.describe import describe
 
 _YEARS = range(2, 9999)  # any zone of them is one that PostgreSQL and Python both hold
+
+
+def iso_text(moment: datetime) -> str:
+    """`moment.isoformat()` of a moment in UTC, eight times as quick.
+
+    >>> iso_text(datetime(2026, 12, 1, 8, 30, tzinfo=UTC)), iso_text(datetime(2026, 12, 1, 8, 30, 0, 5, tzinfo=UTC))
+    ('2026-12-01T08:30:00+00:00', '2026-12-01T08:30:00.000005+00:00')
+    """
+    return orjson.dumps(moment)[1:-1].decode()
 
 
 def parse_moment(text: str, *, at: str) -> datetime:

@@ -1,7 +1,7 @@
 """Evaluating one decision table: zen-engine finds the rows, behind an adapter in which nothing falls silently.
 
-- A trace says of each row why it does not match, by our own reading of the cells. Should it find other rows than zen,
-  nothing is decided: a person looks.
+- What is kept is checked by our own reading of the cells. Should it find other rows than zen, nothing is decided: a
+  person looks. The same reading says of each row why it does not match, at once or later (`RuleEngine.explain`).
 - Every declared field is checked first (`inferhub.rules.facts`); a bad one is a named result, never an else row.
 - Facts go to zen as JSON text. From a Python float it keeps 15 to 16 digits and a boundary value may change sides; a
   number in a text it reads exactly.
@@ -68,18 +68,22 @@ class Trace(Protocol):
 
 
 class RuleTrace(NamedTuple):
-    """How each row came out.
+    """What the rules saw, and how each row came out.
 
     `values` are the fields as the rules saw them, `rejections` one for each row that does not match, `overruled` the
-    rows that match too and were not asked: an earlier one was first, or they are the else row.
+    rows that match too and were not asked: an earlier one was first, or they are the else row. Where it is not
+    `is_whole` the values are all that it tells; the rest follows from them (`RuleEngine.explain`).
     """
 
     values: Mapping[str, Value]
-    rejections: tuple[Rejection, ...]
-    overruled: tuple[int, ...]
+    rejections: tuple[Rejection, ...] = ()
+    overruled: tuple[int, ...] = ()
+    is_whole: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         values = self.values
+        if not self.is_whole:
+            return {"values": dict(values)}
         return {
             "values": dict(values),
             "rejections": [
@@ -156,13 +160,18 @@ class RuleEngine:
         self._text_places = [at for at, column in enumerate(table.inputs) if column.kind == "string"]
         self._rows = [_compile_row(table, index) for index in range(len(table.rules))]
         self._tests = [row.tests for row in self._rows]
+        self._is_first = table.hit_policy == "first"
         self._has_aggregates = table.has_aggregates
         self._zen = _engine(table)
 
-    def evaluate(self, facts: Facts, *, trace: bool = False, look: Look | None = None) -> RuleResult:
+    def evaluate(
+        self, facts: Facts, *, trace: bool = False, check: bool = False, look: Look | None = None
+    ) -> RuleResult:
         """Decide one set of facts (nested mappings). What they hold raises nothing: see `RuleResult.undecided`.
 
-        Rules that ask for the time or for lists (`needs_look`) need a look, which remembers what they saw.
+        `check` has our own reading find the same rows, and traces what the rules saw; `trace` does so, and tells of
+        each row why it does not match. Rules that ask for the time or for lists (`needs_look`) need a look, which
+        remembers what they saw.
         """
         values, errors = self._reader.read(facts, look)
         if errors:
@@ -172,17 +181,46 @@ class RuleEngine:
         except orjson.JSONEncodeError:
             return RuleResult(undecided=self._text_errors(values))
         found = self._zen.evaluate(_KEY, context)["result"]
-        matching = [int(row["row"]) for row in ([found] if self.table.hit_policy == "first" else found)]
+        matching = [int(row["row"]) for row in ([found] if self._is_first else found)]
         hits = self._hits(matching)
-        if not trace:
+        if not trace and not check:
             return self._result(hits, values, None)
-        explanation, read = self._explain(values, hits)
-        if (read[:1] if self.table.hit_policy == "first" else read) != matching:
+        if not trace and self._read(values) == matching:
+            return self._result(hits, values, RuleTrace(self._named(values)))
+        rejections, read = self._explain(values)
+        overruled = tuple([index for index in read if index not in hits]) if len(hits) < len(read) else ()
+        explanation = RuleTrace(self._named(values), rejections, overruled, is_whole=True)
+        if (read[:1] if self._is_first else read) != matching:
             return RuleResult(undecided=(_disagreement(matching, read),), trace=explanation)
         return self._result(hits, values, explanation)
 
-    def _explain(self, values: list[Value], hits: list[int]) -> tuple[RuleTrace, list[int]]:
-        """How each row came out, and which match, by our own reading."""
+    def explain(self, told: Mapping[str, Any], look: Look | None = None) -> dict[str, Any]:
+        """What is left out of a trace that `check` made: how each row came out, from the values that it tells.
+
+        `told` is its dict; `look` tells what lists said. Nothing where it has no values, or nothing was left out.
+        """
+        if "values" not in told or "rejections" in told:
+            return {}
+        rejections, read = self._explain(self._reader.reread(told["values"], look))
+        hits = self._hits(read)
+        overruled = tuple([index for index in read if index not in hits])
+        return RuleTrace(told["values"], rejections, overruled, is_whole=True).to_dict()
+
+    def _read(self, values: list[Value]) -> list[int]:
+        """The rows that match by our own reading; where the first of them decides, that one."""
+        matching = []
+        for index, tests in enumerate(self._tests):
+            for at, matches, _ in tests:
+                if not matches(values[at]):
+                    break
+            else:
+                matching.append(index)
+                if self._is_first:
+                    break
+        return matching
+
+    def _explain(self, values: list[Value]) -> tuple[tuple[Rejection, ...], list[int]]:
+        """Why rows do not match, and which do, by our own reading."""
         rejections, matching = [], []
         for index, tests in enumerate(self._tests):
             for at, matches, rejection in tests:
@@ -191,12 +229,15 @@ class RuleEngine:
                     break
             else:
                 matching.append(index)
+        return tuple(rejections), matching
+
+    def _named(self, values: list[Value]) -> dict[str, Value]:
+        """The values by their fields, days as people write them."""
         named = dict(zip(self._names, values, strict=True))
         for name in self._day_names:
             day = named[name]
             named[name] = None if day is None else date.fromordinal(int(day)).isoformat()
-        overruled = [index for index in matching if index not in hits] if len(hits) < len(matching) else []
-        return RuleTrace(values=named, rejections=tuple(rejections), overruled=tuple(overruled)), matching
+        return named
 
     def _context(self, values: list[Value]) -> dict[str, Any]:
         context: dict[str, Any] = dict(zip(self._keys, values, strict=True))
@@ -208,7 +249,7 @@ class RuleEngine:
 
     def _hits(self, matching: list[int]) -> list[int]:
         """Which of the rows that match are asked."""
-        if self.table.hit_policy == "first":
+        if self._is_first:
             return matching[:1]
         is_else_besides = self.table.hit_policy == "unique" and len(matching) > 1
         return matching[:-1] if is_else_besides else matching

@@ -51,6 +51,11 @@ class FactReader:
             values.append(value)
         return values, ()
 
+    def reread(self, named: Mapping[str, Any], look: Look | None = None) -> list[Value]:
+        """The values that `read` gave, out of a trace, which has them by field and in JSON."""
+        del look  # see LookingFactReader
+        return [_READERS[column.kind](named[column.field]) for column in self._columns]
+
     def _errors(self, facts: Facts) -> tuple[FieldError, ...]:
         errors: dict[str, FieldError] = {}
         for index, column in enumerate(self._columns):
@@ -83,6 +88,15 @@ class LookingFactReader(FactReader):
                 listed = look.listed(str(text), field=field, names=names)
                 values[at] = listed if formula is None else bool(formula.evaluate({field: listed}))
         return values, ()
+
+    def reread(self, named: Mapping[str, Any], look: Look | None = None) -> list[Value]:
+        """As `FactReader.reread`, with what lists said by a recorded look."""
+        values = super().reread(named)
+        for at, field, formula, names in self._asked:
+            text = values[at]
+            if look is not None and formula is None and text is not None:
+                values[at] = look.listed(str(text), field=field, names=names)
+        return values
 
 
 def _asked_columns(table: DecisionTable) -> list[tuple[int, str, InList | None, tuple[str, ...]]]:

@@ -25,7 +25,10 @@ class Engine(Protocol):
     lists: frozenset[str]
     table: DecisionTable
 
-    def evaluate(self, facts: Facts, *, trace: bool = False, look: Look | None = None) -> RuleResult: ...
+    def evaluate(
+        self, facts: Facts, *, trace: bool = False, check: bool = False, look: Look | None = None
+    ) -> RuleResult: ...
+    def explain(self, told: Mapping[str, Any], look: Look | None = None) -> dict[str, Any]: ...
 
 
 def compile_rule_set(rule_set: RuleSet) -> Engine:
@@ -87,20 +90,44 @@ class RuleSetEngine:
         self.lists = rule_set.lists
         self.needs_look = any(engine.needs_look for _, engine in self._steps)
 
-    def evaluate(self, facts: Facts, *, trace: bool = False, look: Look | None = None) -> RuleResult:
+    def evaluate(
+        self, facts: Facts, *, trace: bool = False, check: bool = False, look: Look | None = None
+    ) -> RuleResult:
         """As `RuleEngine.evaluate`: the answer of the last table, or where one is undecided, why (`/tables/0/...`)."""
         seen = dict(facts)
         traced: list[TableTrace] = []
         for at, (step, engine) in enumerate(self._steps):
-            result = engine.evaluate(facts if step.rule_set else seen, trace=trace, look=look)
-            if trace:
+            result = engine.evaluate(facts if step.rule_set else seen, trace=trace, check=check, look=look)
+            if trace or check:
                 traced.append(TableTrace(step=step, result=result))
             if result.undecided:
                 undecided = tuple([_placed(error, at) for error in result.undecided])
                 result = result._replace(undecided=undecided)
                 break
             seen[step.name] = {field: _passed(value) for field, value in result.outputs.items()}
-        return result._replace(trace=SequenceTrace(tables=tuple(traced)) if trace else None)
+        return result._replace(trace=SequenceTrace(tables=tuple(traced)) if traced else None)
+
+    def explain(self, told: Mapping[str, Any], look: Look | None = None) -> dict[str, Any]:
+        """As `RuleEngine.explain`, of each table that was asked."""
+        tables = zip(told.get("tables", ()), self._steps, strict=False)
+        explained = [table | engine.explain(table, look) for table, (_, engine) in tables]
+        return {"tables": explained} if explained else {}
+
+
+def explain_trace(engine: Engine, trace: Mapping[str, Any]) -> dict[str, Any]:
+    """A trace that is kept of a decision by `engine`, with how each row of its tables came out.
+
+    Nothing is asked again: it follows from the values and the answers of lists that the trace holds.
+    """
+    look = Look.recorded(trace["surroundings"]) if "surroundings" in trace else None
+    return {**trace, **engine.explain(trace, look)}
+
+
+def is_explained(trace: Mapping[str, Any]) -> bool:
+    """Whether a trace says itself how each row came out, as all did that were kept once."""
+    if "tables" in trace:
+        return all(map(is_explained, trace["tables"]))
+    return "rejections" in trace or "values" not in trace
 
 
 def _compile(step: Step, zone: str) -> Engine:

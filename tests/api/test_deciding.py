@@ -2,12 +2,14 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
+from django.db import connection
 
 from inferhub.api import answers
 from inferhub.decisions import services
 from inferhub.decisions.models import Action, Decision
 from inferhub.inference.routing import Choice
 from inferhub.jobs.deferred import run_deferred_call
+from inferhub.jobs.erasure import erase_person
 from tests.hub_fixtures import Api, register_direct
 from tests.models import linear_model
 
@@ -85,6 +87,29 @@ def test_the_trace_can_be_left_out_of_the_answer_and_is_stored_anyway(api: Api, 
     made = api.post(PATH, {"input": ORDER, "trace": False}).json()
     assert made["trace"] is None
     assert Decision.objects.get(pk=made["decision_id"]).trace["matched"] == [{"index": 2, "note": "all others"}]
+
+
+def test_why_other_rows_did_not_match_is_told_and_not_stored(api: Api, workflow: str) -> None:
+    made = api.post(PATH, {"input": ORDER, "request_id": "1"}).json()
+    stored = Decision.objects.get(pk=made["decision_id"])
+    assert set(stored.trace) == {"matched", "values"}
+    assert [rejection["index"] for rejection in made["trace"]["rejections"]] == [0, 1]
+    assert made["trace"]["rejections"][0]["got"] == stored.trace["values"][made["trace"]["rejections"][0]["field"]]
+    assert made["trace"]["overruled"] == []
+    assert api.get(f"decisions/{made['decision_id']}").json()["trace"] == made["trace"]
+    assert api.post(PATH, {"input": ORDER, "request_id": "1"}).json()["trace"] == made["trace"]
+    erase_person(subject="ann", reason="asked", actor="user:eve")
+    assert api.get(f"decisions/{made['decision_id']}").json()["trace"] == {}
+
+
+def test_a_trace_that_somebody_altered_is_shown_as_it_is(api: Api, workflow: str) -> None:
+    made = api.post(PATH, {"input": ORDER}).json()
+    altered = {"matched": [], "values": {}}
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE decisions_decision DISABLE TRIGGER USER")
+        Decision.objects.filter(pk=made["decision_id"]).update(trace=altered)
+    assert api.get(f"decisions/{made['decision_id']}").json()["trace"] == altered
 
 
 @pytest.mark.parametrize("key", ["order-7", '"order-7"'])

@@ -51,6 +51,12 @@ def test_why_not_names_the_cell_and_the_value_that_rejected_a_rule(console: Clie
     assert "input.total > 100: it is 50" in text_of(console.get(page_of(decision)))
 
 
+def test_why_not_is_told_of_a_decision_that_keeps_only_what_the_rules_saw(console: Client, workflow: Workflow) -> None:
+    trace = {"matched": [{"index": 1, "note": "all others"}], "values": {"input.total": 50}}
+    decision = make_decision(workflow, total=50, outcome="accept", outputs={"outcome": "accept"}, trace=trace)
+    assert "input.total > 100: it is 50" in text_of(console.get(page_of(decision)))
+
+
 def test_a_decision_that_rules_could_not_make_says_which_fact_was_wrong(console: Client, workflow: Workflow) -> None:
     trace = {"undecided": [{"pointer": "/input/total", "expected": "a number", "got": "null"}]}
     decision = make_decision(workflow, outputs={}, trace=trace, predictions=FAILED)
@@ -115,6 +121,7 @@ def test_the_subject_of_a_decision_can_be_erased_and_the_page_then_says_so(conso
     assert answer.status_code == 302
     text = text_of(console.get(page))
     assert "Erased" in text
+    assert "What it saw was erased, and with it why it came out so" in text
     assert "777" not in text
     assert "ann" not in text.split()
     assert Decision.objects.get(pk=other.pk).subject == "ben"

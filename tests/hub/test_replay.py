@@ -13,7 +13,8 @@ from onnx import ModelProto, TensorProto, helper
 
 from inferhub.api.answers import REPLAY
 from inferhub.audit.models import AuditEvent
-from inferhub.decisions.digests import digest_of_decision
+from inferhub.decisions.digests import commitment_of, content_of, digest_of_decision
+from inferhub.decisions.explaining import explained_trace
 from inferhub.decisions.models import Action, Decision
 from inferhub.decisions.replay import ReplayCount, replay_decision, replay_period
 from inferhub.decisions.rerun import Replayed
@@ -21,6 +22,7 @@ from inferhub.decisions.services import Request, decide_all, save_workflow
 from inferhub.errors import NotFound
 from inferhub.inference.services import unload
 from inferhub.jobs.erasure import erase_person
+from inferhub.lib.canonical import canonical_json
 from inferhub.lib.schema import Schema
 from inferhub.registry.aliases import set_canary
 from inferhub.registry.lifecycle import archive_version
@@ -75,6 +77,21 @@ def test_what_was_decided_comes_out_equal_after_everything_it_names_has_moved_on
     save_workflow(name="orders", definition=WORKFLOW | {"actions": {}, "subject": "total"}, actor=ACTOR)
     count, told = replayed()
     assert (count.replayed, count.equal, told) == (len(ORDERS), len(ORDERS), [])
+
+
+def test_decisions_that_keep_why_rows_did_not_match_come_out_equal_as_well(workflow: str) -> None:
+    for decision in made():
+        trace = explained_trace(decision)
+        assert ("rejections" in trace) == ("values" in decision.trace)
+        commitment = commitment_of(decision.salt, canonical_json(content_of(decision) | {"trace": trace}))
+        alter(decision, trace=trace, commitment=commitment)
+    count, told = replayed()
+    assert (count.equal, told) == (len(ORDERS), [])
+    decision = Decision.objects.filter(trace__has_key="rejections").first()
+    assert decision is not None
+    assert explained_trace(decision) == decision.trace
+    alter(decision, trace=decision.trace | {"rejections": []})
+    assert replay_decision(decision.pk).differences[0].pointer == "/trace/rejections"
 
 
 def test_a_canary_that_answered_is_asked_again(workflow: str, price_model: ModelVersion) -> None:

@@ -5,9 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 import zen
 from hypothesis import assume, given, settings
@@ -18,6 +20,7 @@ from inferhub.errors import InvalidDefinition
 from inferhub.rules.conditions import NumberCondition
 from inferhub.rules.engine import RuleEngine, compile_rules
 from inferhub.rules.jdm import to_jdm
+from inferhub.rules.rule_set_engine import explain_trace
 from inferhub.rules.table import DecisionTable, parse_decision_table
 
 from . import tables
@@ -259,6 +262,45 @@ def test_the_trace_says_for_each_other_row_which_cell_rejected_it() -> None:
         "overruled": [2],
     }
     assert engine().evaluate(order(0.7)).trace is None
+
+
+def test_a_checked_evaluation_traces_what_the_rules_saw_and_the_rest_follows() -> None:
+    trace = engine().evaluate(order(0.7), check=True).trace
+    assert trace is not None
+    assert trace.to_dict() == {"values": {"prediction.risk.value": 0.7, "order.country": "DE"}}
+    whole = engine().evaluate(order(0.7), trace=True).trace
+    assert whole is not None
+    assert explain_trace(engine(), trace.to_dict()) == whole.to_dict()
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_what_is_explained_later_is_what_a_trace_says_at_once(data: st.DataObject) -> None:
+    policy = data.draw(st.sampled_from(["first", "collect", "unique"]))
+    built = compile_rules(parse_decision_table(data.draw(tables.definitions(policy))))
+    for _ in range(5):
+        facts = tables.nested(data.draw(tables.facts_for(built.table.to_dict())))
+        checked, whole = built.evaluate(facts, check=True), built.evaluate(facts, trace=True)
+        assert checked._replace(trace=None) == whole._replace(trace=None)
+        if checked.trace is not None:
+            assert whole.trace is not None
+            kept = orjson.loads(orjson.dumps(checked.trace.to_dict()))
+            assert explain_trace(built, kept) == orjson.loads(orjson.dumps(whole.trace.to_dict()))
+
+
+@pytest.mark.parametrize("hit_policy", ["first", "collect"])
+def test_rows_that_our_own_reading_does_not_find_decide_nothing(
+    monkeypatch: pytest.MonkeyPatch, hit_policy: str
+) -> None:
+    built = one_column(["> 1", "" if hit_policy == "first" else "> 2"], hit_policy=hit_policy)
+    found = {"row": 1} if hit_policy == "first" else [{"row": 1}]
+    monkeypatch.setattr(built, "_zen", SimpleNamespace(evaluate=lambda _key, _facts: {"result": found}))
+    for asked in ({"check": True}, {"trace": True}):
+        result = built.evaluate({"x": 3}, **asked)
+        [error] = result.undecided
+        assert (error.pointer, error.expected) == ("/rules", "the rows [1], which zen finds")
+        assert result.trace is not None
+        assert result.trace.to_dict()["overruled"] == [0]  # not to be told later: zen might be right by then
 
 
 def test_the_trace_shows_days_as_people_write_them() -> None:

@@ -19,6 +19,7 @@ from inferhub.rules.jdm import to_jdm
 from inferhub.rules.jdm_import import from_jdm
 from inferhub.rules.lists import ListedText, ListSnapshot
 from inferhub.rules.look import TIME_FIELDS, Look
+from inferhub.rules.rule_set_engine import explain_trace
 from inferhub.rules.table import DecisionTable, asked_lists, parse_decision_table
 
 from .test_sheet import from_csv, to_csv
@@ -74,6 +75,16 @@ def test_a_cell_asks_lists_as_they_are_at_the_moment(text: str, rows: list[int])
     assert [match.index for match in result.matched] == rows
     assert result.trace is not None
     assert sorted([*rows, *(rejection.index for rejection in result.trace.rejections)]) == list(range(len(CELLS)))
+
+
+def test_why_not_follows_from_what_the_lists_said_then() -> None:
+    engine, seen = compile_rules(table(*CELLS)), look()
+    facts = {"customer": {"id": "ann"}}
+    checked, whole = engine.evaluate(facts, look=seen, check=True), engine.evaluate(facts, look=look(), trace=True)
+    assert checked.trace is not None
+    assert whole.trace is not None
+    kept = json.loads(json.dumps(checked.trace.to_dict() | {"surroundings": seen.to_dict()}))
+    assert explain_trace(engine, kept)["rejections"] == whole.trace.to_dict()["rejections"]
 
 
 def test_null_is_on_no_list_and_not_off_it_either() -> None:

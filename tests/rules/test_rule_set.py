@@ -17,7 +17,7 @@ from inferhub.rules.lists import ListSnapshot
 from inferhub.rules.look import Look
 from inferhub.rules.rule_set import RuleSet, lists_asked, parse_rule_set
 from inferhub.rules.rule_set_columns import evaluate_rule_set
-from inferhub.rules.rule_set_engine import compile_rule_set
+from inferhub.rules.rule_set_engine import compile_rule_set, explain_trace, is_explained
 from inferhub.rules.table import parse_decision_table
 
 from . import sequences, tables
@@ -66,6 +66,19 @@ def test_the_trace_tells_of_each_table_what_matched_what_it_said_and_why_not() -
     assert told[2]["values"]["room"] == -1
     assert told[3]["rejections"][0] == {"index": 0, "field": "level.name", "condition": '"high"', "got": "middle"}
     assert result.trace.rejections[0].condition == '"high"'
+
+
+@pytest.mark.parametrize("facts", [order(50), order(1001, "ben"), order(90, country="CH"), {"input": {"total": 5}}])
+def test_what_is_explained_later_of_a_sequence_is_what_a_trace_says_at_once(facts: dict[str, Any]) -> None:
+    engine, seen = compile_rule_set(parse(SCREENING)), look()
+    checked, whole = engine.evaluate(facts, look=seen, check=True), engine.evaluate(facts, look=look(), trace=True)
+    assert checked.trace is not None
+    assert whole.trace is not None
+    kept = json.loads(json.dumps(checked.trace.to_dict() | {"surroundings": seen.to_dict()}))
+    assert not is_explained(kept) or "values" not in kept["tables"][0]
+    explained = explain_trace(engine, kept)
+    assert explained["tables"] == json.loads(json.dumps(whole.trace.to_dict()))["tables"]
+    assert is_explained(explained)
 
 
 def test_a_table_that_cannot_decide_ends_the_sequence_and_is_named() -> None:
