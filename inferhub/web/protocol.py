@@ -10,7 +10,9 @@ bytes, and not read a second time.
 Everything else is uvicorn's affair: other requests, pipelining, keep-alive, the end of a process.
 """
 
+import asyncio
 import time
+from collections import deque
 from collections.abc import Collection
 from contextlib import suppress
 from contextvars import copy_context
@@ -219,6 +221,40 @@ class _Nobody:
 _NOBODY = _Nobody()
 
 
+class Decided:
+    """Exchanges whose decisions are committed, in the order in which the thread of the decision log told of them.
+
+    The event loop is woken once for many, and looks here before it begins with anything new: these have waited longer.
+    """
+
+    def __init__(self) -> None:
+        self._told: deque[tuple[Exchange, list[Written]]] = deque()
+        self._is_loop_called = False
+
+    def put(self, exchange: "Exchange", written: list[Written]) -> None:
+        """May be called by any thread."""
+        self._told.append((exchange, written))
+        if not self._is_loop_called:
+            self._is_loop_called = True
+            with suppress(RuntimeError):  # the loop has ended
+                exchange.loop.call_soon_threadsafe(self._go_on_as_called)
+
+    def go_on(self) -> None:
+        while self._told:
+            exchange, written = self._told.popleft()
+            try:
+                exchange.go_on(written)
+            except Exception as exc:  # the boundary of an exchange: the others are to go on, whatever it was
+                exchange.loop.call_exception_handler({"message": "an exchange broke off", "exception": exc})
+
+    def _go_on_as_called(self) -> None:
+        self._is_loop_called = False  # first: what is put from now on calls anew
+        self.go_on()
+
+
+_decided = Decided()
+
+
 class Exchange:
     """A request and its answer: what a bare view wants of a request, and what uvicorn wants of one of its cycles."""
 
@@ -245,6 +281,10 @@ class Exchange:
         self.disconnected = self.response_complete = False
         self.keep_alive = head.keep_alive
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        return self._protocol.loop
+
     def read(self, size: int, /) -> bytes:
         start = self._at
         self._at = start + size
@@ -261,14 +301,15 @@ class Exchange:
 
     def begin(self) -> None:
         """The body is there."""
+        _decided.go_on()
         if self._head.match.func.is_quick and self._head.pace.is_quick:  # type: ignore[attr-defined]
             self._coroutine = serving(self, self._head.path, self.as_django, self._head.match)
             self._context = copy_context()  # the request id is one of this request, whatever comes between
-            self._go_on(None)
+            self.go_on(None)
         else:
             threads.submit(self._answer_on_thread)
 
-    def _go_on(self, written: list[Written] | None) -> None:
+    def go_on(self, written: list[Written] | None) -> None:
         """Run until it is answered, or has something to commit."""
         started = time.perf_counter()
         try:
@@ -284,8 +325,7 @@ class Exchange:
 
     def _tell(self, written: list[Written]) -> None:
         """Called by the thread of the decision log."""
-        with suppress(RuntimeError):  # the loop has ended
-            self._protocol.loop.call_soon_threadsafe(self._go_on, written)
+        _decided.put(self, written)
 
     def _answer_on_thread(self) -> None:
         check_connection(self._head.match.func.checks_connection_every)  # type: ignore[attr-defined]
