@@ -1,6 +1,7 @@
 """The Celery application, and the bell that tells workers of work. What is to be done stands in PostgreSQL."""
 
 import os
+from typing import Any
 
 from amqp.exceptions import AMQPError
 from celery import Celery
@@ -14,6 +15,10 @@ app = Celery("inferhub")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
-bell = Bell(
-    lambda task, argument: app.send_task(task, (argument,), retry=False), failures=(OperationalError, AMQPError)
-)
+
+def _send(task: str, argument: Any) -> None:
+    # Celery would write each argument out once more for logs; of fifty ids that took a fifth of the time.
+    app.send_task(task, (argument,), retry=False, argsrepr="", kwargsrepr="")
+
+
+bell = Bell(_send, failures=(OperationalError, AMQPError))

@@ -1,6 +1,5 @@
 """The WSGI application that the web processes serve."""
 
-import gc
 import os
 from http import HTTPStatus
 from typing import Any
@@ -35,9 +34,4 @@ class Application(WSGIHandler):
 
 
 application = Application()
-# What is here now stays: the collector need not walk through it again and again while requests wait.
-gc.collect()
-gc.freeze()
-# Requests leave hardly a cycle behind, and the many that are under way are no reason to look for one so often.
-gc.set_threshold(20_000, 20, 20)
 serving.begin()

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from inferhub.embedded.web import listening_place
 from inferhub.lib.config import Config
-from inferhub.web.application import application
+from inferhub.web.application import application, keep_for_good
 from inferhub.web.protocol import Protocol
 
 _KEEP_ALIVE_SECONDS = 75  # longer than a pooled connection usually rests: the client is to be the one who closes it
@@ -32,6 +32,7 @@ def main() -> None:
         access_log=False,
         log_level="error",
     )
+    keep_for_good()
     with _listener(settings.CONFIG) as listener:
         uvicorn.Server(config).run(sockets=[listener])
 

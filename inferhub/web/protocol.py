@@ -12,7 +12,7 @@ Everything else is uvicorn's affair: other requests, pipelining, keep-alive, the
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from contextlib import suppress
 from contextvars import copy_context
 from functools import lru_cache
@@ -26,10 +26,10 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from inferhub.api.serving import Reply, bare_match_at, check_connection, serve, serving
-from inferhub.decisions.drafts import Draft
-from inferhub.decisions.log import Written, decision_log
+from inferhub.decisions.log import Written
 from inferhub.lib.waiting import NeedsThread
 from inferhub.web.application import threads
+from inferhub.web.commits import Commits
 from inferhub.wsgi import application
 
 MOST_SHORT_BYTES = 16 << 10
@@ -221,6 +221,9 @@ class _Nobody:
 _NOBODY = _Nobody()
 
 
+_commits = Commits()
+
+
 class Exchange:
     """A request and its answer: what a bare view wants of a request, and what uvicorn wants of one of its cycles."""
 
@@ -247,6 +250,10 @@ class Exchange:
         self.disconnected = self.response_complete = False
         self.keep_alive = head.keep_alive
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        return self._protocol.loop
+
     def read(self, size: int, /) -> bytes:
         start = self._at
         self._at = start + size
@@ -263,6 +270,7 @@ class Exchange:
 
     def begin(self) -> None:
         """The body is there."""
+        _commits.go_on()
         if self._head.match.func.is_quick and self._head.pace.is_quick:  # type: ignore[attr-defined]
             self._coroutine = serving(self, self._head.path, self.as_django, self._head.match)
             self._context = copy_context()  # the request id is one of this request, whatever comes between
@@ -281,7 +289,7 @@ class Exchange:
             threads.submit(self._answer_on_thread)
             return
         else:
-            _gather(self._protocol.loop, self, asked.drafts)
+            _commits.ask(self, asked.drafts)
         self._head.pace.note(time.perf_counter() - started)
 
     def _answer_on_thread(self) -> None:
@@ -307,50 +315,6 @@ class Exchange:
         if not self.keep_alive:
             transport.close()
         protocol.on_response_complete()
-
-
-class _Gathered:
-    """What the requests of one turn of the event loop have to commit: it goes to the log together.
-
-    A statement of the log costs PostgreSQL as much as six decisions do, and its thread cannot write while the loop
-    computes. So nobody hands over a draft alone while others that came with it are on their way.
-    """
-
-    __slots__ = ("_asked", "_loop")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._asked: list[tuple[Exchange, Sequence[Draft]]] = []
-
-    def add(self, exchange: Exchange, drafts: Sequence[Draft]) -> None:
-        self._asked.append((exchange, drafts))
-
-    def hand_over(self) -> None:
-        """At the end of the turn."""
-        _gathered.pop(self._loop)
-        decision_log().submit([draft for _, drafts in self._asked for draft in drafts], self._tell)
-
-    def _tell(self, written: list[Written]) -> None:
-        """Called by the thread of the decision log."""
-        with suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(self._go_on, written)
-
-    def _go_on(self, written: list[Written]) -> None:
-        place = 0
-        for exchange, drafts in self._asked:  # each by itself: one that breaks is nothing to the others
-            self._loop.call_soon(exchange.go_on, written[place : place + len(drafts)])
-            place += len(drafts)
-
-
-_gathered: dict[asyncio.AbstractEventLoop, _Gathered] = {}
-
-
-def _gather(loop: asyncio.AbstractEventLoop, exchange: Exchange, drafts: Sequence[Draft]) -> None:
-    gathered = _gathered.get(loop)
-    if gathered is None:
-        gathered = _gathered[loop] = _Gathered(loop)
-        loop.call_soon(gathered.hand_over)
-    gathered.add(exchange, drafts)
 
 
 def _pace_of(path: str) -> Pace:
