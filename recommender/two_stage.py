@@ -96,7 +96,7 @@ class TwoStage:
         exclude: Sequence[Sequence[str]] | None = None,
         unavailable: Sequence[str] = (),
     ) -> Recommendations:
-        """The k best items for each history. The reason is the item itself where it was bought before.
+        """The k best items for each history. The reason is another item of it, as of every recommender.
 
         An empty history gets what sells now. Raises NotFitted, InvalidData.
         """
@@ -121,8 +121,7 @@ class TwoStage:
             kept = best[scores[row, best] > MASKED]
             items, owned = found.items[row, kept], found.owned[row]
             linked = self.model.first.table.reasons((owned, np.ones(len(owned), np.float32)), items)
-            reasons = np.where(found.is_owned[row, kept], items, linked).astype(np.int32)
-            yield items, scores[row, kept], reasons
+            yield items, scores[row, kept], linked
 
     def score(self, found: Candidates) -> FloatArray:
         """float32 [N, C]: the ranker's scores, or the blend for customers of whom nothing is known."""

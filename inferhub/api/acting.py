@@ -10,10 +10,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from inferhub.accounts.models import Scope
-from inferhub.api import answers, bodies
+from inferhub.api import bodies
+from inferhub.api import follow_up_answers as answers
 from inferhub.api.authentication import caller_of
 from inferhub.api.filtering import Filter, time_filters
-from inferhub.api.listing import CURSOR, check_parameters, page, parameters
+from inferhub.api.listing import CURSOR, check_parameters, page, page_answered, parameters
 from inferhub.decisions.actions.registry import describe_kinds
 from inferhub.decisions.breakers import state_of
 from inferhub.decisions.dead_letters import DeadLetters, redrive_action, redrive_actions
@@ -64,7 +65,7 @@ class ActionsView(APIView):
         operation_id="list_actions",
         summary="List the actions",
         parameters=parameters(_FILTERS),
-        responses={200: OpenApiResponse(answers.page_of(answers.ACTION), description="A page.")},
+        responses=page_answered(answers.ACTION),
     )
     def get(self, request: Request) -> Response:
         return page(self, Action.objects.select_related("decision__workflow"), _action, filters=_FILTERS)
@@ -124,7 +125,7 @@ class TargetsView(APIView):
         operation_id="list_targets",
         summary="List the systems that actions go to, with their circuit breakers",
         parameters=CURSOR,
-        responses={200: OpenApiResponse(answers.page_of(answers.DELIVERY_TARGET), description="A page.")},
+        responses=page_answered(answers.DELIVERY_TARGET),
     )
     def get(self, request: Request) -> Response:
         return page(self, targets_with_counts(), _target)
@@ -169,7 +170,7 @@ class WebhookEndpointsView(APIView):
         operation_id="list_webhook_endpoints",
         summary="List the webhook endpoints",
         parameters=CURSOR,
-        responses={200: OpenApiResponse(answers.page_of(answers.WEBHOOK_ENDPOINT), description="A page.")},
+        responses=page_answered(answers.WEBHOOK_ENDPOINT),
     )
     def get(self, request: Request) -> Response:
         return page(self, WebhookEndpoint.objects.all(), _endpoint)

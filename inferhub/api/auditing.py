@@ -8,7 +8,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from inferhub.accounts.models import Scope
-from inferhub.api import answers, bodies, listing
+from inferhub.api import bodies, listing
+from inferhub.api import follow_up_answers as answers
 from inferhub.api.authentication import caller_of
 from inferhub.api.filtering import Filter, time_filters
 from inferhub.api.pagination import NewestFirst

@@ -1,23 +1,22 @@
 """Back-tests: ask for one, read what came of it, fetch the rows that change."""
 
-from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet
 from django.http import HttpResponse
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from inferhub.accounts.models import Scope
-from inferhub.api.answers import page_of
 from inferhub.api.authentication import caller_of
-from inferhub.api.filtering import Filter, narrowed, time_filters
+from inferhub.api.filtering import Filter, time_filters
 from inferhub.api.json import JsonParser, parse_json
+from inferhub.api.listing import answered, page, page_answered, parameters
 from inferhub.api.pagination import NewestFirst
+from inferhub.api.shapes import COUNT, STRING, TIME, TIME_OR_NULL, object_of
 from inferhub.backtests.files import MOST_BYTES, read_rows
 from inferhub.backtests.models import Backtest, BacktestChange, BacktestState
 from inferhub.backtests.queries import changes_csv, find_backtest
@@ -25,7 +24,7 @@ from inferhub.backtests.question import Question
 from inferhub.backtests.services import cancel_backtest, start_backtest
 from inferhub.backtests.sides import Asked
 from inferhub.errors import FieldError, InvalidInput, TooLarge
-from inferhub.lib.describe import describe, listed, pointer
+from inferhub.lib.describe import listed
 from inferhub.lib.schema import Schema
 from inferhub.lib.slug import SLUG_PATTERN
 
@@ -43,13 +42,12 @@ SIDE: dict[str, Any] = {
     },
     "additionalProperties": False,
 }
-_TIME = {"type": "string", "format": "date-time"}
 QUESTION: dict[str, Any] = {
     "type": "object",
     "properties": {
         "workflow": {"type": "string", "pattern": SLUG_PATTERN},
-        "since": _TIME | {"description": "Only decisions made at this time or later."},
-        "until": _TIME | {"description": "Only decisions made before this time."},
+        "since": TIME | {"description": "Only decisions made at this time or later."},
+        "until": TIME | {"description": "Only decisions made before this time."},
         "candidate": SIDE,
         "baseline": SIDE | {"description": "By default what was decided; for a file the versions in use."},
         "amount": {"type": "string", "description": "The input field whose sums are told as money."},
@@ -67,36 +65,27 @@ _FORM = {
     },
     "required": ["question", "file"],
 }
-
-
-def _object(**properties: Any) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
-
-
-_COUNT = {"type": "integer", "minimum": 0}
-_TEXT = {"type": "string"}
-_TIME_OR_NULL = {"type": ["string", "null"], "format": "date-time"}
-BACKTEST = _object(
-    backtest_id=_TEXT,
-    workflow=_TEXT,
+BACKTEST = object_of(
+    backtest_id=STRING,
+    workflow=STRING,
     state={"enum": list(BacktestState.values)},
-    total=_COUNT,
-    done=_COUNT,
+    total=COUNT,
+    done=COUNT,
     options={"type": "object", "description": "The question with the versions that it meant."},
     report={"type": ["object", "null"]},
-    digest=_TEXT | {"description": "sha256 of the report's canonical form; empty before it is finished."},
+    digest=STRING | {"description": "sha256 of the report's canonical form; empty before it is finished."},
     timings_seconds={"type": "object"},
-    problem=_TEXT,
-    requested_by=_TEXT,
-    created_at={"type": "string", "format": "date-time"},
-    started_at=_TIME_OR_NULL,
-    finished_at=_TIME_OR_NULL,
+    problem=STRING,
+    requested_by=STRING,
+    created_at=TIME,
+    started_at=TIME_OR_NULL,
+    finished_at=TIME_OR_NULL,
 )
-CHANGE = _object(
-    row=_COUNT,
+CHANGE = object_of(
+    row=COUNT,
     decision_id={"type": ["string", "null"], "format": "uuid"},
-    baseline=_TEXT,
-    candidate=_TEXT,
+    baseline=STRING,
+    candidate=STRING,
     amount={"type": ["number", "null"]},
 )
 _FILTERS = (
@@ -108,31 +97,10 @@ _CHANGE_FILTERS = (
     Filter(name="baseline", lookup="baseline", meaning="Only rows that had this outcome."),
     Filter(name="candidate", lookup="candidate", meaning="Only rows that would have this outcome."),
 )
-_CURSOR = [
-    OpenApiParameter("cursor", str, description="From `next` or `previous` of a page."),
-    OpenApiParameter("page_size", {"type": "integer", "minimum": 1, "maximum": 500}, description="50 by default."),
-]
 
 
 class _InOrder(NewestFirst):
     ordering = "row"
-
-
-def parameters(filters: Iterable[Filter]) -> list[OpenApiParameter]:
-    return [*_CURSOR, *(one.parameter for one in filters)]
-
-
-def listed_page(
-    view: APIView, rows: QuerySet[Any], show: Callable[[Any], Any], filters: Iterable[Filter], pages: NewestFirst
-) -> Response:
-    """One of `pages` of the rows. Raises InvalidInput for a parameter that the list does not know."""
-    known = ["cursor", "page_size", *(one.name for one in filters)]
-    unknown = [name for name in view.request.query_params if name not in known]
-    if unknown:
-        expected = f"one of {listed(known)}"
-        raise InvalidInput(errors=[FieldError(pointer=pointer(n), expected=expected, got=describe(n)) for n in unknown])
-    found = pages.paginate_queryset(narrowed(view.request, rows, filters), view.request, view=view)
-    return pages.get_paginated_response([show(row) for row in found or []])
 
 
 class BacktestsView(APIView):
@@ -144,11 +112,11 @@ class BacktestsView(APIView):
         operation_id="list_backtests",
         summary="List the back-tests",
         parameters=parameters(_FILTERS),
-        responses={200: OpenApiResponse(page_of(BACKTEST), description="The answer.")},
+        responses=page_answered(BACKTEST),
     )
     def get(self, request: Request) -> Response:
         rows = Backtest.objects.select_related("workflow")
-        return listed_page(self, rows, show_backtest, _FILTERS, NewestFirst())
+        return page(self, rows, show_backtest, filters=_FILTERS)
 
     @extend_schema(
         operation_id="start_backtest",
@@ -171,7 +139,7 @@ class BacktestView(APIView):
     @extend_schema(
         operation_id="read_backtest",
         summary="Read a back-test, its progress and its report",
-        responses={200: OpenApiResponse(BACKTEST, description="The answer.")},
+        responses=answered(BACKTEST),
     )
     def get(self, request: Request, backtest_id: str) -> Response:
         return Response(show_backtest(find_backtest(backtest_id)))
@@ -185,11 +153,11 @@ class ChangesView(APIView):
         summary="List the rows that the candidate decides otherwise",
         description="The first thousand of each kind of change, ten thousand in all, in the order of the rows.",
         parameters=parameters(_CHANGE_FILTERS),
-        responses={200: OpenApiResponse(page_of(CHANGE), description="The answer.")},
+        responses=page_answered(CHANGE),
     )
     def get(self, request: Request, backtest_id: str) -> Response:
         rows = find_backtest(backtest_id).changes.all()
-        return listed_page(self, rows, _show_change, _CHANGE_FILTERS, _InOrder())
+        return page(self, rows, _show_change, filters=_CHANGE_FILTERS, pages=_InOrder)
 
 
 class ChangesFileView(APIView):

@@ -8,11 +8,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from inferhub.accounts.models import Scope
-from inferhub.api.answers import page_of
 from inferhub.api.authentication import caller_of
-from inferhub.api.backtests import SIDE, listed_page, parameters
+from inferhub.api.backtests import SIDE
 from inferhub.api.filtering import Filter
-from inferhub.api.pagination import NewestFirst
+from inferhub.api.listing import answered, page, page_answered, parameters
+from inferhub.api.shapes import COUNT, STRING, TIME, TIME_OR_NULL, object_of
 from inferhub.backtests.challengers import challenger_report, end_challenger, find_challenger, start_challenger
 from inferhub.backtests.models import Challenger, ChallengerChange
 from inferhub.backtests.sides import Asked
@@ -26,28 +26,20 @@ START: dict[str, Any] = {
     "additionalProperties": False,
 }
 _START = Schema(START)
-
-
-def _object(**properties: Any) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
-
-
-_COUNT = {"type": "integer", "minimum": 0}
-_TEXT = {"type": "string"}
 _SHOWN = {
-    "challenger_id": _TEXT,
-    "workflow": _TEXT,
+    "challenger_id": STRING,
+    "workflow": STRING,
     "candidate": {"type": "object"},
-    "rows": _COUNT | {"description": "Decisions seen; the last few seconds are always yet to come."},
-    "problem": _TEXT | {"description": "Why it stands still, where it does."},
-    "started_at": {"type": "string", "format": "date-time"},
-    "started_by": _TEXT,
-    "ended_at": {"type": ["string", "null"], "format": "date-time"},
-    "ended_by": _TEXT,
+    "rows": COUNT | {"description": "Decisions seen; the last few seconds are always yet to come."},
+    "problem": STRING | {"description": "Why it stands still, where it does."},
+    "started_at": TIME,
+    "started_by": STRING,
+    "ended_at": TIME_OR_NULL,
+    "ended_by": STRING,
 }
-CHALLENGER = _object(**_SHOWN)
-CHALLENGER_WITH_REPORT = _object(**_SHOWN, report={"type": "object"})
-CHANGE = _object(decision_id={"type": "string", "format": "uuid"}, baseline=_TEXT, candidate=_TEXT)
+CHALLENGER = object_of(**_SHOWN)
+CHALLENGER_WITH_REPORT = object_of(**_SHOWN, report={"type": "object"})
+CHANGE = object_of(decision_id={"type": "string", "format": "uuid"}, baseline=STRING, candidate=STRING)
 _FILTERS = (Filter(name="workflow", lookup="workflow__name", meaning="Only those of this workflow."),)
 _CHANGE_FILTERS = (
     Filter(name="baseline", lookup="baseline", meaning="Only decisions with this outcome."),
@@ -63,11 +55,11 @@ class ChallengersView(APIView):
         operation_id="list_challengers",
         summary="List the challengers",
         parameters=parameters(_FILTERS),
-        responses={200: OpenApiResponse(page_of(CHALLENGER), description="The answer.")},
+        responses=page_answered(CHALLENGER),
     )
     def get(self, request: Request) -> Response:
         rows = Challenger.objects.select_related("workflow")
-        return listed_page(self, rows, show_challenger, _FILTERS, NewestFirst())
+        return page(self, rows, show_challenger, filters=_FILTERS)
 
     @extend_schema(
         operation_id="start_challenger",
@@ -90,7 +82,7 @@ class ChallengerView(APIView):
     @extend_schema(
         operation_id="read_challenger",
         summary="Read a challenger and how it differs",
-        responses={200: OpenApiResponse(CHALLENGER_WITH_REPORT, description="The answer.")},
+        responses=answered(CHALLENGER_WITH_REPORT),
     )
     def get(self, request: Request, challenger_id: str) -> Response:
         found = find_challenger(challenger_id)
@@ -105,11 +97,11 @@ class ChallengerChangesView(APIView):
         summary="List the decisions that the challenger makes otherwise",
         description="The newest two hundred of each kind of change.",
         parameters=parameters(_CHANGE_FILTERS),
-        responses={200: OpenApiResponse(page_of(CHANGE), description="The answer.")},
+        responses=page_answered(CHANGE),
     )
     def get(self, request: Request, challenger_id: str) -> Response:
         rows = find_challenger(challenger_id).changes.all()
-        return listed_page(self, rows, _show_change, _CHANGE_FILTERS, NewestFirst())
+        return page(self, rows, _show_change, filters=_CHANGE_FILTERS)
 
 
 class EndChallengerView(APIView):

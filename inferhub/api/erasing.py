@@ -8,7 +8,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from inferhub.accounts.models import Scope
-from inferhub.api import answers, bodies
+from inferhub.api import bodies
+from inferhub.api import follow_up_answers as answers
 from inferhub.api.authentication import caller_of
 from inferhub.jobs.erasure import erase_person
 

@@ -12,6 +12,7 @@ from inferhub.api.authentication import authenticate
 from inferhub.api.bodies import MOST_FORM_BYTES
 from inferhub.api.problems import FORESEEN, problem_answer
 from inferhub.errors import Malformed
+from inferhub.lib.digits import read_digits
 
 _HEADER = "HTTP_IDEMPOTENCY_KEY"
 _METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -47,9 +48,9 @@ def _is_upload(request: HttpRequest) -> bool:
 
 def _is_too_long(request: HttpRequest) -> bool:
     """An upload that its view refuses unread; other bodies are bounded by Django."""
-    length = request.META.get("CONTENT_LENGTH") or "0"
+    length = read_digits(request.META.get("CONTENT_LENGTH") or "0")
     most = settings.CONFIG.max_model_bytes + MOST_FORM_BYTES
-    return _is_upload(request) and not (length.isdecimal() and int(length[:15]) <= most)
+    return _is_upload(request) and (length is None or length > most)
 
 
 def _fingerprint(request: HttpRequest) -> str:

@@ -10,12 +10,12 @@ from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 
 from inferhub.api.serving import Incoming
-from inferhub.errors import FieldError, InvalidInput, Malformed, TooLarge
+from inferhub.errors import FieldError, Malformed, TooLarge
 from inferhub.lib.canonical import stored_json
+from inferhub.lib.storable import MOST_LEVELS, check_storable
 
 _MEDIA_TYPE = "application/json"
 _ACCEPTED = frozenset({"", "*/*", "application/*", _MEDIA_TYPE})
-_MOST_LEVELS = 64
 
 
 class JsonParser(BaseParser):
@@ -66,8 +66,8 @@ def parse_json(body: bytes) -> Any:
         where = f"{exc.msg} at line {exc.lineno} column {exc.colno}" if body else "an empty body"
         raise Malformed(errors=[FieldError(pointer="", expected="a JSON text", got=where)]) from exc
     # A text without the escape holds no U+0000, and one of few brackets is not deep: most need not be walked through.
-    if b"\\u0000" in body or body.count(b"[") + body.count(b"{") > _MOST_LEVELS:
-        _check_values(value)
+    if b"\\u0000" in body or body.count(b"[") + body.count(b"{") > MOST_LEVELS:
+        check_storable(value)
     return value
 
 
@@ -75,17 +75,3 @@ def _within(body: bytes, limit: int) -> bytes:
     if len(body) > limit:
         raise TooLarge(f"The body has more than {limit} bytes, the limit of this server (INFERHUB_MAX_BODY_BYTES).")
     return body
-
-
-def _check_values(value: Any) -> None:
-    """Refuse what PostgreSQL cannot hold and what recursion elsewhere would choke on, without recursion here."""
-    level = [value]
-    for _ in range(_MOST_LEVELS):
-        if any("\x00" in text for text in level if isinstance(text, str)):
-            raise InvalidInput(errors=[FieldError(pointer="", expected="strings without U+0000", got="one with it")])
-        keys = [key for item in level if isinstance(item, dict) for key in item]
-        items = [inner for item in level if isinstance(item, dict) for inner in item.values()]
-        level = keys + items + [inner for item in level if isinstance(item, list) for inner in item]
-        if not level:
-            return
-    raise Malformed(errors=[FieldError(pointer="", expected=f"JSON of at most {_MOST_LEVELS} levels", got="more")])

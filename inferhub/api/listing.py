@@ -9,9 +9,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from inferhub.api import answers
 from inferhub.api.filtering import Filter, narrowed
 from inferhub.api.pagination import NewestFirst
+from inferhub.api.shapes import STRING_OR_NULL, object_of
 from inferhub.errors import FieldError, InvalidInput
 from inferhub.lib.describe import describe, listed, pointer
 
@@ -53,7 +53,9 @@ def answered(schema: dict[str, Any], status: int = 200) -> dict[int, OpenApiResp
 
 
 def page_answered(entry: dict[str, Any]) -> dict[int, OpenApiResponse]:
-    return answered(answers.page_of(entry))
+    """A page: `next` and `previous` are addresses or null."""
+    results = {"type": "array", "items": entry}
+    return answered(object_of(next=STRING_OR_NULL, previous=STRING_OR_NULL, results=results))
 
 
 def parameters(filters: Iterable[Filter] = ()) -> list[OpenApiParameter]:

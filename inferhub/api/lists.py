@@ -14,11 +14,12 @@ from inferhub.accounts.models import Scope
 from inferhub.api import answers, bodies
 from inferhub.api.authentication import caller_of
 from inferhub.api.filtering import Filter
-from inferhub.api.listing import CURSOR, check_parameters, page, parameters
+from inferhub.api.listing import CURSOR, check_parameters, page, page_answered, parameters
 from inferhub.api.preconditions import if_match_of, unchanged
 from inferhub.api.uploads import uploaded_text
 from inferhub.errors import FieldError, InvalidInput, NotFound
 from inferhub.lib.describe import describe
+from inferhub.lib.digits import read_digits
 from inferhub.lib.moments import parse_moment
 from inferhub.lists.files import from_csv, to_csv
 from inferhub.lists.models import ListEntry, ListVersion, LookupList
@@ -43,7 +44,7 @@ class ListsView(APIView):
         operation_id="list_lists",
         summary="List the look-up lists",
         parameters=CURSOR,
-        responses={200: OpenApiResponse(answers.page_of(answers.LOOKUP_LIST), description="A page.")},
+        responses=page_answered(answers.LOOKUP_LIST),
     )
     def get(self, request: Request) -> Response:
         return page(self, LookupList.objects.all(), _list)
@@ -84,7 +85,7 @@ class ListEntriesView(APIView):
         operation_id="list_entries",
         summary="List the entries of a look-up list, now or at a past version",
         parameters=[*parameters(_FILTERS), _AT_VERSION],
-        responses={200: OpenApiResponse(answers.page_of(answers.LIST_ENTRY), description="A page.")},
+        responses=page_answered(answers.LIST_ENTRY),
     )
     def get(self, request: Request, name: str) -> Response:
         found = _find(name)
@@ -120,7 +121,7 @@ class ListVersionsView(APIView):
         operation_id="list_list_versions",
         summary="List the changes of a look-up list: who, when and why",
         parameters=CURSOR,
-        responses={200: OpenApiResponse(answers.page_of(answers.LIST_VERSION), description="A page.")},
+        responses=page_answered(answers.LIST_VERSION),
     )
     def get(self, request: Request, name: str) -> Response:
         return page(self, ListVersion.objects.filter(list=_find(name)), _list_version)
@@ -180,10 +181,11 @@ def _find(name: str) -> LookupList:
 
 def _version(request: Request, found: LookupList) -> int:
     given = request.query_params.get("version", str(found.version))
-    if not (given.isascii() and given.isdecimal() and int(given[:10]) <= found.version):
+    number = read_digits(given)
+    if number is None or number > found.version:
         expected = f"a version from 0 to {found.version}"
         raise InvalidInput(errors=[FieldError(pointer="/version", expected=expected, got=describe(given))])
-    return int(given)
+    return number
 
 
 def _parsed(place: int, entry: dict[str, Any]) -> Entry:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from inferhub.api.health import healthz, readyz
 from inferhub.api.serving import StreamedReply, bind_request_id, is_for_machines, serve
+from inferhub.lib.digits import read_digits
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -52,5 +54,21 @@ def request_context(get_response: GetResponse) -> GetResponse:
         response = get_response(request)
         response["X-Request-Id"] = request_id
         return response
+
+    return middleware
+
+
+def large_bodies_of_known_people(get_response: GetResponse) -> GetResponse:
+    """Refuse unread what only an upload is large enough for, where nobody has logged in.
+
+    Otherwise the check of forgery tokens, which comes before any page asks who it is, reads all of it.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        length = read_digits(request.META.get("CONTENT_LENGTH") or "0")
+        is_small = length is not None and length <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if is_small or request.user.is_authenticated:
+            return get_response(request)
+        return HttpResponse(status=413)
 
     return middleware

@@ -8,6 +8,7 @@ from rest_framework.request import Request
 
 from inferhub.errors import FieldError, InvalidInput, NotFound
 from inferhub.lib.describe import describe
+from inferhub.lib.digits import read_digits
 
 
 class NewestFirst(CursorPagination):
@@ -19,10 +20,11 @@ class NewestFirst(CursorPagination):
     def get_page_size(self, request: Request) -> int:
         """Raises InvalidInput: a size that is quietly made smaller would look like the end of the list."""
         given = request.query_params.get("page_size", str(self.page_size))
-        if not (given.isascii() and given.isdecimal() and 1 <= int(given[:9]) <= self.max_page_size):
+        size = read_digits(given)
+        if size is None or not 1 <= size <= self.max_page_size:
             expected = f"a whole number from 1 to {self.max_page_size}"
             raise InvalidInput(errors=[FieldError(pointer="/page_size", expected=expected, got=describe(given))])
-        return int(given)
+        return size
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
         try:

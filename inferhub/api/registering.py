@@ -29,6 +29,8 @@ from inferhub.api.reading import (
 from inferhub.approvals.models import ChangeRequest
 from inferhub.errors import FieldError, InvalidInput, TooLarge
 from inferhub.lib.describe import describe
+from inferhub.lib.digits import read_digits
+from inferhub.lib.storable import check_storable
 from inferhub.registry.lifecycle import archive_version, unarchive_version
 from inferhub.registry.models import ModelVersion, RegisteredModel
 from inferhub.registry.policies import edit_model, set_policy
@@ -212,6 +214,7 @@ class _Form:
             value = None
         if not isinstance(value, dict) or "\\u0000" in text:
             raise InvalidInput(errors=[FieldError(pointer=f"/{name}", expected="a JSON object", got=describe(text))])
+        check_storable(value)
         return value
 
     def optional_file(self, name: str) -> bytes:
@@ -233,5 +236,5 @@ def _check_length(request: Request) -> None:
     """Refuse what is too long before it is read."""
     length = request.META.get("CONTENT_LENGTH") or "0"
     limit = settings.CONFIG.max_model_bytes + bodies.MOST_FORM_BYTES
-    if length.isdecimal() and int(length[:15]) > limit:
+    if (read_digits(length) or 0) > limit:
         raise TooLarge(f"The upload has {length} bytes; at most {limit} are accepted (INFERHUB_MAX_MODEL_BYTES).")

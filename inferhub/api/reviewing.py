@@ -15,7 +15,8 @@ from rest_framework.views import APIView
 
 from inferhub.accounts.models import Scope
 from inferhub.accounts.services import person_behind
-from inferhub.api import answers, bodies
+from inferhub.api import bodies
+from inferhub.api import follow_up_answers as answers
 from inferhub.api.authentication import caller_of
 from inferhub.api.filtering import Filter, check_parameters, chosen, time_filters
 from inferhub.api.listing import page, page_answered, parameters

@@ -18,6 +18,7 @@ from inferhub.api.reading import show_rule_set
 from inferhub.api.uploads import uploaded_file
 from inferhub.errors import FieldError, InvalidInput
 from inferhub.lib.describe import describe, listed
+from inferhub.lib.digits import read_digits
 from inferhub.rulesets.files import FORMATS, MOST_BYTES, Format, export_rules, import_rules
 from inferhub.rulesets.models import RuleSet
 from inferhub.rulesets.queries import find_rule_set
@@ -94,6 +95,9 @@ def _format(name: str) -> Format:
 
 def _number(request: Request) -> int | None:
     given = request.query_params.get("version")
-    if given is not None and not (given.isascii() and given.isdecimal() and 1 <= int(given[:11]) < 2**31):
+    if given is None:
+        return None
+    number = read_digits(given)
+    if number is None or not 1 <= number < 2**31:
         raise InvalidInput(errors=[FieldError(pointer="/version", expected="a version", got=describe(given))])
-    return None if given is None else int(given)
+    return number

@@ -26,6 +26,7 @@ from inferhub.api.metrics import metrics
 from inferhub.api.problems import problem_response
 from inferhub.api.quotas import QUOTA, quota_headers
 from inferhub.decisions.log import Commit, Written, finish
+from inferhub.lib.digits import read_digits
 from inferhub.lib.request_ids import current_request_id, make_request_id
 from inferhub.lib.stopwatch import server_timing
 from inferhub.lib.waiting import NeedsThread
@@ -99,8 +100,7 @@ class BareRequest:
     def __init__(self, environ: dict[str, Any], as_django: Callable[[], HttpRequest]) -> None:
         self.META = environ
         self.as_django = as_django
-        length = environ.get("CONTENT_LENGTH") or ""
-        self._left = int(length) if length.isdecimal() else 0
+        self._left = read_digits(environ.get("CONTENT_LENGTH") or "") or 0
 
     def read(self, size: int, /) -> bytes:
         """At most `size` bytes of the body, and none behind its declared end."""

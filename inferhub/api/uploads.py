@@ -7,6 +7,7 @@ from rest_framework.request import Request
 
 from inferhub.errors import FieldError, InvalidInput, TooLarge
 from inferhub.lib.describe import listed
+from inferhub.lib.digits import read_digits
 
 _BESIDE = 1 << 20  # what a form may hold beside the file
 
@@ -14,7 +15,7 @@ _BESIDE = 1 << 20  # what a form may hold beside the file
 def uploaded_file(request: Request, *, fields: Sequence[str], most_bytes: int) -> tuple[bytes, dict[str, str]]:
     """The form's `file` and its texts, each of which is one of `fields`. Raises InvalidInput and TooLarge."""
     length = request.META.get("CONTENT_LENGTH") or "0"
-    if length.isdecimal() and int(length[:15]) > most_bytes + _BESIDE:  # before any of it is read
+    if (read_digits(length) or 0) > most_bytes + _BESIDE:  # before any of it is read
         raise TooLarge(f"The upload has {length} bytes; at most {most_bytes} are accepted.")
     form: Any = request.data
     known = ("file", *fields)

@@ -20,6 +20,7 @@ from inferhub.audit.digests import canonical_event
 from inferhub.errors import FieldError, InvalidInput
 from inferhub.lib.canonical import has_inexact_number, sorted_json
 from inferhub.lib.describe import describe
+from inferhub.lib.digits import LARGEST, read_digits
 
 View = psycopg.Connection[Any]
 _names = itertools.count()
@@ -98,10 +99,11 @@ class EventStream:
         return str(int.from_bytes(record_id))
 
     def id_bytes(self, text: str) -> bytes:
-        if not (text.isascii() and text.isdecimal() and int(text) < 1 << 63):
+        number = read_digits(text)
+        if number is None or number == LARGEST:
             expected = "the number of an audit event"
             raise InvalidInput(errors=[FieldError(pointer="/id", expected=expected, got=describe(text))])
-        return int(text).to_bytes(ID_BYTES)
+        return number.to_bytes(ID_BYTES)
 
 
 EVENTS: Stream = EventStream()

@@ -10,6 +10,7 @@ import orjson
 from inferhub.backtests.question import input_fields
 from inferhub.errors import FieldError, InvalidInput, TooLarge
 from inferhub.lib.describe import describe, shorten
+from inferhub.lib.storable import MOST_LEVELS, check_storable
 
 MOST_BYTES = 64 << 20
 MOST_ROWS = 1_000_000
@@ -56,6 +57,8 @@ def _json_lines(text: str) -> Iterator[dict[str, Any]]:
             raise _wrong(f"/{number}", "a JSON object", f"{exc.msg} at column {exc.colno}") from exc
         if not isinstance(row, dict):
             raise _wrong(f"/{number}", "a JSON object", describe(row))
+        if line.count("[") + line.count("{") > MOST_LEVELS:
+            check_storable(row)
         yield row
 
 
@@ -124,9 +127,11 @@ def _boolean(cell: str) -> bool | None:
 
 def _json(cell: str) -> Any:
     try:
-        return orjson.loads(cell)
+        value = orjson.loads(cell)
     except orjson.JSONDecodeError:
         return None
+    check_storable(value)
+    return value
 
 
 _READERS = {"integer": _whole_number, "number": _number, "boolean": _boolean, "array": _json, "object": _json}

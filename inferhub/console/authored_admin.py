@@ -19,6 +19,7 @@ from inferhub.console.authored_forms import (
 from inferhub.console.base import RecordAdmin, deed
 from inferhub.console.pages import FormPage, sent, show_sections
 from inferhub.console.sections import Text
+from inferhub.lib.digits import read_digits
 from inferhub.rulesets.publishing import AuthoredKind, former_publication
 
 _AUTHOR = "author"  # the permission that `has_author_permission` names
@@ -123,10 +124,8 @@ class AuthoredAdmin(RecordAdmin):
     @deed("Cancel a publication", icon="event_busy", permission=_AUTHOR)
     def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
         found = self.find(request, object_id)
-        number = request.GET.get("publication", "")
-        planned = (
-            found.publications.select_related("version").filter(pk=int(number) if number.isdecimal() else 0).first()
-        )
+        number = read_digits(request.GET.get("publication", ""))
+        planned = found.publications.select_related("version").filter(pk=number).first()
         if planned is None:
             return HttpResponseRedirect(html.url_of(found))
         form = CancelForm(sent(request), kind=self.kind, publication=planned)

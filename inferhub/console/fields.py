@@ -10,7 +10,9 @@ from django.core.exceptions import ValidationError
 from unfold import widgets
 
 from inferhub.console.html import file_size, json_text
+from inferhub.errors import InvalidInput
 from inferhub.lib.slug import SLUG_EXPECTED, is_slug
+from inferhub.lib.storable import check_storable
 
 
 def text(label: str, **options: Any) -> forms.CharField:
@@ -75,7 +77,7 @@ class JsonField(forms.CharField):
             raise ValidationError("The JSON is nested too deeply.") from exc
         if not isinstance(parsed, dict):
             raise ValidationError("Expected a JSON object: { ... }.")
-        _check_storable(written)
+        _check_storable(written, parsed)
         return parsed
 
     def run_validators(self, value: Any) -> None:
@@ -122,14 +124,16 @@ def _check_slug(value: str) -> None:
         raise ValidationError(f"Expected {SLUG_EXPECTED}.")
 
 
-def _check_storable(written: str) -> None:
-    """JSON that PostgreSQL can hold: no NUL, no halves of characters, no numbers beyond a double."""
+def _check_storable(written: str, parsed: Any) -> None:
+    """JSON that PostgreSQL can hold: no NUL, no halves of characters, no numbers beyond a double, not too deep."""
     try:
         orjson.loads(written)
     except orjson.JSONDecodeError as exc:
         raise ValidationError(f"Line {exc.lineno}, column {exc.colno}: {exc.msg}.") from exc
-    if "\\u0000" in written:
-        raise ValidationError("The character U+0000 cannot be kept.")
+    try:
+        check_storable(parsed)
+    except InvalidInput as exc:
+        raise ValidationError(str(exc)) from exc
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

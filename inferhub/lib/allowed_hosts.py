@@ -10,7 +10,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _LOOPBACK: tuple[Network, ...] = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 _LABEL = r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?"
 _NAME = re.compile(rf"(\*\.)?({_LABEL}\.)*{_LABEL}")
-_TRANSLATED = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address behind a translator
+# An IPv4 address behind a translator (RFC 6052, RFC 6145), or in the form that was given up (RFC 4291).
+_CARRIERS = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "::ffff:0:0:0/96", "::/96")))
+_GIVEN_OUT = ipaddress.ip_network("2000::/3")  # the only global addresses of version 6 that there are
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +63,15 @@ class AllowedHosts:
             return True
         if bare.is_loopback or bare.is_link_local or bare.is_multicast or bare.is_unspecified:
             return False
-        return self.lists_name(host) or (self.is_public and bare.is_global)
+        is_global = bare.is_global and (bare.version == 4 or bare in _GIVEN_OUT)
+        return self.lists_name(host) or (self.is_public and is_global)
 
 
 def _unwrapped(address: Address) -> Address:
     """The IPv4 address that an IPv6 address carries, where it is of that kind."""
-    if not isinstance(address, ipaddress.IPv6Address):
+    if not isinstance(address, ipaddress.IPv6Address) or address.is_loopback or address.is_unspecified:
         return address
-    if address in _TRANSLATED:
+    if any(address in carrier for carrier in _CARRIERS):
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     teredo = address.teredo
     return address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo else address)

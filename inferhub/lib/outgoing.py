@@ -30,7 +30,7 @@ def address_problem(url: str, allowed: AllowedHosts) -> str:
     try:
         address = urlsplit(url)
         host = httpx.URL(url).host  # both readers of addresses must take it, for each lets something else through
-        if address.scheme not in ("http", "https") or not address.hostname or not host:
+        if address.scheme not in ("http", "https") or not address.hostname or not host or address.port == 0:
             return "an http or https address"
     except (ValueError, httpx.InvalidURL):
         return "an http or https address"
@@ -100,6 +100,8 @@ class _GuardedBackend(httpcore.NetworkBackend):
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError as exc:
             raise httpcore.ConnectError(f"{host}: {exc.strerror or exc}") from exc
+        except UnicodeError as exc:
+            raise httpcore.ConnectError(f"{host} is no name: a part of it is empty or too long") from exc
         addresses = list(dict.fromkeys(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found))
         good = [address for address in addresses if self._allowed.lets(address, host=host)]
         if not good:

@@ -1,6 +1,7 @@
 """JSON Schema (2020-12) checks whose errors name the field, what was expected and what came."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import jsonschema_rs
@@ -9,6 +10,7 @@ from inferhub.errors import FieldError, InvalidDefinition, InvalidInput
 from inferhub.lib.describe import describe, listed, pointer, shorten
 
 _MOST_ERRORS = 20
+_COMBINED = ("oneOf", "anyOf", "not")  # which say nothing of use about a value that is of the wrong kind already
 _LINEAR_TIME = jsonschema_rs.RegexOptions()  # no back-references: a pattern from a definition cannot hang a process
 
 
@@ -32,10 +34,11 @@ class Schema:
             raise error(errors=list(self._errors(value, at)))
 
     def _errors(self, value: Any, at: str) -> Iterator[FieldError]:
-        for count, found in enumerate(self._validator.iter_errors(value)):
-            if count == _MOST_ERRORS:
-                return
-            yield from _field_errors(found, at)
+        found = list(islice(self._validator.iter_errors(value), _MOST_ERRORS))
+        of_wrong_kind = [error.instance_path for error in found if error.kind.name == "type"]
+        for error in found:
+            if error.kind.name not in _COMBINED or error.instance_path not in of_wrong_kind:
+                yield from _field_errors(error, at)
 
 
 def _field_errors(error: jsonschema_rs.ValidationError, at: str) -> Iterator[FieldError]:

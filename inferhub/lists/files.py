@@ -3,11 +3,11 @@
 import csv
 import io
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 
 from inferhub.errors import FieldError, InvalidInput
 from inferhub.lib.csv_cells import guarded, unguarded
-from inferhub.lib.describe import describe, listed, pointer
+from inferhub.lib.describe import listed, pointer
+from inferhub.lib.moments import parse_moment
 from inferhub.lists.models import ListEntry
 from inferhub.lists.services import Entry
 
@@ -51,19 +51,8 @@ def _entry(head: list[str], line: list[str], number: int) -> Entry:
     return Entry(
         value=cells.get("value", ""),
         note=cells.get("note", ""),
-        expires_at=_moment(expires_at, number) if expires_at else None,
+        expires_at=parse_moment(expires_at, at=pointer(number, "expires_at")) if expires_at else None,
     )
-
-
-def _moment(text: str, number: int) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        expected = "a time with its zone, such as 2026-01-31T12:00:00Z"
-        raise _error(pointer(number, "expires_at"), expected, describe(text))
-    return moment
 
 
 def _taken(buffer: io.StringIO) -> str:

@@ -8,6 +8,7 @@ import orjson
 
 from inferhub.errors import FieldError, InvalidDefinition, InvalidInput
 from inferhub.lib.describe import describe, listed
+from inferhub.lib.storable import check_storable
 from inferhub.rules.jdm_rule_set import rule_set_from_jdm, rule_set_to_jdm
 from inferhub.rules.rule_set import RuleSet
 from inferhub.rules.rule_set_sheets import from_csv, to_csv
@@ -37,9 +38,11 @@ def _read_csv(data: bytes) -> RuleSet:
 
 def _read_jdm(data: bytes) -> RuleSet:
     try:
-        return rule_set_from_jdm(orjson.loads(data), find_definition)
+        document = orjson.loads(data)
     except orjson.JSONDecodeError as exc:
         raise _broken("JSON", f"{exc.msg} at line {exc.lineno} column {exc.colno}") from exc
+    check_storable(document)
+    return rule_set_from_jdm(document, find_definition)
 
 
 FORMATS: Mapping[str, Format] = {
@@ -73,10 +76,12 @@ def export_rules(definition: object, kind: str) -> bytes:
 
 
 def import_rules(data: bytes, kind: str) -> dict[str, Any]:
-    """The definition that a file holds. Raises InvalidDefinition with pointers into the file."""
+    """The definition that a file holds. Raises InvalidDefinition with pointers into the file, and InvalidInput."""
     if len(data) > MOST_BYTES:
         raise _broken(f"a file of at most {MOST_BYTES} bytes", str(len(data)))
-    return FORMATS[kind].read(data).to_dict()
+    definition = FORMATS[kind].read(data).to_dict()
+    check_storable(definition)
+    return definition
 
 
 def format_of(filename: str) -> Format:

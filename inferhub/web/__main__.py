@@ -4,7 +4,11 @@ Several of them share the port, each with a socket of its own (SO_REUSEPORT): th
 processes that share one socket, whoever wakes first takes most of them, and the others idle.
 """
 
+import asyncio
+import ctypes
 import socket
+import struct
+from contextlib import suppress
 
 import uvicorn
 from django.conf import settings
@@ -16,6 +20,23 @@ from inferhub.web.protocol import Protocol
 
 _KEEP_ALIVE_SECONDS = 75  # longer than a pooled connection usually rests: the client is to be the one who closes it
 _GRACEFUL_SECONDS = 3
+_HANDSHAKE_SECONDS = 0.1
+_SO_ATTACH_FILTER = 26
+# Classic BPF (linux/filter.h) over a TCP header: load the byte of the flags; with SYN, keep 0 bytes, else all.
+_NO_SYN = b"".join(
+    struct.pack("HBBI", *line) for line in ((0x30, 0, 0, 13), (0x45, 0, 1, 2), (6, 0, 0, 0), (6, 0, 0, 2**32 - 1))
+)
+
+
+class _Server(uvicorn.Server):
+    """Ends without a reset for anybody whose connection the kernel has made already."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listener in sockets or ():
+            _refuse_new(listener)
+        for _ in range(2):  # a loop that was busy looks at its sockets between the two
+            await asyncio.sleep(_HANDSHAKE_SECONDS / 2)
+        await super().shutdown(sockets)
 
 
 def main() -> None:
@@ -34,7 +55,7 @@ def main() -> None:
     )
     keep_for_good()
     with _listener(settings.CONFIG) as listener:
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(config).run(sockets=[listener])
 
 
 def _listener(config: Config) -> socket.socket:
@@ -44,6 +65,19 @@ def _listener(config: Config) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listener.bind(place)
     return listener
+
+
+def _refuse_new(listener: socket.socket) -> None:
+    """Let the kernel begin no more connections here, but end those that it has begun.
+
+    What is not accepted when a socket closes is reset. A client that is not heard sends its SYN again after a second,
+    when the kernel gives it to another process.
+    """
+    program = ctypes.create_string_buffer(_NO_SYN)
+    with suppress(OSError):  # a kernel without filters
+        listener.setsockopt(
+            socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(_NO_SYN) // 8, ctypes.addressof(program))
+        )
 
 
 main()

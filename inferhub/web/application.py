@@ -1,7 +1,7 @@
 """The ASGI application of the web processes: Django, on threads.
 
-No thread waits for a slow client: a body that Django would take into memory is gathered on the event loop first, a
-larger one (an upload) has to come at a decent pace.
+Few threads wait for slow clients: a body that Django would take into memory is gathered on the event loop first, a
+larger one (an upload) has to come at a decent pace, and only some of the threads read such ones at once.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from django.urls import reverse
 
 from inferhub.api.serving import SELDOM, check_connection
 from inferhub.celery import app as celery
+from inferhub.lib.digits import read_digits
 from inferhub.lib.waiting import never_wait_here
 from inferhub.wsgi import application as _django
 
@@ -31,6 +32,7 @@ _LEAST_BYTES_PER_SECOND = 16 << 10
 _CLOSING = [(b"content-length", b"0"), (b"connection", b"close")]
 
 _on_threads = WSGIMiddleware(cast("Any", _django), workers=settings.CONFIG.web_threads)
+_larger = asyncio.Semaphore(max(settings.CONFIG.web_threads // 2, 1))
 threads = _on_threads.executor
 """Those of this process."""
 _readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
@@ -45,8 +47,14 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "lifespan":
         never_wait_here(run_aside)
     elif scope["type"] == "http":
+        length = _length(scope["headers"])
+        if length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            async with _larger:
+                receive = await _paced(receive, length)
+                await _on_threads(scope, receive, send)
+            return
         try:
-            receive = await _paced(receive, _length(scope["headers"]))
+            receive = await _paced(receive, length)
         except ClientLeft:
             await send({"type": "http.response.start", "status": 408, "headers": _CLOSING})
             await send({"type": "http.response.body"})
@@ -85,7 +93,7 @@ async def _paced(receive: Receive, length: int) -> Receive:
 def _length(headers: list[tuple[bytes, bytes]]) -> int:
     """What a request says of its body; 0 where it says nothing, or the body comes in chunks."""
     given = next((value for name, value in headers if name == b"content-length"), b"")
-    return int(given) if given.isdigit() else 0
+    return read_digits(given.decode("latin-1")) or 0
 
 
 def keep_for_good() -> None:

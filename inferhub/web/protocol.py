@@ -35,6 +35,7 @@ from inferhub.wsgi import application
 MOST_SHORT_BYTES = 16 << 10
 MOST_HEAD_BYTES = 64 << 10
 MESSAGE_SECONDS = 60.0
+_LAST_SECONDS = 0.5
 _MOST_KNOWN_HEADS = 1024
 _MOST_KNOWN_HEAD_BYTES = 2048
 _MOST_ADDRESSES = 4096
@@ -109,6 +110,7 @@ class Protocol(HttpToolsProtocol):
         self._is_between = True  # messages; True as well in the middle of an answer
         self._is_in_head = True
         self._first: bytes = b""
+        self.is_last = False  # the next answer, after which the process ends
         self._cut_when_late()
 
     def data_received(self, data: bytes) -> None:
@@ -135,6 +137,18 @@ class Protocol(HttpToolsProtocol):
         cycle: Any = self.cycle
         if not self._is_between and (self._is_in_head or type(cycle) is Exchange):
             self._cut_when_late()
+
+    def shutdown(self) -> None:
+        """The process ends: what is asked on this connection still gets its answer, and the client is told to close.
+
+        Where nothing is asked, something may be on its way.
+        """
+        self.is_last = True
+        if self.cycle is None or self.cycle.response_complete:
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(_LAST_SECONDS, self.timeout_keep_alive_handler)
+        else:
+            super().shutdown()
 
     def _is_free(self) -> bool:
         """Whether the last answer is out, and the client reads what it is told."""
@@ -167,6 +181,8 @@ class Protocol(HttpToolsProtocol):
         self._first = b""  # what follows in the same piece is another message
         if head is None:
             super().on_headers_complete()
+            if self.is_last and self.cycle is not None:
+                self.cycle.keep_alive = False
         else:
             self.cycle = Exchange(self, head, b"")  # type: ignore[assignment]
 
@@ -248,7 +264,7 @@ class Exchange:
         self.META = head.meta.copy()
         self.body = body
         self.disconnected = self.response_complete = False
-        self.keep_alive = head.keep_alive
+        self.keep_alive = head.keep_alive and not protocol.is_last
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

@@ -51,9 +51,24 @@ def export_estimator(
         found = run_in_batches(session, cut_rows(everything.feeds(names)))
         certificate = certify(_ask(chosen, everything), _exported(found), sample_rows=len(table.frame))
     except ExportMismatch as exc:
-        explained = explain_mismatch(chosen, table)
+        explained = explain_mismatch(chosen, table) or _explain_rounding(chosen, table)
         raise ExportMismatch(f"{explained} ({exc.cause})" if explained else exc.cause) from exc
     return built.onnx_bytes, certificate
+
+
+def _explain_rounding(estimator: Any, table: Table) -> str | None:
+    """What to do where the native model itself answers otherwise to the sample's numbers as float32 holds them."""
+    doubles = [pl.col(column.name) for column in table.columns if table.frame.schema[column.name] == pl.Float64]
+    rounded = table.with_rows(table.frame.with_columns(column.cast(pl.Float32).cast(pl.Float64) for column in doubles))
+    try:
+        certify(_ask(estimator, table), _ask(estimator, rounded), sample_rows=len(table.frame))
+    except ExportMismatch:
+        return (
+            "the native model itself answers otherwise to the sample in float32, in which ONNX takes numbers: it was "
+            "fitted to numbers that lie on its thresholds, as on an even grid; fit it to numbers in float32, or leave "
+            "scalers before trees out, which do not need them"
+        )
+    return None
 
 
 def _outputs(estimator: Any, width: int) -> dict[str, int]:

@@ -27,8 +27,8 @@ def build_two_stage_graph(model: TwoStageModel) -> bytes:
 
     Inputs: history string [N, H], padded with "". Optional: ages float32 [N, H] in days, exclude string [N, E] (or
     [1, E]), unavailable string [U], k int64 [1], and user_<name> [N, 1] for each feature of customers, string ("" is
-    unknown) or float32 (NaN is). Outputs: items string, scores float32, reasons string and sources string ("again":
-    bought before, "similar": linked with the reason, "trending": neither), each [N, k].
+    unknown) or float32 (NaN is). Outputs: items string, scores float32, reasons string (another item of the history)
+    and sources string ("again": bought before, "similar": linked with the reason, "trending": neither), each [N, k].
     """
     graph = GraphBuilder()
     request = declare_request(graph, has_ages=True)
@@ -244,8 +244,7 @@ class _Writer:
         chosen = graph.op("GatherElements", items, places, axis=1)
         linked = self.links.strongest(events.links, chosen)
         is_again = graph.op("Greater", graph.op("GatherElements", times, places, axis=1), self.number(0))
-        reason = graph.op("Where", is_again, chosen, linked)
-        is_item = self.links.name_outputs(best, chosen, reason)
+        is_item = self.links.name_outputs(best, chosen, linked)
         has_link = graph.op("Less", linked, self.const(np.int64(self.links.no_item)))
         again, similar, trending, nothing = (
             self.const(np.array(word, object)) for word in ("again", "similar", "trending", "")

@@ -15,7 +15,7 @@ from recommender.history import History, as_history, as_known_ages
 from recommender.models.neighbours import Histories, NeighbourTable, fade, top_k_of_rows
 from recommender.reranking.item_profile import ItemProfile
 from recommender.reranking.user_groups import UserGroups
-from recommender.types import BoolArray, FloatArray, IndexArray
+from recommender.types import FloatArray, IndexArray
 
 NEVER = np.float32(9999)  # the age in days of what did not happen
 MASKED = np.float32(-3e38)  # the score of what must not be recommended
@@ -37,7 +37,6 @@ class Candidates:
     features: FloatArray
     blend: FloatArray
     owned: tuple[IndexArray, ...]  # for each customer, distinct, ascending
-    is_owned: BoolArray  # [N, C], whether the candidate is among them
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,7 +95,6 @@ class FirstStage:
             features=described,
             blend=best_blend,
             owned=tuple(np.split(events.owned, np.cumsum(events.owned_counts)[:-1])),
-            is_owned=columns["times"] > 0,
         )
 
     def _events(self, histories: Sequence[History]) -> _Events:

@@ -57,6 +57,10 @@ def lets(allowed: str, address: str, host: str = "shop.example.org") -> bool:
         "64:ff9b::7f00:1",
         "64:ff9b::a9fe:a9fe",
         "2002:7f00:1::",
+        "::127.0.0.1",
+        "::ffff:0:169.254.169.254",
+        "64:ff9b:1::7f00:1",
+        "fec0::1",
     ],
 )
 def test_only_public_addresses_are_public(address: str) -> None:
@@ -103,8 +107,9 @@ def test_an_address_in_other_clothes_is_judged_as_itself(address: ipaddress.IPv4
     for allowed in (PUBLIC, LOCAL, AllowedHosts.parse("10.0.0.0/8")):
         plain = allowed.lets(address, host="x")
         assert allowed.lets(ipaddress.ip_address(f"::ffff:{address}"), host="x") == plain
-        translated = ipaddress.IPv6Address(int(ipaddress.ip_address("64:ff9b::")) + int(address))
-        assert allowed.lets(translated, host="x") == plain
+        for carrier in ("64:ff9b::", "::ffff:0:0:0", *(["::"] if int(address) > 1 else [])):
+            carried = ipaddress.IPv6Address(int(ipaddress.ip_address(carrier)) + int(address))
+            assert allowed.lets(carried, host="x") == plain
 
 
 def test_a_list_that_cannot_be_read_stops_the_start() -> None:
@@ -127,6 +132,8 @@ def test_a_list_that_cannot_be_read_stops_the_start() -> None:
         ("https://shop.example.org/#x", "*", "an address without a password and a fragment"),
         ("ftp://shop.example.org", "*", "an http or https address"),
         ("https://[", "*", "an http or https address"),
+        ("https://shop.example.org:99999/", "*", "an http or https address"),
+        ("https://shop.example.org:0/", "*", "an http or https address"),
     ],
 )
 def test_what_can_be_said_of_an_address_is_said_when_it_is_saved(url: str, allowed: str, said: str) -> None:
@@ -197,6 +204,12 @@ def test_the_connection_goes_to_the_address_that_was_looked_at(
     assert post(url, b"{}", {"x-one": "1"}, allowed=allowed, seconds=5) == 204
     assert asked == ["rebound.example.org"]
     assert heads[0].startswith(b"POST /hook?x=1 HTTP/1.1\r\nhost: rebound.example.org:")
+
+
+@pytest.mark.parametrize("host", [".", "a..b", "a" * 64])
+def test_a_name_that_is_none_is_told_as_such(host: str) -> None:
+    with pytest.raises(Unavailable, match="is no name"):
+        post(f"https://{host}/", b"{}", {}, allowed=PUBLIC, seconds=5)
 
 
 def test_a_name_that_stands_for_this_machine_is_not_reached(listener: Callable[..., int]) -> None:

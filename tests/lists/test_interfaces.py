@@ -124,7 +124,7 @@ def test_the_console_searches_edits_and_exports_a_list(console: Client, blocked:
     file = b"".join(console.get(page_of(blocked, "export")).streaming_content)
     assert file.decode().splitlines()[1] == "'=1+1,,"
     bad = SimpleUploadedFile("x.csv", b"value,expires_at\nx,soon\n")
-    assert "such as 2026-01-31" in text_of(post(console, page_of(blocked, "bring_in"), file=bad))
+    assert "such as 2026-12-01" in text_of(post(console, page_of(blocked, "bring_in"), file=bad))
     add_entries(name="blocked", entries=[Entry(value="dora")], actor=ACTOR)
     good = SimpleUploadedFile("x.csv", file)
     assert "0 added, 1 removed" in text_of(post(console, page_of(blocked, "bring_in"), file=good, replaces_all="on"))

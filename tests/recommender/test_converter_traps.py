@@ -17,6 +17,7 @@ from sklearn.ensemble import (
     GradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
+    RandomForestRegressor,
 )
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
@@ -53,6 +54,19 @@ def refusal(model: Any, sample: Any) -> str:
     with pytest.raises(ExportMismatch) as caught:
         export(model, sample, adversarial_rows=1500)
     return caught.value.cause
+
+
+def test_a_scaled_forest_on_an_even_grid_is_refused_with_the_cures_which_cure() -> None:
+    """What a forest does not draw lies in the middle of its neighbours, where the threshold is."""
+    grid = np.linspace(0, 1, 250)[:, np.newaxis]
+    scaled = make_pipeline(StandardScaler(), RandomForestRegressor(20, random_state=0))
+    target = np.sin(6 * grid[:, 0])
+
+    assert "fit it to numbers in float32" in refusal(scaled.fit(grid, target), grid)
+
+    single = grid.astype(np.float32)
+    for model, sample in ((scaled.fit(single, target), single), (scaled[-1].fit(grid, target), grid)):
+        assert export(model, sample, adversarial_rows=1500).certificate.max_rel_diff < 1e-6
 
 
 def test_zero_as_missing_is_refused_by_name() -> None:

@@ -100,13 +100,24 @@ def test_customers_are_offered_their_own_kind(model: TwoStage, shop: Interaction
 def test_the_source_says_whether_an_item_comes_from_own_purchases_links_or_the_trend(
     exported: Export, shop: Interactions
 ) -> None:
-    found = ask(exported, [last_histories(shop)["user 01"], History()], k=np.array([40]))
+    history = last_histories(shop)["user 01"]
+    found = ask(exported, [history, History()], k=np.array([40]))
 
-    bought = found["items"][0] == found["reasons"][0]
+    bought = np.isin(found["items"][0], history.items)
     assert set(found["sources"][0][bought]) == {"again"}
     assert set(found["sources"][0][~bought]) <= {"similar", "trending"}
     assert set(found["sources"][1]) == {"trending"}
     assert set(found["reasons"][1]) == {""}
+
+
+def test_the_reason_for_an_item_that_was_bought_before_is_another_one(exported: Export, shop: Interactions) -> None:
+    history = last_histories(shop)["user 01"]
+    found = ask(exported, [history], k=np.array([40]))
+
+    again = found["sources"][0] == "again"
+    assert again.any()
+    assert not (found["items"][0] == found["reasons"][0]).any()
+    assert set(found["reasons"][0][again]) & set(history.items)
 
 
 def test_an_empty_history_gets_what_sells_now(model: TwoStage) -> None:

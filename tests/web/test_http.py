@@ -1,84 +1,17 @@
 """HTTP/1.1 on the wire, as the web processes speak it: quick requests, others, and what breaks the rules."""
 
-import asyncio
 import json
-import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
-from uvicorn.server import ServerState
 
-from inferhub.api.serving import Reply
-from inferhub.web import protocol
-from inferhub.web.application import application
 from inferhub.web.protocol import MOST_HEAD_BYTES, MOST_SHORT_BYTES
 from tests.oip.conftest import Hub
-
-INFER = "/v2/models/fp32/infer"
-DECIDE = "/api/v1/workflows/orders/decisions"
-
-
-def tensor(*values: float) -> bytes:
-    one = {"name": "x", "datatype": "FP32", "shape": [1, len(values)], "data": list(values)}
-    return json.dumps({"inputs": [one]}).encode()
-
-
-def message(
-    hub: Hub, body: bytes, *headers: str, path: str = INFER, version: str = "1.1", length: bool = True
-) -> bytes:
-    lines = [f"POST {path} HTTP/{version}", "Host: localhost", f"Authorization: Bearer {hub.keys['all']}"]
-    lines += ["Content-Type: application/json", *([f"Content-Length: {len(body)}"] if length else []), *headers]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-
-class Wire:
-    """One connection, byte by byte."""
-
-    def __init__(self, hub: Hub) -> None:
-        host, port = hub.address.split(":")
-        self.socket = socket.create_connection((host, int(port)), timeout=20)
-        self.file = self.socket.makefile("rb")
-
-    def __enter__(self) -> "Wire":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
-        self.socket.close()
-
-    def send(self, data: bytes) -> None:
-        self.socket.sendall(data)
-
-    def answer(self) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers, body; a body in chunks is put together."""
-        status = int(self.file.readline().split()[1])
-        headers: dict[str, str] = {}
-        while line := self.file.readline().strip():
-            name, _, value = line.decode("latin-1").partition(": ")
-            headers[name.lower()] = value
-        if headers.get("transfer-encoding") == "chunked":
-            body = b""
-            while size := int(self.file.readline(), 16):
-                body += self.file.read(size)
-                self.file.readline()
-            self.file.readline()
-            return status, headers, body
-        return status, headers, self.file.read(int(headers.get("content-length", "0")))
-
-    def values(self) -> list[float]:
-        status, _, body = self.answer()
-        assert status == 200, body
-        found: list[float] = json.loads(body)["outputs"][0]["data"]
-        return found
-
-    def is_closed(self) -> bool:
-        return self.file.read(1) == b""
+from tests.web.wire import DECIDE, INFER, INFER_SLOW, Wire, message, tensor
 
 
 def test_requests_with_the_same_head_get_each_its_own_answer(hub: Hub) -> None:
@@ -159,9 +92,6 @@ def test_what_comes_behind_a_slow_request_waits_for_it(hub: Hub) -> None:
         assert wire.values() == [7]
         assert wire.values() == [1]
         assert wire.values() == [2]
-
-
-INFER_SLOW = "/v2/models/slow/infer"
 
 
 def test_slow_models_hold_up_nobody_else(hub: Hub) -> None:
@@ -273,20 +203,6 @@ def test_every_answer_says_when_and_how_long_and_is_safe(hub: Hub) -> None:
             assert "server" not in headers
 
 
-def test_a_client_that_goes_away_harms_nobody(hub: Hub) -> None:
-    data = message(hub, tensor(1))
-    for sent in (data[:30], data[:-1], data):
-        for _ in range(5):
-            with Wire(hub) as wire:
-                wire.send(sent)
-    body = b'{"inputs": [{"name": "x", "datatype": "FP32", "shape": [1], "data": [7]}]}'
-    with Wire(hub) as wire:
-        wire.send(message(hub, body, path=INFER_SLOW))
-    with Wire(hub) as wire:
-        wire.send(data)
-        assert wire.values() == [1]
-
-
 def test_errors_are_the_same_by_threads_and_on_the_loop(hub: Hub) -> None:
     def said(body: bytes, *, path: str = INFER) -> list[tuple[int, bytes]]:
         with Wire(hub) as wire:
@@ -355,135 +271,3 @@ def test_an_unknown_key_is_refused_as_often_as_it_asks(hub: Hub) -> None:
             assert wire.answer()[0] == 401
             wire.send(message(hub, tensor(1)))
             assert wire.values() == [1]
-
-
-def test_slow_clients_hold_no_threads(hub: Hub) -> None:
-    """More of them than there are threads, at an address where Django reads the body before it knows who asks."""
-    head = "POST /admin/login/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
-    head += "Content-Type: application/x-www-form-urlencoded\r\n\r\na="
-    crowd = [Wire(hub) for _ in range(40)]
-    try:
-        for wire in crowd:
-            wire.send(head.encode())
-        time.sleep(0.3)
-        for _ in range(5):
-            assert httpx.get(f"http://{hub.address}/admin/login/", timeout=10, trust_env=False).status_code < 400
-        crowd[0].send(b"b" * 998)
-        assert crowd[0].answer()[0] == 403
-    finally:
-        for wire in crowd:
-            wire.__exit__()
-
-
-def test_an_upload_may_stop_at_any_byte(hub: Hub) -> None:
-    body = b'--x\r\nContent-Disposition: form-data; name="file"; filename="m.onnx"\r\n\r\n' + b"a" * 4_000_000
-    for sent in (len(body), 3_000_000, 100):
-        with Wire(hub) as wire:
-            kind = "Content-Type: multipart/form-data; boundary=x"
-            whole = message(hub, body, path="/api/v1/models/new/versions")
-            wire.send(whole.replace(b"Content-Type: application/json", kind.encode())[: sent + 300])
-    with Wire(hub) as wire:
-        wire.send(message(hub, tensor(1)))
-        assert wire.values() == [1]
-
-
-@pytest.mark.parametrize("at_once", [1, 100])
-def test_a_client_that_never_reads_is_not_read_for_ever(hub: Hub, at_once: int) -> None:
-    """What is asked by it, and what is answered to it, would pile up in memory."""
-    with Wire(hub) as wire:
-        wire.socket.settimeout(3)
-        many = message(hub, tensor(1)) * at_once
-        sent = 0
-        with suppress(TimeoutError):
-            while sent < 60_000_000:
-                wire.send(many)
-                sent += len(many)
-        assert sent < 30_000_000
-
-
-class Transport:
-    """What the protocol writes, and whether it closed."""
-
-    def __init__(self) -> None:
-        self.written = b""
-        self.closed = False
-
-    def write(self, data: bytes) -> None:
-        self.written += data
-
-    def close(self) -> None:
-        self.closed = True
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def get_extra_info(self, name: str, default: object = None) -> object:
-        return default
-
-    def pause_reading(self) -> None: ...
-
-    def resume_reading(self) -> None: ...
-
-
-@pytest.mark.parametrize(
-    "sent", [b"", b"POST /v2", b"POST /v2/models/a/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{"]
-)
-def test_a_message_that_does_not_end_is_cut_however_it_drips(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def drip() -> bool:
-        monkeypatch.setattr(protocol, "MESSAGE_SECONDS", 0.2)
-        config = uvicorn.Config(application, lifespan="off")
-        made = protocol.Protocol(config, ServerState(), {}, asyncio.get_running_loop())
-        transport: Any = Transport()
-        made.connection_made(transport)
-        made.data_received(sent) if sent else None
-        for _ in range(40):
-            await asyncio.sleep(0.01)
-            if sent and not transport.closed:
-                made.data_received(b"" if sent.endswith(b"{") else b"a")
-        return bool(transport.closed)
-
-    assert asyncio.run(drip())
-
-
-def test_the_second_head_of_a_piece_is_not_kept_for_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def echo(exchange: protocol.Exchange, *_: object) -> Reply:
-        return Reply(200, exchange.META["HTTP_AUTHORIZATION"].encode(), [])
-
-    def asking(key: bytes) -> bytes:
-        return b"POST %b HTTP/1.1\r\nHost: a\r\nAuthorization: %b\r\nContent-Length: 2\r\n\r\n{}" % (
-            INFER.encode(),
-            key,
-        )
-
-    async def ask() -> bytes:
-        config = uvicorn.Config(application, lifespan="off")
-        made = protocol.Protocol(config, ServerState(), {}, asyncio.get_running_loop())
-        transport: Any = Transport()
-        made.connection_made(transport)
-        made.data_received(asking(b"ann") + asking(b"ben"))
-        transport.written = b""
-        made.data_received(asking(b"ann"))
-        return bytes(transport.written)
-
-    monkeypatch.setattr(protocol, "serving", echo)
-    monkeypatch.setattr(protocol._pace_of(INFER), "is_quick", True)
-    assert asyncio.run(ask()).endswith(b"ann")
-
-
-def test_half_a_file_is_not_taken_for_a_whole_one(hub: Hub) -> None:
-    """The client's connection breaks at the end of a line: what came would be a good file by itself."""
-    with httpx.Client(base_url=f"http://{hub.address}", headers=hub.headers(), timeout=30, trust_env=False) as client:
-        made = client.put("/api/v1/lists/halved", json={"description": ""})
-        assert made.status_code < 300, made.text
-        form = (
-            '--x\r\nContent-Disposition: form-data; name="mode"\r\n\r\nadd\r\n--x\r\nContent-Disposition: form-data; '
-        )
-        form += 'name="reason"\r\n\r\ntest\r\n--x\r\nContent-Disposition: form-data; name="file"; filename="l.csv"\r\n'
-        form += "Content-Type: text/csv\r\n\r\nvalue\r\none\r\n--x--\r\n"
-        head = message(hub, b"", path="/api/v1/lists/halved/file", length=False).rstrip(b"\r\n")
-        head = head.replace(b"application/json", b"multipart/form-data; boundary=x")
-        with Wire(hub) as wire:
-            wire.send(head + b"\r\nContent-Length: %d\r\n\r\n" % (len(form) + 500) + form.encode())
-            time.sleep(0.3)
-        time.sleep(0.5)
-        assert "one" not in client.get("/api/v1/lists/halved/entries").text

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,9 @@ class Web:
     def listening(self) -> set[int]:
         """The processes that answer now, as a few connections find them."""
         return {pid for pid in self.children() if self._listens(pid)}
+
+    def wait_for_another(self, ended: int) -> None:
+        wait_until(lambda: len(self.listening() - {ended}) == 2, seconds=60)
 
     def children(self) -> list[int]:
         path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
@@ -61,7 +65,7 @@ def test_a_killed_process_is_replaced_while_the_other_answers(web: Web) -> None:
     wait_until(lambda: first not in web.children())  # what it had not yet accepted is reset
     for _ in range(20):
         assert httpx.get(web.url + "/healthz", trust_env=False).status_code == 200
-    wait_until(lambda: len(web.listening() - {first}) == 2, seconds=60)
+    web.wait_for_another(first)
     assert second in web.listening()
 
 
@@ -69,10 +73,39 @@ def test_sigterm_lets_requests_finish(web: Web) -> None:
     web.post("/v2/models/slow/infer", SLOW)
     with ThreadPoolExecutor(4) as pool:
         running = [pool.submit(web.post, "/v2/models/slow/infer", SLOW) for _ in range(4)]
-        time.sleep(0.5)  # what is not yet accepted is reset
+        time.sleep(0.5)
         web.process.send_signal(signal.SIGTERM)
         assert {run.result().status_code for run in running} == {200}
     assert web.process.wait(20) == 0
+
+
+def test_a_process_that_is_replaced_loses_no_request(web: Web) -> None:
+    """Neither those that come by new connections, nor those that come by one at rest."""
+    stop = threading.Event()
+
+    def ask(is_kept: bool) -> int:
+        asked = 0
+        while not stop.is_set():
+            with httpx.Client(base_url=web.url, trust_env=False, timeout=20) as client:
+                for _ in range(20 if is_kept else 1):
+                    answer = client.get("/healthz")
+                    assert answer.status_code == 200
+                    asked += 1
+                    if answer.headers.get("connection") == "close":
+                        break
+        return asked
+
+    with ThreadPoolExecutor(8) as pool:
+        asking = [pool.submit(ask, number < 3) for number in range(8)]
+        try:
+            for _ in range(2):
+                time.sleep(0.5)
+                ended = min(web.listening())
+                os.kill(ended, signal.SIGTERM)
+                web.wait_for_another(ended)
+        finally:
+            stop.set()
+        assert sum(done.result() for done in asking) > 100
 
 
 def test_a_taken_port_is_said_in_one_line(web: Web, hub: Hub) -> None:

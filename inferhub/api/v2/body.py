@@ -10,6 +10,7 @@ from inferhub.api.serving import Incoming
 from inferhub.api.v2.errors import Refusal
 from inferhub.errors import FieldError, InvalidInput, Malformed, TooLarge
 from inferhub.lib.describe import describe, shorten
+from inferhub.lib.digits import read_digits
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 _ZLIB_WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # deflate is the zlib format (RFC 9110, 8.4.1.2)
@@ -21,7 +22,7 @@ def read_body(request: Incoming, *, max_bytes: int) -> bytes:
     declared = request.META.get("CONTENT_LENGTH") or ""
     if not declared and request.META.get("HTTP_TRANSFER_ENCODING"):
         raise Refusal(411, "Send the body with a Content-Length; bodies in chunks are not accepted.")
-    if declared.isascii() and declared.isdecimal() and int(declared[:20]) > max_bytes:
+    if (read_digits(declared) or 0) > max_bytes:
         raise _too_large(max_bytes)
     body = request.read(max_bytes + 1)
     if len(body) > max_bytes:

@@ -17,6 +17,7 @@ from inferhub.console.backtest_sections import backtest_sections
 from inferhub.console.base import RecordAdmin, deed, link_column, time_column
 from inferhub.console.pages import Done, FormPage, ServiceForm, sent
 from inferhub.console.sections import Section
+from inferhub.lib.digits import read_digits
 
 RUN = "backtests.run_backtest"
 
@@ -79,8 +80,7 @@ class BacktestAdmin(RecordAdmin):
         return 1 if found.state in OPEN_STATES else None
 
     def sections(self, request: HttpRequest, found: Backtest) -> Sequence[Section]:
-        page = request.GET.get("page", "1")
-        return backtest_sections(found, int(page[:6]) if page.isascii() and page.isdecimal() else 1)
+        return backtest_sections(found, read_digits(request.GET.get("page", "")) or 1)
 
     @deed("Changed rows as CSV", icon="download", permission="backtests.view_backtest")
     def download(self, request: HttpRequest, object_id: str) -> HttpResponse:

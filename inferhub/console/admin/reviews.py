@@ -40,6 +40,7 @@ from inferhub.decisions.review_queue import (
     reviews_with_names,
 )
 from inferhub.errors import InferhubError
+from inferhub.lib.digits import read_digits
 
 _EXPORT = "decisions.export_review"
 _EXPORT_PAGE = FormPage(
@@ -123,8 +124,8 @@ class ReviewAdmin(RecordAdmin):
         ]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        chosen = request.GET.get("decision__workflow__id__exact", "")
-        workflow = Workflow.objects.filter(pk=chosen).first() if chosen.isdecimal() else None
+        chosen = read_digits(request.GET.get("decision__workflow__id__exact", ""))
+        workflow = Workflow.objects.filter(pk=chosen).first() if chosen else None
         tools = {"counts": count_open(), "may_settle": request.user.has_perm(SETTLE), _QUEUE: workflow}
         return super().changelist_view(request, {**tools, **(extra_context or {})})
 

@@ -26,6 +26,7 @@ from inferhub.console.pages import Done, FormPage, ServiceForm, sent_with_files
 from inferhub.console.rule_tables import rule_count, rule_sections
 from inferhub.console.sections import Facts, Section, Table
 from inferhub.decisions.models import Workflow
+from inferhub.lib.digits import read_digits
 from inferhub.rulesets.authored import AuthoredQuerySet
 from inferhub.rulesets.files import FORMATS, export_rules, format_of, import_rules
 from inferhub.rulesets.models import RuleSet, RuleSetVersion
@@ -163,8 +164,7 @@ class RuleSetAdmin(AuthoredAdmin):
     @deed("Edit", icon="edit", permission="rulesets.change_ruleset", is_main=True)
     def edit(self, request: HttpRequest, object_id: str) -> HttpResponse:
         rule_set = self.find(request, object_id)
-        start = request.GET.get("version", "")
-        version = rule_set.versions.filter(number=start).first() if start.isdecimal() else None
+        version = rule_set.versions.filter(number=read_digits(request.GET.get("version", ""))).first()
         shown = version or rule_set.versions.first()
         initial = {"description": rule_set.description, "definition": shown.definition if shown else _EXAMPLE}
         if version:

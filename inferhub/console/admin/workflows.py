@@ -31,6 +31,7 @@ from inferhub.decisions.models import Decision, Workflow, WorkflowVersion
 from inferhub.decisions.services import KIND, decide, save_workflow
 from inferhub.decisions.testing import remove_workflow_test, run_workflow_tests, save_workflow_test
 from inferhub.errors import FieldError
+from inferhub.lib.digits import read_digits
 from inferhub.registry.models import RegisteredModel
 from inferhub.rulesets.authored import AuthoredQuerySet
 from inferhub.rulesets.models import RuleSet
@@ -199,8 +200,7 @@ class WorkflowAdmin(AuthoredAdmin):
     @deed("Edit", icon="edit", permission="decisions.change_workflow", is_main=True)
     def edit(self, request: HttpRequest, object_id: str) -> HttpResponse:
         workflow = self.find(request, object_id)
-        start = request.GET.get("version", "")
-        version = workflow.versions.filter(number=start).first() if start.isdecimal() else None
+        version = workflow.versions.filter(number=read_digits(request.GET.get("version", ""))).first()
         shown = version or workflow.versions.first()
         initial = {"description": workflow.description, "definition": shown.definition if shown else _EXAMPLE}
         if version:

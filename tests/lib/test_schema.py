@@ -1,0 +1,38 @@
+"""What a check by JSON Schema says of a value."""
+
+from typing import Any
+
+import pytest
+
+from inferhub.errors import FieldError, InvalidInput
+from inferhub.lib.schema import Schema
+
+ASKED = Schema(
+    {
+        "type": "object",
+        "properties": {"deep": {"type": "array", "anyOf": [{"minItems": 1}, {"maxItems": 0}]}},
+        "oneOf": [{"required": ["rows"]}, {"required": ["columns"]}],
+        "not": {"required": ["alias", "version"]},
+    }
+)
+
+
+def errors_of(value: Any) -> list[FieldError]:
+    with pytest.raises(InvalidInput) as refused:
+        ASKED.check(value)
+    return list(refused.value.errors)
+
+
+@pytest.mark.parametrize("value", [[], 5, "x", None])
+def test_of_a_value_of_the_wrong_kind_only_that_is_said(value: Any) -> None:
+    assert [error.expected for error in errors_of(value)] == ["an object"]
+
+
+def test_what_does_not_go_together_is_said_of_the_right_kind() -> None:
+    found = errors_of({"rows": [], "columns": {}, "alias": "a", "version": 1, "deep": 3})
+
+    assert sorted((error.pointer, error.expected) for error in found) == [
+        ("", "not these fields together"),
+        ("", "only one of the allowed forms at a time"),
+        ("/deep", "a list"),
+    ]
