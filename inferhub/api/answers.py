@@ -497,13 +497,25 @@ VERIFICATION = _object(
     finished_at=_TIME_OR_NULL,
 )
 ERASED = _object(
+    erasure_id=_STRING_OR_NULL | {"description": "Of the audit event, whose subject is erasure:ID; null in a dry run."},
+    dry_run={"type": "boolean", "description": "Nothing was erased; the counts say what would go."},
     decisions=_COUNT,
     actions=_COUNT | {"description": "Cancelled before they were delivered."},
     comments=_COUNT | {"description": "Of reviews."},
     test_cases=_COUNT,
     flags=_COUNT,
     list_entries=_COUNT | {"description": "Of look-up lists, those of past versions among them."},
+    backtest_rows=_COUNT | {"description": "Of files whose back-tests are not finished."},
+    backtest_amounts=_COUNT | {"description": "Beside rows that a back-test found to change."},
     calls=_COUNT | {"description": "Deferred ones."},
     answers=_COUNT | {"description": "Kept for writes under an Idempotency-Key."},
+    events=_COUNT | {"description": "Views, baskets and purchases; an import does not bring them back."},
+    recommendations=_COUNT | {"description": "Lists that bulk jobs stored, published or not."},
     lists={"type": "object", "additionalProperties": _COUNT, "description": "Entries by the name of the list."},
+    left=_object(
+        tables={"type": "object", "additionalProperties": _COUNT, "description": "Decisions by detached table."},
+        lists=_STRINGS | {"description": "Look-up lists whose description names the subject."},
+        audit_events={"type": "array", "items": _COUNT, "description": "Ids; reasons that name the subject."},
+    )
+    | {"description": "What an erasure does not reach; empty where one workflow was named."},
 )
