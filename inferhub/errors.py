@@ -39,6 +39,12 @@ class InvalidInput(InferhubError):
         self.errors = tuple(errors)
         super().__init__(message or "; ".join(error.sentence for error in self.errors))
 
+    @property
+    def without_values(self) -> str:
+        """The message where it is kept for long: what came in may be a person's data, and is left out."""
+        wanted = (f"{error.pointer or 'body'}: expected {error.expected}" for error in self.errors)
+        return "; ".join(wanted) or str(self)
+
 
 class Malformed(InvalidInput):
     """What came in is not even a text of the format that it should have."""

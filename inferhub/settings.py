@@ -47,6 +47,7 @@ INSTALLED_APPS = [
     "inferhub.backtests",
     "inferhub.recommendations",
     "inferhub.jobs",
+    "inferhub.erasure",
     "inferhub.starters",
     "inferhub.console",
     "inferhub.demo",

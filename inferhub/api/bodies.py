@@ -179,9 +179,15 @@ EDIT_MODEL: dict[str, Any] = {
 ERASE: dict[str, Any] = {
     "type": "object",
     "properties": {
-        "subject": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Exactly as in the decisions."},
+        "subject": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 200,
+            "description": "Exactly as in decisions and events; the composed and decomposed forms of Unicode are one.",
+        },
         "reason": {"type": "string", "minLength": 1, "maxLength": 1000, "pattern": r"\S"},
-        "workflow": _SLUG | {"description": "Only decisions of this workflow."},
+        "workflow": _SLUG | {"description": "Only what belongs to this workflow."},
+        "dry_run": {"type": "boolean", "description": "Only say what would go; false by default."},
     },
     "required": ["subject", "reason"],
     "additionalProperties": False,

@@ -154,13 +154,25 @@ VERIFICATION = object_of(
     finished_at=TIME_OR_NULL,
 )
 ERASED = object_of(
+    erasure_id=STRING_OR_NULL | {"description": "Of the audit event, whose subject is erasure:ID; null in a dry run."},
+    dry_run={"type": "boolean", "description": "Nothing was erased; the counts say what would go."},
     decisions=COUNT,
     actions=COUNT | {"description": "Cancelled before they were delivered."},
     comments=COUNT | {"description": "Of reviews."},
     test_cases=COUNT,
     flags=COUNT,
     list_entries=COUNT | {"description": "Of look-up lists, those of past versions among them."},
+    backtest_rows=COUNT | {"description": "Of files whose back-tests are not finished."},
+    backtest_amounts=COUNT | {"description": "Beside rows that a back-test found to change."},
     calls=COUNT | {"description": "Deferred ones."},
     answers=COUNT | {"description": "Kept for writes under an Idempotency-Key."},
+    events=COUNT | {"description": "Views, baskets and purchases; an import does not bring them back."},
+    recommendations=COUNT | {"description": "Lists that bulk jobs stored, published or not."},
     lists={"type": "object", "additionalProperties": COUNT, "description": "Entries by the name of the list."},
+    left=object_of(
+        tables={"type": "object", "additionalProperties": COUNT, "description": "Decisions by detached table."},
+        lists=STRINGS | {"description": "Look-up lists whose description names the subject."},
+        audit_events={"type": "array", "items": COUNT, "description": "Ids; reasons that name the subject."},
+    )
+    | {"description": "What an erasure does not reach; empty where one workflow was named."},
 )

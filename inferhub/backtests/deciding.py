@@ -148,7 +148,7 @@ class Decider:
             except InvalidInput as exc:
                 refused[place] = True
                 if len(problems) < _MOST_PROBLEMS:
-                    problems.append((chunk.first + place + 1, str(exc)))
+                    problems.append((chunk.first + place + 1, exc.without_values))
         return refused, problems
 
     def _missing(self, result: ColumnResult, odd: Mask) -> Mask:

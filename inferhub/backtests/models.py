@@ -61,7 +61,10 @@ class Backtest(models.Model):
 
 
 class BacktestFile(models.Model):
-    """The rows of an uploaded file, until its back-test is finished."""
+    """The rows of an uploaded file, until its back-test is finished; in the place of an erased one an empty line.
+
+    Where rows are erased another file takes the place of this one, with an id of its own.
+    """
 
     backtest = models.OneToOneField(Backtest, on_delete=models.CASCADE, related_name="file")
     rows = models.BinaryField(help_text="JSON lines, compressed by zlib.")
@@ -73,7 +76,8 @@ class BacktestFile(models.Model):
 class BacktestChange(models.Model):
     """A row that the candidate decides otherwise: of each kind of change the first ones.
 
-    It holds nothing of a person: of a row of the decision log only the decision's id, of a file the line.
+    It holds nothing that tells who it is about: of a row of the decision log the decision's id, of a file the line. Its
+    amount goes, and the database lets nothing else of it change, when the decision is erased.
     """
 
     backtest = models.ForeignKey(Backtest, on_delete=models.CASCADE, related_name="changes")

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import orjson
 from django.db import connection
@@ -131,16 +131,25 @@ class DecisionRows:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileRows:
-    """Inputs out of a file."""
+    """Inputs out of a file; None in the place of one that was erased, so that the others keep their numbers."""
 
-    inputs: Sequence[dict[str, Any]]
+    inputs: Sequence[dict[str, Any] | None]
 
     def chunks(self, wanted: Wanted) -> Iterator[Chunk]:
-        for first in range(0, len(self.inputs), wanted.chunk):
-            inputs = self.inputs[first : first + wanted.chunk]
-            given = [path for path in wanted.facts if path[0] == "input"]
-            facts: dict[Path, Sequence[Any]] = {path: [find(row, path[1:]) for row in inputs] for path in given}
-            yield Chunk(first=first, count=len(inputs), ids=(), outcomes=(), facts=facts, inputs=inputs)
+        given = [path for path in wanted.facts if path[0] == "input"]
+        for start, end in self._runs():
+            for first in range(start, end, wanted.chunk):
+                inputs = cast("list[dict[str, Any]]", self.inputs[first : min(first + wanted.chunk, end)])
+                facts: dict[Path, Sequence[Any]] = {path: [find(row, path[1:]) for row in inputs] for path in given}
+                yield Chunk(first=first, count=len(inputs), ids=(), outcomes=(), facts=facts, inputs=inputs)
+
+    def _runs(self) -> Iterator[tuple[int, int]]:
+        """From where to before where there are rows, between those that are not there any more."""
+        start = 0
+        for gap in (place for place, row in enumerate(self.inputs) if row is None):
+            yield start, gap
+            start = gap + 1
+        yield start, len(self.inputs)
 
 
 def _first_id(since: datetime | None) -> str:

@@ -1,17 +1,18 @@
 """Ask for a back-test, work on it, cancel it."""
 
 import uuid
-import zlib
 from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 import structlog
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
+from django.db.models.functions import Least
 from django.utils import timezone
 
 from inferhub.audit.services import record_event
+from inferhub.backtests.erasure import forget_amounts, pack_rows, unpack_rows
 from inferhub.backtests.models import OPEN_STATES, Backtest, BacktestChange, BacktestFile, BacktestState
 from inferhub.backtests.question import Question, resolve
 from inferhub.backtests.rows import DecisionRows, FileRows, Source
@@ -32,6 +33,10 @@ class _Stopped(Exception):
     """The back-test was cancelled, or another worker has taken it over."""
 
 
+class _RowsErased(Exception):
+    """Its file lost rows meanwhile: what was found holds some of what is to be forgotten."""
+
+
 def start_backtest(question: Question, *, actor: str) -> Backtest:
     """Queue a comparison. Nothing is decided for real and nothing is done.
 
@@ -43,8 +48,7 @@ def start_backtest(question: Question, *, actor: str) -> Backtest:
             workflow=asked.workflow, options=asked.options, total=asked.total, requested_by=actor
         )
         if question.rows is not None:
-            packed = zlib.compress(b"\n".join(map(orjson.dumps, question.rows)), level=1)
-            BacktestFile.objects.create(backtest=backtest, rows=packed)
+            BacktestFile.objects.create(backtest=backtest, rows=pack_rows(map(orjson.dumps, question.rows)))
         details = asked.options | {"rows": asked.total}
         record_event("backtest.started", actor=actor, subject=f"backtest:{backtest.pk}", details=details)
         transaction.on_commit(lambda: ring(backtest.pk))
@@ -66,17 +70,13 @@ def work_on_backtest(backtest_id: uuid.UUID | str) -> None:
     backtest = _claim(backtest_id)
     if backtest is None:
         return
-    try:
-        found = _run(backtest)
-    except _Stopped:
-        return
-    except InferhubError as exc:
-        _finish(backtest, state=BacktestState.FAILED, problem=str(exc))
-    except Exception as exc:  # the worker's boundary: a fault of ours ends the back-test with its name
-        log.exception("unforeseen error in a back-test", backtest=str(backtest_id))
-        _finish(backtest, state=BacktestState.FAILED, problem=f"unforeseen {type(exc).__name__}; see the worker's log")
-    else:
-        _finish(backtest, state=BacktestState.SUCCEEDED, found=found)
+    while True:
+        try:
+            _work(backtest)
+        except _RowsErased:
+            log.info("begun again, since rows of its file were erased", backtest=str(backtest_id))
+        else:
+            return
 
 
 def open_backtests() -> list[uuid.UUID]:
@@ -105,7 +105,25 @@ def _claim(backtest_id: uuid.UUID | str) -> Backtest | None:
     return Backtest.objects.select_related("workflow").get(pk=backtest_id) if claimed else None
 
 
-def _run(backtest: Backtest) -> Found:
+def _work(backtest: Backtest) -> None:
+    """One run, and its end. Raises _RowsErased where it is to begin again, on the rows that are left."""
+    file_id = BacktestFile.objects.filter(backtest=backtest).values_list("pk", flat=True).first()
+    try:
+        found = _run(backtest, file_id)
+    except _RowsErased:
+        raise
+    except _Stopped:
+        return
+    except InferhubError as exc:
+        _finish(backtest, state=BacktestState.FAILED, problem=str(exc))
+    except Exception as exc:  # the worker's boundary: a fault of ours ends the back-test with its name
+        log.exception("unforeseen error in a back-test", backtest=str(backtest.pk))
+        _finish(backtest, state=BacktestState.FAILED, problem=f"unforeseen {type(exc).__name__}; see the worker's log")
+    else:
+        _finish(backtest, state=BacktestState.SUCCEEDED, found=found, file_id=file_id)
+
+
+def _run(backtest: Backtest, file_id: int | None) -> Found:
     if backtest.attempt_count > _MOST_ATTEMPTS:  # it took a worker down each time
         raise Conflict(f"No worker finished the back-test in {_MOST_ATTEMPTS} attempts.")
     options = backtest.options
@@ -119,17 +137,33 @@ def _run(backtest: Backtest) -> Found:
 
     def progress(done: int) -> None:
         lease = timezone.now() + _LEASE
-        if not _mine(backtest).update(done=min(done, backtest.total), leased_until=lease):
+        if file_id is not None and not BacktestFile.objects.filter(pk=file_id).exists():
+            _check_not_stopped(backtest)
+            raise _RowsErased
+        if not _mine(backtest).update(done=Least(Value(done), F("total")), leased_until=lease):
             raise _Stopped
 
-    return run_backtest(plan, _source(backtest), progress)
+    return run_backtest(plan, _source(backtest, file_id), progress)
 
 
-def _source(backtest: Backtest) -> Source:
+def _check_not_stopped(backtest: Backtest) -> None:
+    if not _mine(backtest).exists():
+        raise _Stopped
+
+
+def _source(backtest: Backtest, file_id: int | None) -> Source:
     options = backtest.options
     if options["source"] == "file":
-        packed = BacktestFile.objects.get(backtest=backtest).rows
-        return FileRows(inputs=[orjson.loads(line) for line in zlib.decompress(packed).split(b"\n")])
+        if file_id is None:
+            raise Conflict("The rows of the file are gone.")
+        file = BacktestFile.objects.filter(pk=file_id).first()
+        if file is None:
+            _check_not_stopped(backtest)
+            raise _RowsErased
+        inputs = [orjson.loads(line) if line else None for line in unpack_rows(file.rows)]
+        if not any(row is not None for row in inputs):
+            raise Conflict("Every row of the file was about somebody whose data was erased: nothing is left to decide.")
+        return FileRows(inputs=inputs)
     return DecisionRows(
         workflow_id=backtest.workflow_id,
         since=options["since"] and datetime.fromisoformat(options["since"]),
@@ -141,7 +175,15 @@ def _mine(backtest: Backtest) -> Any:
     return Backtest.objects.filter(pk=backtest.pk, state=BacktestState.RUNNING, attempt_count=backtest.attempt_count)
 
 
-def _finish(backtest: Backtest, *, state: BacktestState, problem: str = "", found: Found | None = None) -> None:
+def _finish(
+    backtest: Backtest,
+    *,
+    state: BacktestState,
+    problem: str = "",
+    found: Found | None = None,
+    file_id: int | None = None,
+) -> None:
+    """Store how it ended. Raises _RowsErased where `found` comes from a file that lost rows meanwhile."""
     values: dict[str, Any] = {"state": state, "problem": problem, "leased_until": None, "finished_at": timezone.now()}
     if found is not None:
         # Decisions may have been erased, or come in, since it was asked for.
@@ -153,10 +195,13 @@ def _finish(backtest: Backtest, *, state: BacktestState, problem: str = "", foun
     with transaction.atomic():
         if not _mine(backtest).update(**values):
             return
+        if found is not None and file_id is not None and not BacktestFile.objects.filter(pk=file_id).exists():
+            raise _RowsErased
         BacktestFile.objects.filter(backtest=backtest).delete()
         if found is not None:
             changes = [BacktestChange(backtest=backtest, **_values(change)) for change in found.changes]
             BacktestChange.objects.bulk_create(changes, batch_size=_AT_ONCE)
+            forget_amounts(backtest)
         record_event(f"backtest.{state}", actor="system:worker", subject=f"backtest:{backtest.pk}", details=details)
 
 

@@ -43,3 +43,16 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.kind} {self.item_id}"
+
+
+class ErasedUser(models.Model):
+    """Somebody whose events were erased: an import does not bring back those until `erased_at`.
+
+    Of the user only a digest is kept, which says nothing without the hub's secret key.
+    """
+
+    digest = models.CharField(max_length=64, unique=True, help_text="Of the user id, keyed.")
+    erased_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.digest

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import connection
 
-from inferhub.catalog.models import Item
+from inferhub.catalog.models import Event, EventKind, Item
 from inferhub.lib.snapshots import Snapshots
 
 
@@ -35,6 +35,12 @@ def list_user_ids() -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT user_id FROM catalog_event WHERE kind = 'purchase' GROUP BY user_id ORDER BY user_id")
         return [row[0] for row in cursor.fetchall()]
+
+
+def users_with_history(user_ids: Sequence[str]) -> set[str]:
+    """Those of `user_ids` that have a purchase."""
+    purchases = Event.objects.filter(user_id__in=user_ids, kind=EventKind.PURCHASE)
+    return set(purchases.order_by().values_list("user_id", flat=True).distinct())
 
 
 def unavailable_item_ids() -> Sequence[str]:

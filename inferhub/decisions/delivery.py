@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
@@ -153,6 +154,8 @@ def _record(action: Action, gate: breakers.Gate, result: DeliveryResult, attempt
     attempt.detail = result.detail[:500]
     is_dead = not result.is_success and (result.is_permanent or action.attempt_count % _MOST_ATTEMPTS == 0)
     with transaction.atomic():
+        if attempt.detail and _is_cancelled(action):
+            attempt.detail = ""  # it may quote what was erased meanwhile
         attempt.save(force_insert=True)
         if breakers.note(gate, result):
             transaction.on_commit(lambda: ring_bell(due_actions(target=gate.target)), robust=True)
@@ -162,7 +165,7 @@ def _record(action: Action, gate: breakers.Gate, result: DeliveryResult, attempt
         if result.is_success or is_dead:
             state = ActionState.DELIVERED if result.is_success else ActionState.DEAD
             if mine.update(state=state, finished_at=timezone.now(), target=gate.target or None):
-                _tell(action, state, attempt.detail)
+                _tell(action, state, attempt.detail, is_own_fault=result.is_own_fault)
         else:
             attempt_of_drive = (action.attempt_count - 1) % _MOST_ATTEMPTS + 1
             wait = backoff(attempt_of_drive, first=_FIRST_WAIT, longest=_LONGEST_WAIT)
@@ -170,9 +173,17 @@ def _record(action: Action, gate: breakers.Gate, result: DeliveryResult, attempt
     log.info("action attempted", action=str(action.pk), success=result.is_success, detail=result.detail)
 
 
-def _tell(action: Action, state: ActionState, detail: str) -> None:
+def _is_cancelled(action: Action) -> bool:
+    """Locked, so that an erasure comes before or after what is written now."""
+    locked = Action.objects.select_for_update(no_key=True).values_list("state", flat=True)
+    return locked.get(pk=action.pk) == ActionState.CANCELLED
+
+
+def _tell(action: Action, state: ActionState, detail: str, *, is_own_fault: bool) -> None:
     """It is over: for the audit log, and for who waited behind it."""
-    details = {"kind": action.kind, "attempts": action.attempt_count, "detail": detail}
+    details: dict[str, Any] = {"kind": action.kind, "attempts": action.attempt_count}
+    if not is_own_fault:  # which may quote what it could not send; the attempt tells, until the decision is erased
+        details["detail"] = detail
     record_event(f"action.{state}", actor="system:worker", subject=f"action:{action.pk}", details=details)
     if action.lane is not None:
         transaction.on_commit(lambda: _ring_for_next(action), robust=True)

@@ -11,6 +11,7 @@ from inferhub.decisions.definition import LONGEST_OUTCOME, UNDECIDED, Prediction
 from inferhub.decisions.failures import missing_facts_of
 from inferhub.errors import FieldError, InferhubError, InvalidInput
 from inferhub.lib.describe import describe, pointer
+from inferhub.lib.subjects import subject_text
 from inferhub.rules.engine import RuleResult
 from inferhub.rules.look import Look
 from inferhub.rules.rule_set_engine import Engine, SequenceTrace
@@ -108,7 +109,7 @@ def _missing(
 
 def subject_of(plan: WorkflowPlan, facts_in: Facts) -> str:
     """Whom or what an input is about."""
-    return str(facts_in.get(plan.subject, ""))[:200] if plan.subject else ""
+    return subject_text(facts_in.get(plan.subject)) if plan.subject else ""
 
 
 def check_input(plan: WorkflowPlan, facts_in: Facts) -> None:

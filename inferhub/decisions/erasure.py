@@ -1,9 +1,10 @@
 """Take a person's data out of the decisions, so that their digests can still be checked.
 
-What goes: input, subject, predictions, outputs and trace, the salt with which they could be guessed, and what people
-wrote in reviews; flags of the subject and entries of look-up lists that are the subject; actions that are not delivered
-yet, dead letters among them, are cancelled. What stays: that there was a decision, when, by which versions, with which
-outcome, its request id and its digest; that there was a review, who settled it, and how.
+What goes: input, subject, predictions, outputs and trace, the salt with which they could be guessed, what people wrote
+in reviews and what attempts to deliver told; test cases about the subject; its flags and the entries of look-up lists
+that are the subject; actions that are not delivered yet, dead letters among them, are cancelled. What stays: that there
+was a decision, when, by which versions, with which outcome, its request id and its digest; that there was a review, who
+settled it, and how.
 
 Entries go from block lists as well: whether a law lets one stay (a fraud that is before a court, a wish never to be
 written to) the hub cannot know. What was erased names the lists and how many entries each lost, so that somebody who
@@ -11,7 +12,7 @@ may can put one back, with a reason of its own.
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from django.db import transaction
@@ -20,9 +21,21 @@ from django.utils import timezone
 from inferhub.audit.services import record_event
 from inferhub.decisions.digests import ERASED
 from inferhub.decisions.flags import forget_flags
-from inferhub.decisions.models import Action, ActionState, Decision, Review, ReviewComment, WorkflowTest
+from inferhub.decisions.models import (
+    Action,
+    ActionAttempt,
+    ActionState,
+    Decision,
+    Review,
+    ReviewComment,
+    WorkflowTest,
+    WorkflowVersion,
+)
 from inferhub.errors import FieldError, InvalidInput
-from inferhub.lists.services import erase_value
+from inferhub.lib.subjects import is_named, spellings
+from inferhub.lists.services import erase_values
+from inferhub.rulesets.authored import AuthoredTest
+from inferhub.rulesets.models import RuleSetTest
 
 ERASURE = "decision.erased"
 """The audit event without which no decision may be without its content."""
@@ -61,31 +74,60 @@ def erase_subject(*, subject: str, reason: str, actor: str, workflow: str = "") 
     that a worker has begun may still arrive; no later one does. Flags of the subject and its entries of look-up lists
     go too, unless one workflow is named. Raises InvalidInput.
     """
-    needed = (("subject", subject, "the subject of decisions"), ("reason", reason, "a reason, for the audit log"))
-    errors = [
-        FieldError(pointer=f"/{name}", expected=expected, got="nothing")
-        for name, value, expected in needed
-        if not value.strip()
-    ]
-    if errors:
-        raise InvalidInput(errors=errors)
-    decisions = Decision.objects.filter(subject=subject, erased_at=None)
+    check_erasure(subject=subject, reason=reason)
+    names = spellings(subject)
+    decisions = Decision.objects.filter(subject__in=names, erased_at=None)
     if workflow:
         decisions = decisions.filter(workflow__name=workflow)
-    locked = decisions.order_by("id").select_for_update(of=("self",)).values_list("pk", flat=True)
+    wanted = decisions.order_by("id").select_for_update(of=("self",)).values_list("pk", flat=True)
     rounds: list[ErasedContent] = []
     with transaction.atomic():
-        # Once more each time: a verdict that held the lock has made another decision about the subject meanwhile.
-        while ids := list(locked.all()):
+        while ids := list(wanted.all()):
             rounds.append(erase_content(ids, reason=reason.strip(), actor=actor))
+            # Once more: a verdict that held the lock has made another decision about the subject meanwhile. What
+            # systems ask for from now on comes after the erasure, however fast it comes.
+            wanted = wanted.exclude(reviewed_decision_id=None)
         return ErasedContent(
             decision_ids=tuple(decision_id for one in rounds for decision_id in one.decision_ids),
             actions=sum(one.actions for one in rounds),
             comments=sum(one.comments for one in rounds),
-            test_cases=sum(one.test_cases for one in rounds),
-            flags=0 if workflow else forget_flags(subject),
-            lists={} if workflow else erase_value(value=subject, reason=reason.strip(), actor=actor),
+            test_cases=sum(one.test_cases for one in rounds) + _erase_test_cases(names, workflow),
+            flags=0 if workflow else forget_flags(names),
+            lists={} if workflow else erase_values(values=names, reason=reason.strip(), actor=actor),
         )
+
+
+def check_erasure(*, subject: str, reason: str) -> None:
+    """Raises InvalidInput."""
+    needed = {
+        "subject": (subject, "the subject of decisions"),
+        "reason": (reason.strip(), "a reason, for the audit log"),
+    }
+    errors = []
+    for name, (value, expected) in needed.items():
+        if not value:
+            errors.append(FieldError(pointer=f"/{name}", expected=expected, got="nothing"))
+        elif not _is_utf8(value):
+            errors.append(FieldError(pointer=f"/{name}", expected="text in UTF-8", got="other bytes"))
+    if errors:
+        raise InvalidInput(errors=errors)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def subject_fields() -> dict[str, set[str]]:
+    """By workflow the fields of its input that tell, or once told, whom its decisions are about."""
+    found: dict[str, set[str]] = {}
+    for workflow, name in WorkflowVersion.objects.values_list("workflow__name", "definition__subject").distinct():
+        if name:
+            found.setdefault(workflow, set()).add(name)
+    return found
 
 
 def erase_content(ids: Sequence[uuid.UUID], *, reason: str, actor: str) -> ErasedContent:
@@ -96,15 +138,40 @@ def erase_content(ids: Sequence[uuid.UUID], *, reason: str, actor: str) -> Erase
     # What people wrote about the case; the decision that a review made has content of its own.
     Review.objects.filter(decision_id__in=ids).update(reason="")
     comments = ReviewComment.objects.filter(review__decision_id__in=ids).exclude(text="").update(text="")
+    actions = _cancel_actions(ids, reason=reason, actor=actor)
+    # An attempt may quote what it could not send; one that is under way will see that the action is cancelled.
+    ActionAttempt.objects.filter(action__decision_id__in=ids).exclude(detail="").update(detail="")
     details = {"reason": reason, "erased_at": now.isoformat()}
     for decision_id in ids:
         record_event(ERASURE, actor=actor, subject=f"decision:{decision_id}", details=details)
     return ErasedContent(
         decision_ids=tuple(ids),
-        actions=_cancel_actions(ids, reason=reason, actor=actor),
+        actions=actions,
         comments=comments,
         test_cases=test_cases,
     )
+
+
+def _erase_test_cases(names: Collection[str], workflow: str) -> int:
+    """Delete test cases that are typed or uploaded, and whose input is about the subject.
+
+    Those of a rule set, which knows no subject, where a field is that has told one in some workflow.
+    """
+    fields = subject_fields()
+    all_fields = {name for known in fields.values() for name in known}
+    tests = WorkflowTest.objects.select_related("workflow")
+    own = tests.filter(workflow__name=workflow) if workflow else tests
+    found: list[AuthoredTest] = [test for test in own if _is_about(test, names, fields.get(test.workflow.name, ()))]
+    if not workflow:
+        found += [test for test in RuleSetTest.objects.all() if _is_about(test, names, all_fields)]
+    for test in found:
+        test.delete()
+    return len(found)
+
+
+def _is_about(test: AuthoredTest, names: Collection[str], fields: Collection[str]) -> bool:
+    given = test.case.get("facts", test.case).get("input")
+    return isinstance(given, Mapping) and any(is_named(given.get(field), names) for field in fields)
 
 
 def _cancel_actions(ids: Sequence[uuid.UUID], *, reason: str, actor: str) -> int:

@@ -6,6 +6,7 @@ same change.
 """
 
 import uuid
+from collections.abc import Sequence
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -60,10 +61,10 @@ def flags_of(subject: str) -> "QuerySet[Flag]":
     return Flag.objects.filter(subject=subject).order_by("name")
 
 
-def forget_flags(subject: str) -> int:
-    """Delete the flags of `subject` with their history (a person's data is erased); gives the number of flags."""
-    FlagChange.objects.filter(flag__subject=subject).delete()
-    count, _ = Flag.objects.filter(subject=subject).delete()
+def forget_flags(names: Sequence[str]) -> int:
+    """Delete the flags of a subject, in all its spellings, with their history; gives the number of flags."""
+    FlagChange.objects.filter(flag__subject__in=names).delete()
+    count, _ = Flag.objects.filter(subject__in=names).delete()
     return count
 
 

@@ -5,12 +5,13 @@ belongs to its decisions (actions, attempts, reviews) goes with it into tables n
 stay, so that none of them is decided again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection, models, transaction
 
+from inferhub.audit.models import AuditEvent
 from inferhub.audit.services import record_event
 from inferhub.decisions.models import Action, ActionState, Decision, Review
 from inferhub.errors import Conflict
@@ -79,6 +80,22 @@ def detach_partition(partition: Partition, *, actor: str) -> int:
         }
         record_event(DETACHMENT, actor=actor, subject=f"table:{partition.name}", details=details)
     return count
+
+
+def count_in_detached(subjects: Sequence[str]) -> dict[str, int]:
+    """How many decisions about any of `subjects` are in months that were detached and are still in this database."""
+    detached = AuditEvent.objects.filter(action=DETACHMENT).order_by("id").values_list("details__table", flat=True)
+    counts = {}
+    with connection.cursor() as cursor:
+        for table in dict.fromkeys(detached):
+            cursor.execute("SELECT relispartition FROM pg_class WHERE oid = to_regclass(%s)", [f'"{table}"'])
+            if cursor.fetchone() == (False,):
+                cursor.execute(
+                    f'SELECT count(*) FROM "{table}" WHERE subject = ANY(%s)',  # noqa: S608 - named by ourselves
+                    [list(subjects)],
+                )
+                counts[table] = int(cursor.fetchone()[0])
+    return {table: count for table, count in counts.items() if count}
 
 
 _TABLE = Decision._meta.db_table

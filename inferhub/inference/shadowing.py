@@ -17,7 +17,7 @@ import structlog
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
-from inferhub.errors import InferhubError
+from inferhub.errors import InferhubError, InvalidInput
 from inferhub.inference.differences import compare
 from inferhub.inference.routing import Choice
 from inferhub.registry.models import ShadowComparison
@@ -44,7 +44,6 @@ class Note:
     row: AliasRow
     version: VersionPlan
     shadow: VersionPlan
-    key: str
     answer: Any
     duration_ms: float
     rerun: Rerun
@@ -78,7 +77,6 @@ class Shadows:
                 row=row,
                 version=choice.plan,
                 shadow=choice.shadow,
-                key=choice.key,
                 answer=answer,
                 duration_ms=duration_ms,
                 rerun=rerun,
@@ -104,7 +102,6 @@ class Shadows:
             alias_id=note.row.alias_id,
             version_id=note.version.id,
             shadow_version_id=note.shadow.id,
-            request_key=note.key[:200].replace("\x00", ""),
             version_ms=note.duration_ms,
             left_out=left_out,
             is_equal=False,
@@ -113,7 +110,8 @@ class Shadows:
         try:
             self._compare(note, comparison)
         except InferhubError as exc:
-            comparison.problem = str(exc)[:200] or type(exc).__name__
+            told = exc.without_values if isinstance(exc, InvalidInput) else str(exc)
+            comparison.problem = told[:200] or type(exc).__name__
         except Exception as exc:  # the worker's boundary: it is a finding about the shadow, like any other
             log.exception("unforeseen error in a shadow", model=note.row.model, version=note.shadow.number)
             comparison.problem = f"unforeseen {type(exc).__name__}; see the log"

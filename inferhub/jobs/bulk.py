@@ -12,7 +12,8 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from inferhub.audit.services import record_event
-from inferhub.catalog.queries import find_histories, list_user_ids
+from inferhub.catalog.queries import find_histories, list_user_ids, users_with_history
+from inferhub.catalog.services import hold_off_erasures
 from inferhub.celery import bell
 from inferhub.errors import Conflict, InferhubError, NotFound
 from inferhub.jobs.models import Chunk, Job, State
@@ -38,6 +39,7 @@ _MOST_ATTEMPTS = 5
 _TURN_SECONDS = 2.0
 _UNHEARD = timedelta(seconds=15)  # longer than a job usually waits for its next turn
 _WORKERS_RUNG = 4
+_NO_USERS = {"first_user_id": "", "last_user_id": ""}  # a chunk that nobody works on any more tells of nobody
 
 
 def start_bulk_job(*, scenario: str, actor: str, action_id: uuid.UUID | None = None) -> Job:
@@ -179,12 +181,16 @@ def _run_chunk(chunk: Chunk) -> None:
     plan = replace(find_scenario(job.scenario.name), **job.options)
     lists = recommend_many(plan, find_version_by_id(generation.version_id), histories)
     with transaction.atomic():
+        hold_off_erasures()
         # Compare-and-set first: of several workers that computed a chunk, since a lease ran out, one stores it.
-        if not Chunk.objects.filter(pk=chunk.pk, is_done=False).update(is_done=True, leased_until=None):
+        if not Chunk.objects.filter(pk=chunk.pk, is_done=False).update(is_done=True, leased_until=None, **_NO_USERS):
             return
         if not Job.objects.filter(pk=job.pk, state=State.RUNNING).update(done=F("done") + chunk.users):
             transaction.set_rollback(True)  # the job failed meanwhile
             return
+        # Not for those whose events were erased since they were read.
+        present = users_with_history(list(lists))
+        lists = {user_id: items for user_id, items in lists.items() if user_id in present}
         store_recommendations(generation_id=generation.pk, lists=lists)
 
 
@@ -211,6 +217,7 @@ def _fail_job(job: Job, problem: str) -> None:
         ):
             if job.generation is not None:
                 job.generation.delete()
+            job.chunks.update(**_NO_USERS)
             details = {"scenario": job.scenario.name, "problem": problem}
             record_event("job.failed", actor="system:worker", subject=f"job:{job.pk}", details=details)
 

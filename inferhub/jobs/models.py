@@ -48,7 +48,10 @@ class Job(models.Model):
 
 
 class Chunk(models.Model):
-    """A range of users that one worker claims at a time. A lease that ran out is claimed again."""
+    """A range of users that one worker claims at a time. A lease that ran out is claimed again.
+
+    Once it is done, or its job failed, the ids of the users are gone.
+    """
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="chunks")
     number = models.PositiveIntegerField()

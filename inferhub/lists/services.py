@@ -129,21 +129,26 @@ def change_entries(
     return change
 
 
-def erase_value(*, value: str, reason: str, actor: str) -> dict[str, int]:
-    """Take a person's value off every list and out of every past version; gives the number of entries by list.
+def erase_values(*, values: Iterable[str], reason: str, actor: str) -> dict[str, int]:
+    """Take a person's values off every list and out of every past version; gives the number of entries by list.
 
-    Whoever reads a past version no longer finds it there. The audit log says of which list how many went.
+    White space around a value is no part of it, as when it came. Whoever reads a past version no longer finds it
+    there. The audit log says of which list how many went.
     """
-    names = LookupList.objects.filter(entries__value=value).distinct().order_by("name").values_list("name", flat=True)
+    wanted = [value.strip() for value in values if value.strip()]
+    found = LookupList.objects.filter(entries__value__in=wanted).distinct().order_by("name")
     with transaction.atomic():
-        erased = {name: _erase_from_list(name, value, reason=reason, actor=actor) for name in names}
+        erased = {
+            name: _erase_from_list(name, wanted, reason=reason, actor=actor)
+            for name in found.values_list("name", flat=True)
+        }
     Snapshots.forget_all()
     return erased
 
 
-def _erase_from_list(name: str, value: str, *, reason: str, actor: str) -> int:
-    change_entries(name=name, remove=[value], actor=actor, reason=reason)
-    count = ListEntry.objects.filter(list__name=name, value=value).update(value=ERASED, note="")
+def _erase_from_list(name: str, values: Sequence[str], *, reason: str, actor: str) -> int:
+    change_entries(name=name, remove=values, actor=actor, reason=reason)
+    count = ListEntry.objects.filter(list__name=name, value__in=values).update(value=ERASED, note="")
     record_event(
         "list.entries_erased", actor=actor, subject=_subject(name), details={"entries": count, "reason": reason}
     )

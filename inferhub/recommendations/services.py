@@ -19,7 +19,7 @@ from inferhub.lib.slug import SLUG_EXPECTED, is_slug
 from inferhub.lib.snapshots import Snapshots
 from inferhub.lib.stopwatch import Stopwatch
 from inferhub.recommendations.boosts import apply_boosts, candidates, find_boosts
-from inferhub.recommendations.models import Generation, Scenario
+from inferhub.recommendations.models import Generation, Recommendation, Scenario
 from inferhub.recommendations.queries import ScenarioPlan, find_scenario
 from inferhub.registry.models import RegisteredModel, Task
 from inferhub.registry.queries import VersionPlan
@@ -189,6 +189,13 @@ def store_recommendations(*, generation_id: int, lists: Mapping[str, Sequence[Ma
         for user_id, items in lists.items():
             columns = [[entry[name] for entry in items] for name in ("item_id", "score", "reason")]
             copy.write_row((generation_id, user_id, *columns))
+
+
+def erase_lists(user_ids: Sequence[str]) -> int:
+    """Delete what is stored for these users in any generation, published or not; gives the number of lists."""
+    generations = list(Generation.objects.values_list("pk", flat=True))  # the index begins with them
+    stored = Recommendation.objects.filter(generation_id__in=generations, user_id__in=user_ids)
+    return stored.delete()[0]
 
 
 def publish_generation(*, generation_id: int, actor: str) -> None:

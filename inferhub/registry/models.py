@@ -173,7 +173,6 @@ class ShadowComparison(models.Model):
     alias = models.ForeignKey(Alias, on_delete=models.PROTECT, related_name="shadow_comparisons")
     version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="+", help_text="It answered.")
     shadow_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="+")
-    request_key = models.CharField(max_length=200, blank=True)
     is_equal = models.BooleanField(help_text="Every output is the same.")
     is_flipped = models.BooleanField(help_text="An output that is no measure, such as a label, is another one.")
     largest_difference = models.FloatField(null=True, help_text="Of the outputs that are measures, if any.")

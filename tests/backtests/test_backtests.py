@@ -16,8 +16,8 @@ from inferhub.backtests.services import cancel_backtest, open_backtests, start_b
 from inferhub.backtests.sides import Asked
 from inferhub.decisions.models import Action, Decision
 from inferhub.decisions.services import Request, decide_all, save_workflow
+from inferhub.erasure.services import erase_person
 from inferhub.errors import Conflict, InvalidInput, NotFound
-from inferhub.jobs.erasure import erase_person
 from inferhub.registry.models import ModelVersion
 from inferhub.rulesets.services import save_rule_set
 from tests.hub_fixtures import ACTOR, RULES, WORKFLOW, register_direct

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.db import DatabaseError
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from inferhub.console.html import deed_url
@@ -137,6 +138,34 @@ def test_an_erasure_everywhere_reaches_lists_and_says_what_went(console: Client,
     entries = text_of(console.get(list_of(ListEntry)))
     assert "ben" in entries
     assert "ann" not in entries.split()
+
+
+def test_the_page_of_an_erasure_says_what_would_go_here_and_everywhere(console: Client, workflow: Workflow) -> None:
+    decision = make_decision(workflow, subject="ann")
+    save_list(name="blocked", description="Chosen by ann.", actor=ACTOR)
+    add_entries(name="blocked", entries=[Entry(value="ann")], actor=ACTOR)
+    told = text_of(console.get(deed_url(decision, "erase")))
+    assert "Kind In this workflow Everywhere decisions 1 1 list entries 0 1" in told
+    assert "Entries go from these lists: blocked." in told
+    assert "Not reached: the subject in the description of the lists blocked" in told
+    assert Decision.objects.get().subject == "ann"
+
+
+def test_a_subject_is_erased_by_its_name_after_a_dry_run(console: Client, workflow: Workflow) -> None:
+    make_decision(workflow, subject="ann")
+    page = reverse("admin:decisions_decision_erase_subject")
+    assert page in console.get(list_of(Decision)).content.decode()
+    words = {"subject": "ann", "reason": "asked by letter"}
+    told = text_of(console.post(page, words | {"is_dry_run": "on"}))
+    assert "What would go Kind How many decisions 1" in told
+    assert Decision.objects.get().subject == "ann"
+    assert "Done: decisions erased: 1." in text_of(console.post(page, words, follow=True))
+    assert Decision.objects.get().subject == ""
+    assert "Nothing is kept about this subject." in text_of(console.post(page, words, follow=True))
+
+
+def test_the_page_of_an_erasure_of_nobody_is_not_there(console: Client, workflow: Workflow) -> None:
+    assert console.get(deed_url(make_decision(workflow, subject=""), "erase")).status_code == 404
 
 
 def test_the_page_of_a_replay_says_what_comes_out_differently(console: Client, workflow: Workflow) -> None:

@@ -18,9 +18,9 @@ from inferhub.decisions.flags import change_flag
 from inferhub.decisions.models import Action, Decision, Flag, Review
 from inferhub.decisions.services import decide
 from inferhub.demo.receiver import WebhookReceiver
+from inferhub.erasure.services import KINDS, erase_person
 from inferhub.errors import Conflict, InvalidInput
 from inferhub.jobs.deferred import defer_call, run_deferred_call
-from inferhub.jobs.erasure import erase_person
 from inferhub.jobs.models import DeferredCall
 from inferhub.lib.snapshots import Snapshots
 from inferhub.lists.models import ListEntry
@@ -84,7 +84,7 @@ def test_kept_answers_about_the_subject_go_too(workflow: str) -> None:
         call = defer_call(kind="decide", target="orders", body=body, actor=ACTOR)
         run_deferred_call(call.pk)
     erased = erase_person(subject="ann", reason="asked", actor=ACTOR)
-    assert (erased.content.decisions, erased.calls) == (2, 2)
+    assert (erased.counts["decisions"], erased.counts["calls"]) == (2, 2)
     assert DeferredCall.objects.get().body["input"] == BEN
 
 
@@ -175,7 +175,7 @@ def lists(db: None) -> None:
 def test_entries_of_lists_that_name_the_subject_go_from_every_version() -> None:
     assert "ann" in find_list("blocked").expiries
     erased = erase_person(subject="ann", reason="asked", actor="user:officer")
-    assert (erased.counts()["list_entries"], erased.lists) == (3, {"blocked": 1, "vips": 2})
+    assert (erased.counts["list_entries"], erased.lists) == (3, {"blocked": 1, "vips": 2})
     assert not ListEntry.objects.filter(value="ann").exists()
     assert not ListEntry.objects.filter(note="a note").exists()
     Snapshots.forget_all()
@@ -218,7 +218,7 @@ def test_only_an_erasure_may_change_an_entry() -> None:
 def test_an_erasure_within_one_workflow_leaves_lists_and_flags(workflow: str) -> None:
     change_flag(subject="ann", name="payout", is_held=True, actor=ACTOR, reason="x")
     erased = erase_person(subject="ann", reason="asked", actor=ACTOR, workflow="orders")
-    assert (erased.counts()["flags"], erased.lists) == (0, {})
+    assert (erased.counts["flags"], erased.lists) == (0, {})
     assert (Flag.objects.count(), ListEntry.objects.filter(value="ann").count()) == (1, 3)
 
 
@@ -228,7 +228,7 @@ def test_answers_kept_for_repeats_that_speak_of_the_subject_go(api: Api, workflo
     for review in Review.objects.order_by("id"):
         api.post(f"reviews/{review.pk}/claim", {}, Idempotency_Key=review.decision.subject)
     assert RepeatableWrite.objects.count() == 2
-    assert erase_person(subject="ann", reason="asked", actor=ACTOR).answers == 1
+    assert erase_person(subject="ann", reason="asked", actor=ACTOR).counts["answers"] == 1
     assert RepeatableWrite.objects.get().name == "ben"
 
 
@@ -246,7 +246,7 @@ def test_a_deferred_call_that_waits_is_emptied_and_says_why(
 ) -> None:
     call = defer_call(kind=kind, target=target, body=body, actor=ACTOR)
     others = defer_call(kind="decide", target="orders", body={"input": BEN | {"price": 1}}, actor=ACTOR)
-    assert erase_person(subject="ann", reason="asked", actor=ACTOR).calls == 1
+    assert erase_person(subject="ann", reason="asked", actor=ACTOR).counts["calls"] == 1
     call.refresh_from_db()
     assert (call.body, call.state, call.problem["family"]) == ({}, "failed", "Conflict")  # type: ignore[index]
     run_deferred_call(call.pk)
@@ -258,8 +258,8 @@ def test_a_deferred_call_that_waits_is_emptied_and_says_why(
 def test_a_deferred_call_that_failed_loses_what_it_asked(workflow: str) -> None:
     call = defer_call(kind="decide", target="orders", body={"input": ANN | {"surplus": 1}}, actor=ACTOR)
     run_deferred_call(call.pk)
-    assert erase_person(subject="ann", reason="asked", actor=ACTOR, workflow="other").calls == 0
-    assert erase_person(subject="ann", reason="asked", actor=ACTOR, workflow="orders").calls == 1
+    assert erase_person(subject="ann", reason="asked", actor=ACTOR, workflow="other").counts["calls"] == 0
+    assert erase_person(subject="ann", reason="asked", actor=ACTOR, workflow="orders").counts["calls"] == 1
     assert not DeferredCall.objects.exists()
 
 
@@ -269,11 +269,17 @@ def test_the_command_says_what_it_erased(workflow: str, capsys: pytest.CaptureFi
     add_entries(name="blocked", entries=[Entry(value="ann")], actor=ACTOR)
     call_command("erase_subject", "ann", "--reason", "asked", "--workflow", "nothing")
     call_command("erase_subject", "ann", "--reason", "asked")
+    call_command("erase_subject", "ann", "--reason", "asked", "--dry-run")
+    ids = AuditEvent.objects.filter(action="subject.erased").order_by("id").values_list("subject", flat=True)
     assert capsys.readouterr().out.splitlines() == [
         "nothing is kept about this subject",
+        f"the audit log has it as {ids[0]}",
         "decisions erased: 1",
         "actions cancelled: 1",
         "list entries removed: 1 (blocked: 1)",
+        f"the audit log has it as {ids[1]}",
+        "a dry run: nothing is erased, this would be",
+        "nothing is kept about this subject",
     ]
     with pytest.raises(CommandError, match="/reason"):
         call_command("erase_subject", "ann", "--reason", "")
@@ -282,8 +288,11 @@ def test_the_command_says_what_it_erased(workflow: str, capsys: pytest.CaptureFi
 def test_rest_erases_for_keys_that_may(api: Api, workflow: str) -> None:
     made = api.post("workflows/orders/decisions", {"input": ANN}).json()
     answer = api.post("erasures", {"subject": "ann", "reason": "asked"})
-    counts = dict.fromkeys((*NOTHING, "calls", "answers"), 0) | {"decisions": 1, "actions": 1}
-    assert (answer.status_code, answer.json()) == (200, counts | {"lists": {}})
+    counts = dict.fromkeys(KINDS, 0) | {"decisions": 1, "actions": 1}
+    event = AuditEvent.objects.get(action="subject.erased")
+    told = {"erasure_id": event.subject.removeprefix("erasure:"), "dry_run": False, "lists": {}}
+    left = {"tables": {}, "lists": [], "audit_events": []}
+    assert (answer.status_code, answer.json()) == (200, counts | told | {"left": left})
     left = api.get(f"decisions/{made['decision_id']}").json()
     assert (left["outcome"], left["trace"], left["subject"], left["digest"]) == ("accept", {}, "", made["digest"])
     assert [action["state"] for action in left["actions"]] == ["cancelled"]

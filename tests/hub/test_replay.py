@@ -19,9 +19,9 @@ from inferhub.decisions.models import Action, Decision
 from inferhub.decisions.replay import ReplayCount, replay_decision, replay_period
 from inferhub.decisions.rerun import Replayed
 from inferhub.decisions.services import Request, decide_all, save_workflow
+from inferhub.erasure.services import erase_person
 from inferhub.errors import NotFound
 from inferhub.inference.services import unload
-from inferhub.jobs.erasure import erase_person
 from inferhub.lib.canonical import canonical_json
 from inferhub.lib.schema import Schema
 from inferhub.registry.aliases import set_canary

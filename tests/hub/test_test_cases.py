@@ -148,7 +148,8 @@ def test_a_case_made_of_a_decision_passes(workflow: str, changes: dict[str, Any]
 def test_a_case_made_of_a_decision_goes_when_that_is_erased(workflow: str) -> None:
     decision = decide(workflow="orders", facts_in=ORDER, actor=ACTOR)[0]
     save_workflow_test(workflow="orders", case=case_of(decision), actor=ACTOR, decision_id=decision.pk)
-    save_workflow_test(workflow="orders", case=_case(outcome="accept"), actor=ACTOR)
+    others = _case(outcome="accept") | {"input": ORDER | {"customer_id": "ben"}}
+    save_workflow_test(workflow="orders", case=others, actor=ACTOR)
     erase_subject(subject="ann", reason="asked", actor=ACTOR)
     assert [test.name for test in WorkflowTest.objects.all()] == ["a case"]
 

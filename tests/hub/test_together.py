@@ -16,7 +16,7 @@ from inferhub.decisions.replay import replay_decision
 from inferhub.decisions.retention import expire_content
 from inferhub.decisions.reviews import settle_review
 from inferhub.decisions.services import Request, decide, decide_all, save_workflow
-from inferhub.jobs.erasure import erase_person
+from inferhub.erasure.services import erase_person
 from inferhub.jobs.proving import record_verification
 from tests.hub_fixtures import ACTOR, WORKFLOW
 
@@ -48,7 +48,7 @@ def test_the_log_verifies_after_a_verdict_an_erasure_a_retention_and_a_detached_
     save(retention_months=1)
     made = settled()
     assert_untouched()
-    assert erase_person(subject="cid", reason="as asked", actor=ACTOR).content.decisions == 2
+    assert erase_person(subject="cid", reason="as asked", actor=ACTOR).counts["decisions"] == 2
     assert_untouched()
     settled()
     assert expire_content(now=timezone.now() + timedelta(days=70)) == 2

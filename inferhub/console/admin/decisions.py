@@ -5,48 +5,29 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 
-from inferhub.console import fields, html
+from inferhub.console import html
 from inferhub.console.authored_forms import CaseForm
 from inferhub.console.base import RecordAdmin, as_uuid, deed, link_column, time_column
+from inferhub.console.erasing import EraseForm, EraseSubjectForm, what_would_go
 from inferhub.console.filters import DayFilter, OutcomeFilter
-from inferhub.console.pages import Done, FormPage, ServiceForm, sent
+from inferhub.console.pages import FormPage, sent
 from inferhub.console.proving import download_proof
 from inferhub.console.replay import replay_sections
 from inferhub.console.sections import Section
 from inferhub.console.trace import decision_facts, decision_sections
 from inferhub.decisions.models import Decision, DecisionKey, Workflow, WorkflowTest
 from inferhub.decisions.testing import case_of, save_workflow_test
-from inferhub.jobs.erasure import erase_person
 
 _DECIDED = time_column("created_at", "Decided")
 _ERASE = "decisions.erase_decision"
-
-
-class EraseForm(ServiceForm):
-    """Why the data of a decision's subject is to go."""
-
-    reason = fields.prose("Reason", help_text="Kept in the audit log: no personal data here.")
-    everywhere = fields.switch(
-        "In every workflow, with flags and entries of look-up lists",
-        help_text="Lists lose the subject in past versions too; what is erased does not come back.",
-    )
-
-    def __init__(self, *args: Any, decision: Decision, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._decision = decision
-
-    def save(self, *, actor: str) -> Done:
-        erased = erase_person(
-            subject=self._decision.subject,
-            reason=self.cleaned_data["reason"],
-            workflow="" if self.cleaned_data["everywhere"] else self._decision.workflow.name,
-            actor=actor,
-        )
-        return Done(message=f"Done: {'; '.join(erased.sentences)}.", url=html.url_of(self._decision))
+_ERASURE = (
+    "What the hub holds about the subject goes for good, and actions that are not delivered are cancelled. That "
+    "decisions were made, their outcomes, request ids and digests stay."
+)
 
 
 @admin.register(Decision)
@@ -68,6 +49,7 @@ class DecisionAdmin(RecordAdmin):
     search_help_text = "Request id, subject or decision id, exactly as sent"
     ordering = ("-id",)
     sortable_by = ()
+    actions_list = ("erase_subject",)
     actions_detail = ("replay", "proof", "make_case", "erase")
     beside = ("make_case",)
     deeds = {
@@ -130,14 +112,20 @@ class DecisionAdmin(RecordAdmin):
     @deed("Erase the subject's data", icon="person_off", permission=_ERASE)
     def erase(self, request: HttpRequest, object_id: str) -> HttpResponse:
         decision = self.find(request, object_id)
+        if not decision.subject:
+            raise Http404("The decision is about nobody.")
         page = FormPage(
             title=f"Erase the data of {decision.subject}",
             submit="Erase for good",
             found=decision,
             back=html.url_of(decision),
-            intro="What every decision of this workflow about this subject holds of it goes for good, and actions that "
-            "are not delivered are cancelled. That the decisions were made, their outcomes and digests stay.",
-            sections=(decision_facts(decision),),
+            intro=f"{_ERASURE} Here it reaches this workflow alone, or everything.",
+            sections=(decision_facts(decision), *(() if sent(request) else (what_would_go(decision),))),
             is_danger=True,
         )
         return self.show_deed(request, EraseForm(sent(request), decision=decision), page)
+
+    @deed("Erase a person's data", icon="person_off", permission=_ERASE)
+    def erase_subject(self, request: HttpRequest) -> HttpResponse:
+        page = FormPage(title="Erase a person's data", submit="Go on", intro=_ERASURE, is_danger=True)
+        return self.show_deed(request, EraseSubjectForm(sent(request)), page)

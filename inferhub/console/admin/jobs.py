@@ -131,14 +131,13 @@ def _chunk_table(job: Job) -> Table:
         (
             chunk.number,
             html.badge(_chunk_word(chunk.is_done, chunk.leased_until is not None)),
-            f"{chunk.first_user_id} … {chunk.last_user_id}",
             chunk.users,
             chunk.attempt_count,
         )
         for chunk in chunks
     ]
     note = f"The first {_MOST_CHUNKS} are shown, unfinished ones first." if len(rows) == _MOST_CHUNKS else ""
-    columns = ("#", "State", "Users from … to", "Users", "Attempts")
+    columns = ("#", "State", "Users", "Attempts")
     return Table(title="Chunks", columns=columns, rows=rows, note=note, empty="No user has a purchase: nothing to do.")
 
 

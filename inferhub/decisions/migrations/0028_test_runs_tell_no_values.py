@@ -1,0 +1,14 @@
+"""Notes of test runs say which cases passed, and no longer how the others differed."""
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("decisions", "0027_versions_stay_without_constraints")]
+    operations = [
+        migrations.AlterField(
+            model_name="workflowtestrun",
+            name="results",
+            field=models.JSONField(help_text="By case: its name, and whether it passed."),
+        ),
+    ]
