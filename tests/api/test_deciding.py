@@ -7,9 +7,9 @@ from django.db import connection
 from inferhub.api import answers
 from inferhub.decisions import services
 from inferhub.decisions.models import Action, Decision
+from inferhub.erasure.services import erase_person
 from inferhub.inference.routing import Choice
 from inferhub.jobs.deferred import run_deferred_call
-from inferhub.jobs.erasure import erase_person
 from tests.hub_fixtures import Api, register_direct
 from tests.models import linear_model
 
