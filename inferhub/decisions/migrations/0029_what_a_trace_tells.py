@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("decisions", "0027_versions_stay_without_constraints")]
+    dependencies = [("decisions", "0028_test_runs_tell_no_values")]
     operations = [
         migrations.AlterField(
             model_name="decision",
