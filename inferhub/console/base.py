@@ -204,9 +204,13 @@ class RecordAdmin(ConsoleAdmin):
         form_url: str = "",
         obj: Any = None,
     ) -> HttpResponse:
+        refresh_seconds = self.refresh_seconds(obj)
+        if refresh_seconds is None and "HX-Request" in request.headers:
+            # An open page asked again, and there is no more to wait for: its buttons have changed with its state.
+            return HttpResponse(headers={"HX-Refresh": "true"})
         context |= {
             "sections": self.sections(request, obj),
-            "refresh_seconds": self.refresh_seconds(obj),
+            "refresh_seconds": refresh_seconds,
             "audit_url": self._audit_url(request, obj),
         }
         return super().render_change_form(request, context, add, change, form_url, obj)
