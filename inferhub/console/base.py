@@ -58,6 +58,7 @@ class ConsoleChangeList(ChangeList):  # type: ignore[misc]
         super().get_results(request)
         if not self.has_active_filters and not self.query:
             self.full_result_count = self.result_count
+        self.empty_link = self.model_admin.empty_link(request)
 
 
 class ConsoleAdmin(_ModelAdmin):
@@ -75,9 +76,17 @@ class ConsoleAdmin(_ModelAdmin):
     audit_name: ClassVar[str] = ""
     empty_title: ClassVar[str] = ""
     empty_sentence: ClassVar[str] = ""
+    empty_leads_to: ClassVar[type[Model] | None] = None  # the list where a person goes on
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[Any]:
         return ConsoleChangeList
+
+    def empty_link(self, request: HttpRequest) -> SafeString | str:
+        """Where a person who finds the list empty goes on."""
+        model = self.empty_leads_to
+        if model is None or not request.user.has_perm(f"{model._meta.app_label}.view_{model._meta.model_name}"):
+            return ""
+        return html.link(html.list_url(model), f"Go to {model._meta.verbose_name_plural}")
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
         self._record(request, obj, "created")
