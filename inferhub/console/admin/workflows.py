@@ -57,8 +57,8 @@ _EXAMPLE: dict[str, Any] = {
 _MOST_OF_AN_EXAMPLE = 60
 _NO_CASES = "None yet. Add one, or make one of a decision from its page."
 _INTRO = (
-    "What comes in, which models are asked, which rules decide, and what is done for each outcome. Everything is checked "
-    "when you save; what a definition names (models, rule set, webhook endpoints, lists) must be there then."
+    "What comes in, which models are asked, which rules decide, and what is done for each outcome. Everything is "
+    "checked when you save; what a definition names (models, rule set, webhook endpoints, lists) must be there then."
 )
 
 
