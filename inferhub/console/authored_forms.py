@@ -24,12 +24,14 @@ def approval_field() -> forms.ChoiceField:
     )
 
 
-def _time(label: str, help_text: str) -> forms.SplitDateTimeField:
+def time_field(label: str, help_text: str) -> forms.SplitDateTimeField:
+    """A date and a time (UTC) that may be left empty."""
     widget = UnfoldAdminSplitDateTimeWidget()
     return forms.SplitDateTimeField(label=label, required=False, widget=widget, help_text=help_text)
 
 
-def _done(outcome: Any, message: str) -> Done:
+def published(outcome: Any, message: str) -> Done:
+    """What came of a publication: it is made, or another person has to approve it."""
     if isinstance(outcome, ChangeRequest):
         return Done(message="Another person has to approve it now.", url=html.url_of(outcome))
     return Done(message=message, url=html.url_of(outcome.version.owner))
@@ -38,8 +40,8 @@ def _done(outcome: Any, message: str) -> Done:
 class PublishForm(ServiceForm):
     """Put a version in force."""
 
-    effective_from = _time("In force from", "Date and time (UTC). Empty: from when it is published.")
-    effective_until = _time("In force until", "Date and time (UTC). Empty: until a later publication begins.")
+    effective_from = time_field("In force from", "Date and time (UTC). Empty: from when it is published.")
+    effective_until = time_field("In force until", "Date and time (UTC). Empty: until a later publication begins.")
     reason = fields.prose("Reason", help_text="Kept with the publication.")
 
     def __init__(self, *args: Any, kind: AuthoredKind, version: Any, **options: Any) -> None:
@@ -48,7 +50,7 @@ class PublishForm(ServiceForm):
 
     def save(self, *, actor: str) -> Done:
         outcome = publish_version(self._kind, version=self._version, actor=actor, **self.cleaned_data)
-        return _done(outcome, f"{self._version} is published.")
+        return published(outcome, f"{self._version} is published.")
 
 
 class RollBackForm(ServiceForm):
@@ -66,7 +68,7 @@ class RollBackForm(ServiceForm):
 
     def save(self, *, actor: str) -> Done:
         made = roll_back(self._kind, owner=self._owner, actor=actor, **self.cleaned_data)
-        return _done(made, f"{made.version} is in force again.")
+        return published(made, f"{made.version} is in force again.")
 
 
 class CancelForm(ServiceForm):
@@ -82,7 +84,7 @@ class CancelForm(ServiceForm):
         gone = cancel_publication(
             self._kind, publication=self._publication, actor=actor, reason=self.cleaned_data["reason"]
         )
-        return _done(gone, f"{gone} is cancelled.")
+        return published(gone, f"{gone} is cancelled.")
 
 
 class PolicyForm(ServiceForm):
@@ -98,7 +100,7 @@ class PolicyForm(ServiceForm):
     def save(self, *, actor: str) -> Done:
         outcome = set_approval(self._kind, owner=self._owner, actor=actor, **self.cleaned_data)
         if isinstance(outcome, ChangeRequest):
-            return _done(outcome, "")
+            return published(outcome, "")
         return Done(message=f"{outcome}: {outcome.get_approval_display()}.", url=html.url_of(outcome))
 
 

@@ -58,6 +58,7 @@ class ConsoleChangeList(ChangeList):  # type: ignore[misc]
         super().get_results(request)
         if not self.has_active_filters and not self.query:
             self.full_result_count = self.result_count
+        self.empty_link = self.model_admin.empty_link(request)
 
 
 class ConsoleAdmin(_ModelAdmin):
@@ -75,9 +76,17 @@ class ConsoleAdmin(_ModelAdmin):
     audit_name: ClassVar[str] = ""
     empty_title: ClassVar[str] = ""
     empty_sentence: ClassVar[str] = ""
+    empty_leads_to: ClassVar[type[Model] | None] = None  # the list where a person goes on
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[Any]:
         return ConsoleChangeList
+
+    def empty_link(self, request: HttpRequest) -> SafeString | str:
+        """Where a person who finds the list empty goes on."""
+        model = self.empty_leads_to
+        if model is None or not request.user.has_perm(f"{model._meta.app_label}.view_{model._meta.model_name}"):
+            return ""
+        return html.link(html.list_url(model), f"Go to {model._meta.verbose_name_plural}")
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
         self._record(request, obj, "created")
@@ -204,9 +213,13 @@ class RecordAdmin(ConsoleAdmin):
         form_url: str = "",
         obj: Any = None,
     ) -> HttpResponse:
+        refresh_seconds = self.refresh_seconds(obj)
+        if refresh_seconds is None and "HX-Request" in request.headers:
+            # An open page asked again, and there is no more to wait for: its buttons have changed with its state.
+            return HttpResponse(headers={"HX-Refresh": "true"})
         context |= {
             "sections": self.sections(request, obj),
-            "refresh_seconds": self.refresh_seconds(obj),
+            "refresh_seconds": refresh_seconds,
             "audit_url": self._audit_url(request, obj),
         }
         return super().render_change_form(request, context, add, change, form_url, obj)

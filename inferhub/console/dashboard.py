@@ -138,7 +138,9 @@ def _review_table() -> Table:
         for review in reviews
     ]
     columns = ("Review", "Workflow", "Subject", "Waiting since", "Due", "Reviewer")
-    return Table(title="Next for a person", columns=columns, rows=rows, empty="No review is open.")
+    return Table(
+        title="Next for a person", columns=columns, rows=rows, empty="No review is open: nothing waits for a person."
+    )
 
 
 def _decision_table() -> Table:
@@ -154,7 +156,12 @@ def _decision_table() -> Table:
         for decision in decisions
     ]
     columns = ("Decided", "Outcome", "Workflow", "Subject", "Request id")
-    return Table(title="Latest decisions", columns=columns, rows=rows, empty="No decision has been made yet.")
+    return Table(
+        title="Latest decisions",
+        columns=columns,
+        rows=rows,
+        empty="No decision has been made yet: open a workflow and try it, or install a starter.",
+    )
 
 
 def _job_table() -> Table:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.contrib.admin.utils import quote
@@ -175,6 +176,28 @@ def progress(done: int, total: int) -> SafeString:
         f"{total:,}",
         percent,
     )
+
+
+def money(value: Decimal) -> str:
+    """At least two decimals, and no zeros behind them.
+
+    >>> money(Decimal("4.9500")), money(Decimal("0.1250")), money(Decimal(20))
+    ('4.95', '0.125', '20.00')
+    """
+    whole, _, part = f"{value:f}".partition(".")
+    return f"{whole}.{part.rstrip('0').ljust(2, '0')}"
+
+
+def shortened(text: str, *, length: int = 100) -> str:
+    """The first words of a text, for a column of a list.
+
+    >>> shortened("Which orders to hold", length=16)
+    'Which orders to…'
+    """
+    if len(text) <= length:
+        return text
+    words, _, _ = text[:length].rpartition(" ")
+    return (words or text[: length - 1]).rstrip(" ,;:.") + "…"
 
 
 def lines(values: Mapping[str, Any]) -> SafeString | str:

@@ -21,4 +21,5 @@ def kinds_table() -> Table:
         for kind in describe_kinds()
     ]
     columns = ("Kind", "What it does", "Needs", "May have")
-    return Table(title="Kinds of action", columns=columns, rows=rows, note=_NOTE)
+    summary = "For those who write JSON: the kinds of action with their settings"
+    return Table(title="Kinds of action", columns=columns, rows=rows, note=_NOTE, summary=summary)

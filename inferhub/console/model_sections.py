@@ -98,7 +98,7 @@ def version_table(model: RegisteredModel) -> Table:
             html.file_size(version.size),
             html.moment(version.created_at),
             version.created_by,
-            (version.notes or version.state_reason)[:100],
+            html.shortened(version.notes or version.state_reason),
         )
         for version in versions
     ]

@@ -11,6 +11,8 @@ from playwright.sync_api import Page, expect
 
 from inferhub.accounts.models import User
 from inferhub.accounts.services import find_caller
+from inferhub.backtests.models import Backtest
+from inferhub.backtests.services import work_on_backtest
 from inferhub.decisions.models import Review
 from inferhub.decisions.services import decide
 from inferhub.decisions.tasks import deliver_actions
@@ -187,6 +189,18 @@ def test_a_job_is_started_and_watched_to_its_end_without_reloading(console: Page
     console.get_by_role("button", name="Look up").click()
     expect(console.get_by_role("heading", name="Stored by the last bulk job")).to_be_visible()
     expect(console.get_by_role("row")).to_have_count(8)
+
+
+def test_a_back_test_that_ended_has_nothing_to_cancel_without_reloading(console: Page, workflow: str) -> None:
+    decide(workflow=workflow, facts_in=LARGE, actor="user:tester")
+    go(console, "Workflows")
+    console.get_by_role("link", name="orders", exact=True).click()
+    console.get_by_role("link", name="Back-test", exact=True).click()
+    console.get_by_role("button", name="Start").click()
+    expect(console.get_by_role("link", name="Cancel")).to_be_visible()
+    work_on_backtest(Backtest.objects.get().pk)
+    expect(console.get_by_role("link", name="Changed rows as CSV")).to_be_visible()
+    expect(console.get_by_role("link", name="Cancel")).to_have_count(0)
 
 
 def test_signing_out_ends_the_session(console: Page) -> None:

@@ -50,7 +50,10 @@ def test_a_back_test_is_asked_for_and_its_report_read(console: Client, workflow:
     waiting = console.get(page_of(backtest))
     assert "queued" in text_of(waiting)
     assert "every 1s" in waiting.content.decode()
+    asked_again = {"HX-Request": "true"}
+    assert "HX-Refresh" not in console.get(page_of(backtest), headers=asked_again)
     work_on_backtest(backtest.pk)
+    assert console.get(page_of(backtest), headers=asked_again)["HX-Refresh"] == "true"
     text = text_of(console.get(page_of(backtest)))
     assert "1 of 3 rows (33.33%)" in text
     assert "accept 2 1 -33.33%" in text

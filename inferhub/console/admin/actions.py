@@ -15,7 +15,7 @@ from inferhub.console.pages import Done, FormPage, ServiceForm, sent
 from inferhub.console.sections import Facts, Section
 from inferhub.console.trace import attempt_table, values_table
 from inferhub.decisions.dead_letters import MOST_AT_ONCE, DeadLetters, redrive_action, redrive_actions
-from inferhub.decisions.models import Action, ActionState, DeliveryTarget
+from inferhub.decisions.models import Action, ActionState, DeliveryTarget, Workflow
 
 
 class RedriveForm(ServiceForm):
@@ -65,6 +65,7 @@ class RedriveManyForm(ServiceForm):
 @admin.register(Action)
 class ActionAdmin(RecordAdmin):
     audit_subject = "action:{0.pk}"
+    empty_leads_to = Workflow
     empty_sentence = "Outcomes cause actions where the workflow says so."
     list_display = (
         _MADE,

@@ -17,6 +17,7 @@ from inferhub.console.backtest_sections import backtest_sections
 from inferhub.console.base import RecordAdmin, deed, link_column, time_column
 from inferhub.console.pages import Done, FormPage, ServiceForm, sent
 from inferhub.console.sections import Section
+from inferhub.decisions.models import Workflow
 from inferhub.lib.digits import read_digits
 
 RUN = "backtests.run_backtest"
@@ -37,6 +38,7 @@ class CancelForm(ServiceForm):
 @admin.register(Backtest)
 class BacktestAdmin(RecordAdmin):
     audit_subject = "backtest:{0.pk}"
+    empty_leads_to = Workflow
     empty_sentence = "Start one on the page of a workflow: it shows what other versions would have decided."
     change_list_template = "console/refreshing_list.html"
     list_display = (

@@ -33,11 +33,15 @@ class SwitchItemForm(ServiceForm):
 class ItemAdmin(RecordAdmin):
     audit_subject = "item:{0.item_id}"
     empty_sentence = "The shop system sends its items."
-    list_display = ("item_id", "name", "category", "price", "current_state")
+    list_display = ("item_id", "name", "category", "price_now", "current_state")
     list_filter = (("is_available", BooleanRadioFilter),)
     search_fields = ("item_id__startswith", "name", "category")
     search_help_text = "Item id (its first characters), name or category"
     actions_detail = ("switch",)
+
+    @admin.display(description="Price", ordering="price")
+    def price_now(self, item: Item) -> str:
+        return html.NOTHING if item.price is None else html.money(item.price)
 
     @admin.display(description="State")
     def current_state(self, item: Item) -> SafeString:
@@ -51,7 +55,7 @@ class ItemAdmin(RecordAdmin):
                     ("Item id", html.code(found.item_id)),
                     ("Name", found.name),
                     ("Category", found.category),
-                    ("Price", found.price),
+                    ("Price", self.price_now(found)),
                     ("State", self.current_state(found)),
                 ),
             ),
@@ -74,11 +78,15 @@ class ItemAdmin(RecordAdmin):
 @admin.register(Event)
 class EventAdmin(RecordAdmin):
     empty_sentence = "The shop system sends what its users view and buy."
-    list_display = (time_column("occurred_at", "When"), "user_id", "kind", "item_id", "quantity")
+    list_display = (time_column("occurred_at", "When"), "user_id", "kind", "item_id", "how_many")
     search_fields = ("user_id",)
     search_help_text = "User id, exactly"
     ordering = ("-id",)
     sortable_by = ()
+
+    @admin.display(description="Quantity")
+    def how_many(self, event: Event) -> str:
+        return f"{event.quantity:g}"
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
@@ -91,7 +99,7 @@ class EventAdmin(RecordAdmin):
             ("User", found.user_id),
             ("Kind", found.get_kind_display()),
             ("Item", found.item_id),
-            ("Quantity", found.quantity),
+            ("Quantity", self.how_many(found)),
             ("When", html.moment(found.occurred_at)),
         )
         return (Facts(title="Event", pairs=pairs),)

@@ -16,6 +16,7 @@ from inferhub.console.base import RecordAdmin, deed, link_column, time_column
 from inferhub.console.challenger_sections import challenger_sections
 from inferhub.console.pages import Done, FormPage, ServiceForm, sent
 from inferhub.console.sections import Section
+from inferhub.decisions.models import Workflow
 
 
 class EndForm(ServiceForm):
@@ -33,6 +34,7 @@ class EndForm(ServiceForm):
 @admin.register(Challenger)
 class ChallengerAdmin(RecordAdmin):
     audit_subject = "challenger:{0.pk}"
+    empty_leads_to = Workflow
     empty_sentence = "Start one on the page of a workflow: other versions then decide beside it, without actions."
     list_display = (
         "__str__",

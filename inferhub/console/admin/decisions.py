@@ -33,6 +33,7 @@ _ERASURE = (
 @admin.register(Decision)
 class DecisionAdmin(RecordAdmin):
     audit_subject = "decision:{0.pk}"
+    empty_leads_to = Workflow
     empty_sentence = "Each request to a workflow makes one. Try a workflow from its page, or call it over REST."
     list_display = (
         _DECIDED,

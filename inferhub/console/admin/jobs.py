@@ -13,6 +13,7 @@ from inferhub.console import html
 from inferhub.console.base import RecordAdmin, link_column, time_column
 from inferhub.console.sections import Facts, Section, Table, Text
 from inferhub.jobs.models import DeferredCall, Job, State
+from inferhub.recommendations.models import Scenario
 
 _OPEN = (State.QUEUED, State.RUNNING)
 _MOST_CHUNKS = 200
@@ -21,6 +22,7 @@ _MOST_CHUNKS = 200
 @admin.register(Job)
 class JobAdmin(RecordAdmin):
     audit_subject = "job:{0.pk}"
+    empty_leads_to = Scenario
     empty_sentence = "Start one on the page of a scenario, or by a schedule."
     change_list_template = "console/refreshing_list.html"
     list_display = (

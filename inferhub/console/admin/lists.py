@@ -151,7 +151,7 @@ class LookupListAdmin(RecordAdmin):
 
     @admin.display(description="Description")
     def about(self, found: LookupList) -> str:
-        return found.description[:100]
+        return html.shortened(found.description)
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.export)

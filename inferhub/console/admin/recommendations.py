@@ -105,7 +105,7 @@ class ScenarioAdmin(RecordAdmin):
 
     @admin.display(description="Description")
     def about(self, scenario: Scenario) -> str:
-        return scenario.description[:100]
+        return html.shortened(scenario.description)
 
     @admin.display(description="Lists published")
     def published(self, scenario: Scenario) -> SafeString | str:

@@ -72,7 +72,7 @@ class RegisteredModelAdmin(RecordAdmin):
 
     @admin.display(description="Description")
     def about(self, model: Any) -> str:
-        return str(model.description)[:100]
+        return html.shortened(str(model.description))
 
     @admin.display(description="Versions", ordering="version_count")
     def version_count(self, model: Any) -> int:

@@ -54,7 +54,7 @@ class SaveRuleSetForm(ServiceForm):
     """The next version of a rule set; `rules.js` shows its tables so that they can be edited."""
 
     class Media:
-        js = ("console/rules.js",)
+        js = ("console/editing.js", "console/rules.js")
 
     fallback = "definition"
     description = fields.prose("Description", required=False, help_text="What the rules decide, and who owns them.")
@@ -133,7 +133,7 @@ class RuleSetAdmin(AuthoredAdmin):
 
     @admin.display(description="Description")
     def about(self, rule_set: RuleSet) -> str:
-        return rule_set.description[:100]
+        return html.shortened(rule_set.description)
 
     @admin.display(description="Rules")
     def rule_count(self, rule_set: RuleSet) -> int:
@@ -199,7 +199,7 @@ class RuleSetVersionAdmin(AuthoredVersionAdmin):
 
     @admin.display(description="Note")
     def remark(self, version: RuleSetVersion) -> str:
-        return version.note[:100]
+        return html.shortened(version.note)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RuleSetVersion]:
         return super().get_queryset(request).select_related("rule_set")

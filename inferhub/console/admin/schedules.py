@@ -62,6 +62,7 @@ def scenario_of(task: PeriodicTask) -> str:
 
 @admin.register(PeriodicTask)
 class PeriodicTaskAdmin(ConsoleAdmin):
+    empty_title = "No schedules yet"
     empty_sentence = "A schedule starts the bulk job of a scenario by itself."
     audit_name = "schedule"
     form = ScheduleForm

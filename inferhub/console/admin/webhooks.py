@@ -74,7 +74,7 @@ class SwitchForm(ServiceForm):
 class WebhookEndpointAdmin(RecordAdmin):
     audit_subject = "webhook:{0.name}"
     empty_sentence = "Workflows send webhooks to endpoints by their names."
-    list_display = ("name", "url", "current_state", time_column("created_at", "Made"))
+    list_display = ("name", "address", "current_state", time_column("created_at", "Made"))
     list_filter = (("is_active", BooleanRadioFilter),)
     search_fields = ("name", "url")
     add_form = AddEndpointForm
@@ -84,6 +84,10 @@ class WebhookEndpointAdmin(RecordAdmin):
         intro="The signing secret is made for you and shown once.",
     )
     actions_detail = ("change_address", "switch")
+
+    @admin.display(description="Address", ordering="url")
+    def address(self, endpoint: WebhookEndpoint) -> str:
+        return endpoint.url
 
     @admin.display(description="State")
     def current_state(self, endpoint: WebhookEndpoint) -> SafeString:

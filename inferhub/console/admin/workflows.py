@@ -7,6 +7,7 @@ from typing import Any, cast
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 
 from inferhub.console import fields, html
@@ -19,7 +20,7 @@ from inferhub.console.authored import (
     version_table,
 )
 from inferhub.console.authored_admin import OWNER_DEEDS, AuthoredAdmin, AuthoredVersionAdmin
-from inferhub.console.authored_forms import approval_field, empty_case
+from inferhub.console.authored_forms import approval_field, empty_case, published, time_field
 from inferhub.console.backtest_forms import BacktestForm, ChallengerForm
 from inferhub.console.base import code_column, deed, link_column, time_column
 from inferhub.console.history_sections import duration_sections, history_sections
@@ -27,6 +28,7 @@ from inferhub.console.inputs import field_names
 from inferhub.console.kinds import kinds_table
 from inferhub.console.pages import Done, FormPage, ServiceForm, sent, sent_with_files
 from inferhub.console.sections import Section, Table, Text
+from inferhub.console.workflow_choices import workflow_choices
 from inferhub.decisions.models import Decision, Workflow, WorkflowVersion
 from inferhub.decisions.services import KIND, decide, save_workflow
 from inferhub.decisions.testing import remove_workflow_test, run_workflow_tests, save_workflow_test
@@ -35,6 +37,7 @@ from inferhub.lib.digits import read_digits
 from inferhub.registry.models import RegisteredModel
 from inferhub.rulesets.authored import AuthoredQuerySet
 from inferhub.rulesets.models import RuleSet
+from inferhub.rulesets.publishing import publish_version
 
 _EXAMPLE: dict[str, Any] = {
     "input": {
@@ -55,35 +58,58 @@ _EXAMPLE: dict[str, Any] = {
 _MOST_OF_AN_EXAMPLE = 60
 _NO_CASES = "None yet. Add one, or make one of a decision from its page."
 _INTRO = (
-    "Input schema, predictions, rule set and the actions of each outcome. What a definition names (models, rule set, "
-    "webhook endpoints, lists) must be there when you save."
+    "What comes in, which models are asked, which rules decide, and what is done for each outcome. Everything is "
+    "checked when you save; what a definition names (models, rule set, webhook endpoints, lists) must be there then."
 )
 
 
 class SaveWorkflowForm(ServiceForm):
-    """The next version of a workflow."""
+    """The next version of a workflow; `workflow.js` shows its definition as a form.
+
+    With a time it is published for that time, or where that takes four eyes, asked for.
+    """
+
+    class Media:
+        js = ("console/editing.js", "console/cells.js", "console/workflow.js")
 
     fallback = "definition"
     description = fields.prose("Description", required=False, help_text="What it decides, and who owns it.")
     definition = fields.JsonField(label="Definition", help_text="JSON. Everything is checked when you save.")
     note = fields.prose("What changed, and why", required=False, help_text="Kept with the version.")
+    effective_from = time_field("In force from", "Date and time (UTC). Empty: from when it is published.")
+    effective_until = time_field("In force until", "Date and time (UTC). Empty: until a later publication begins.")
     is_draft = fields.switch("Only save a draft", help_text="Where versions are published directly: not yet.")
 
     def __init__(self, *args: Any, workflow: Workflow | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
         self._workflow = workflow
+        self.fields["definition"].widget.attrs["data-choices"] = json.dumps(workflow_choices())
+
+    def clean(self) -> dict[str, Any]:
+        """The times are checked before anything is saved."""
+        start, end = (self.cleaned_data.get(name) for name in ("effective_from", "effective_until"))
+        if self.cleaned_data.get("is_draft") and (start or end):
+            self.add_error("is_draft", "A draft is not in force: choose a time or this.")
+        if end and end <= max(start or timezone.now(), timezone.now()):
+            self.add_error("effective_until", "Expected a time that is still to come, after 'In force from'.")
+        return self.cleaned_data
 
     def save(self, *, actor: str) -> Done:
         words = self.cleaned_data
+        times = {name: words[name] for name in ("effective_from", "effective_until")}
+        has_time = any(times.values())
         version = save_workflow(
             name=self._workflow.name if self._workflow else words["name"],
             definition=words["definition"],
             description=words["description"],
             note=words["note"],
             approval=words.get("approval", ""),
-            is_draft=words["is_draft"],
+            is_draft=words["is_draft"] or has_time,
             actor=actor,
         )
+        if has_time:
+            outcome = publish_version(KIND, version=version, actor=actor, reason=words["note"] or "saved", **times)
+            return published(outcome, f"{version} is saved and published for its time.")
         return Done(message=saved_message(KIND, version), url=html.url_of(version.workflow))
 
 
@@ -136,7 +162,7 @@ class WorkflowAdmin(AuthoredAdmin):
 
     @admin.display(description="Description")
     def about(self, workflow: Workflow) -> str:
-        return workflow.description[:100]
+        return html.shortened(workflow.description)
 
     @admin.display(description="Rule set")
     def rule_set(self, workflow: Workflow) -> str:
@@ -236,7 +262,7 @@ class WorkflowVersionAdmin(AuthoredVersionAdmin):
 
     @admin.display(description="Note")
     def remark(self, version: WorkflowVersion) -> str:
-        return version.note[:100]
+        return html.shortened(version.note)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WorkflowVersion]:
         return super().get_queryset(request).select_related("workflow")
@@ -304,14 +330,12 @@ def _input_table(definition: Mapping[str, Any]) -> Table:
     rows = []
     for name in field_names(schema):
         entry = schema["properties"][name]
-        rest = {key: value for key, value in entry.items() if key not in _TOLD_ELSEWHERE}
-        kind = entry.get("type", "any")
         rows.append(
             (
                 html.code(name),
-                " or ".join(kind) if isinstance(kind, list) else kind,
+                _type_in_words(entry.get("type", "anything")),
                 "yes" if name in required else "no",
-                html.lines(rest) if rest else None,
+                _limits(entry),
                 _described(entry),
             )
         )
@@ -322,6 +346,44 @@ def _input_table(definition: Mapping[str, Any]) -> Table:
 
 
 _TOLD_ELSEWHERE = frozenset({"type", "title", "description", "examples"})
+_TYPES: Mapping[str, str] = {
+    "string": "text",
+    "integer": "whole number",
+    "boolean": "yes or no",
+    "array": "list",
+    "null": "nothing",
+}
+
+
+def _type_in_words(kind: Any) -> str:
+    kinds = kind if isinstance(kind, list) else [kind]
+    return " or ".join(_TYPES.get(one, str(one)) for one in kinds)
+
+
+def _limits(entry: Mapping[str, Any]) -> Any:
+    """What a field's value must keep to, in words where there are some."""
+    rest = {key: value for key, value in entry.items() if key not in _TOLD_ELSEWHERE}
+    words = {
+        "one of": rest.pop("enum", None),
+        "": _range(rest.pop("minimum", None), rest.pop("maximum", None)),
+        "characters:": _range(rest.pop("minLength", None), rest.pop("maxLength", None)),
+    }
+    shown = {key: _listed(value) for key, value in words.items() if value is not None} | rest
+    return html.lines(shown) if shown else None
+
+
+def _listed(value: Any) -> str:
+    return ", ".join(html.plain(one) for one in value) if isinstance(value, list) else html.plain(value)
+
+
+def _range(low: Any, high: Any) -> str | None:
+    """
+    >>> _range(0, 23), _range(0, None), _range(None, None)
+    ('from 0 to 23', 'at least 0', None)
+    """
+    if low is None:
+        return None if high is None else f"at most {html.plain(high)}"
+    return f"at least {html.plain(low)}" if high is None else f"from {html.plain(low)} to {html.plain(high)}"
 
 
 def _described(entry: Mapping[str, Any]) -> str:

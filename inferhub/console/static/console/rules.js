@@ -3,36 +3,10 @@
 "use strict";
 
 document.addEventListener("DOMContentLoaded", () => {
+  const { parse, written, make, button, note, history, warnWhoLeaves } = Editing;
   const text = document.getElementById("id_definition");
-  if (!text) return;
   const field = text.closest(".group");
-  const past = []; // what the JSON was before each change
   let definition = null;
-
-  const make = (tag, properties = {}, ...children) => {
-    const made = Object.assign(document.createElement(tag), properties);
-    made.append(...children);
-    return made;
-  };
-
-  const button = (label, words, act, disabled = false) => {
-    const made = make("button", { type: "button", className: "ih-tool", textContent: label, title: words, disabled });
-    made.setAttribute("aria-label", words);
-    made.addEventListener("click", act);
-    return made;
-  };
-
-  // The JSON as the console writes it elsewhere: what fits on a line stands on one.
-  const written = (value, indent = "") => {
-    const line = JSON.stringify(value, null, 1).replace(/\n\s*/g, " ").replace(/([[{]) /g, "$1").replace(/ ([\]}])/g, "$1");
-    if (indent.length + line.length <= 100 || value === null || typeof value !== "object") return line;
-    const inner = indent + "  ";
-    const parts = Array.isArray(value)
-      ? value.map((entry) => written(entry, inner))
-      : Object.entries(value).map(([key, entry]) => `${JSON.stringify(key)}: ${written(entry, inner)}`);
-    const [opening, closing] = Array.isArray(value) ? "[]" : "{}";
-    return `${opening}\n${parts.map((part) => inner + part).join(",\n")}\n${indent}${closing}`;
-  };
 
   const isTable = (table) =>
     [table?.inputs, table?.outputs, table?.rules].every(Array.isArray) &&
@@ -42,16 +16,11 @@ document.addEventListener("DOMContentLoaded", () => {
 
   const read = () => {
     try {
-      const found = JSON.parse(text.value);
+      const found = parse(text.value);
       return tablesOf(found).every((table) => table?.rule_set || isTable(table)) ? found : null;
     } catch {
       return null;
     }
-  };
-
-  const remember = (before) => {
-    past.push(before);
-    undo.disabled = false;
   };
 
   // What the server said of cells, by table, row, side and column.
@@ -133,8 +102,6 @@ document.addEventListener("DOMContentLoaded", () => {
     return make("div", { className: "ih-card ih-scroll" }, shown);
   };
 
-  const note = (words) => make("p", { className: "ih-note", textContent: words });
-
   const draw = () => {
     definition = read();
     grids.replaceChildren();
@@ -150,13 +117,7 @@ document.addEventListener("DOMContentLoaded", () => {
     });
   };
 
-  const goBack = () => {
-    text.value = past.pop();
-    undo.disabled = past.length === 0;
-    draw();
-  };
-
-  const undo = button("Undo", "Undo the last change", goBack, true);
+  const { undo, remember } = history(text, () => draw());
   const grids = make("div", { className: "ih-grids" });
   const json = make("details", { className: "ih-json" }, make("summary", { textContent: "As JSON, where columns and hit policy can be changed too" }));
   field.before(grids, make("div", { className: "ih-buttons" }, undo), json);
@@ -169,6 +130,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const [at, from, ...rest] = event.target.dataset.place.split("/");
     grids.querySelector(`[data-place="${[at, Number(from) + step, ...rest].join("/")}"]`)?.focus();
   });
+  warnWhoLeaves(text.form);
   draw();
   json.open = !definition || wrong.size < said.length;
 });
