@@ -156,7 +156,9 @@ def _came_out(result: Mapping[str, Any] | None) -> tuple[Any, Any]:
         return html.badge("not run"), None
     if result["passed"]:
         return html.badge("passed"), None
-    return html.badge("failed"), html.lines({one["pointer"] or "all": one["got"] for one in result["differences"]})
+    return html.badge("failed"), html.lines(
+        {one["pointer"] or "all": one["got"] or "something else" for one in result.get("differences", ())}
+    )
 
 
 def difference_tables(left: Any, right: Any) -> tuple[Table, ...]:

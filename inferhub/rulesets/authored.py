@@ -138,7 +138,7 @@ class AuthoredTestRun(models.Model):
     cases_digest = models.CharField(max_length=64, help_text="sha256 of the cases as they were.")
     count = models.PositiveIntegerField()
     failed = models.PositiveIntegerField()
-    results = models.JSONField(help_text="By case: its name, and whether it passed.")
+    results = models.JSONField(help_text="By case: its name, whether it passed, and what differed.")
     ran_at = models.DateTimeField(db_default=Now(), editable=False)
     ran_by = models.CharField(max_length=200)
 

@@ -53,6 +53,7 @@ RULE_SET_CASE = _document(
     "facts",
     facts={"type": "object", "description": "What the rules see: input and prediction."},
 )
+_OUTCOME = "/outcome"
 WORKFLOW_CASE = _document(
     "Test case of a workflow",
     _EXPECT | {"properties": _EXPECT["properties"] | {"actions": _ACTIONS}},
@@ -157,7 +158,7 @@ def _differences(expect: Mapping[str, Any], got: Got) -> Iterator[FieldError]:
     why = "; ".join(f"{one['pointer']}: expected {one['expected']}, got {one['got']}" for one in got.undecided)
     undecided = f" (undecided: {why})" if why else ""
     if "outcome" in expect and expect["outcome"] != got.outcome:
-        yield _difference("/outcome", describe(expect["outcome"]), describe(got.outcome) + undecided)
+        yield _difference(_OUTCOME, describe(expect["outcome"]), describe(got.outcome) + undecided)
     for name, value in expect.get("outputs", {}).items():
         if name not in got.outputs or not _is_same(value, got.outputs[name]):
             came = describe(got.outputs[name]) if name in got.outputs else "nothing"
@@ -270,11 +271,21 @@ def record_run(
 ) -> None:
     """Note that all test cases of a version were run: it counts as tested while they passed and stay as they are.
 
-    Not how they differed: notes stay for ever, and what a case is made of may be a person's.
+    Of what differed, the outcomes and the names of the rest: notes stay for ever, and what a case is made of may be a
+    person's.
     """
     counts = {"count": len(report.results), "failed": len(report.failures)}
-    told = ("name", "passed")
-    results = [{name: value for name, value in one.to_dict().items() if name in told} for one in report.results]
+    results = [
+        {
+            "name": one.name,
+            "passed": one.passed,
+            "differences": [
+                {"pointer": place, "got": describe(one.got.outcome) if place == _OUTCOME else ""}
+                for place in (found.pointer for found in one.differences)
+            ],
+        }
+        for one in report.results
+    ]
     values: dict[str, Any] = {"version_id": version_id, "cases_digest": digest_of(list(cases)), "ran_by": by}
     runs(**values, **counts, results=results).save(force_insert=True)
 

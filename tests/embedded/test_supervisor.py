@@ -131,7 +131,7 @@ KEEPER = """
     from inferhub.embedded.supervisor import Supervisor
 
     def report(name, line):
-        print(name, line, flush=True)
+        print(f"{name} {line}\\n", end="", flush=True)  # at once: another thread prints too
 
     argv = (sys.executable, "-I", "-S", "-u", "-c", os.environ["SCRIPT"])
     with Supervisor(Path(os.environ["RECORDS"]), report) as supervisor:

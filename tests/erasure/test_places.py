@@ -177,7 +177,8 @@ def test_a_noted_run_of_test_cases_holds_nothing_of_what_went_in(workflow: str) 
     save_workflow_test(workflow="orders", case=case, actor=ACTOR)
     run_workflow_tests(workflow="orders", actor=ACTOR)
     run = apps.get_model("decisions", "WorkflowTestRun").objects.get()
-    assert (run.failed, run.results) == (1, [{"name": "one", "passed": False}])
+    differences = [{"pointer": "", "got": ""}]
+    assert (run.failed, run.results) == (1, [{"name": "one", "passed": False, "differences": differences}])
 
 
 def test_what_an_attempt_quotes_goes_and_is_not_in_the_audit_log(workflow: str) -> None:

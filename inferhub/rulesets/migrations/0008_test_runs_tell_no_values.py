@@ -1,4 +1,4 @@
-"""Notes of test runs say which cases passed, and no longer how the others differed."""
+"""Notes of test runs say which outcomes differed, and no longer the values of the rest."""
 
 from django.db import migrations, models
 
@@ -9,6 +9,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name="rulesettestrun",
             name="results",
-            field=models.JSONField(help_text="By case: its name, and whether it passed."),
+            field=models.JSONField(help_text="By case: its name, whether it passed, and what differed."),
         ),
     ]
