@@ -17,8 +17,9 @@ from inferhub.audit.services import record_event
 from inferhub.backtests.erasure import erase_amounts, erase_rows
 from inferhub.catalog.services import erase_events
 from inferhub.decisions.erasure import ErasedContent, check_erasure, erase_subject, subject_fields
+from inferhub.decisions.models import Workflow
 from inferhub.erasure.left import Left, find_left
-from inferhub.errors import Unavailable
+from inferhub.errors import NotFound, Unavailable
 from inferhub.jobs.erasure import erase_calls, speaks_of
 from inferhub.lib.ids import uuid7
 from inferhub.lib.subjects import spellings
@@ -80,9 +81,12 @@ def erase_person(*, subject: str, reason: str, actor: str, workflow: str = "", i
     With `workflow` only what belongs to that one: neither flags, lists, events nor recommendations do. A dry run does
     the same and takes it back. All or nothing: whoever is killed meanwhile has erased nothing.
 
-    Raises InvalidInput, and Unavailable while a worker answers a deferred call about the subject.
+    Raises InvalidInput, NotFound (no such workflow: that nothing was found must not be for a misspelt name), and
+    Unavailable while a worker answers a deferred call about the subject.
     """
     check_erasure(subject=subject, reason=reason)
+    if workflow and not Workflow.objects.filter(name=workflow).exists():
+        raise NotFound(f"There is no workflow '{workflow}'.")
     ends = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:

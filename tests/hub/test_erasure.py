@@ -15,7 +15,7 @@ from inferhub.decisions.delivery import deliver_action, due_actions
 from inferhub.decisions.digests import digest_of_decision
 from inferhub.decisions.erasure import erase_subject
 from inferhub.decisions.flags import change_flag
-from inferhub.decisions.models import Action, Decision, Flag, Review
+from inferhub.decisions.models import Action, Decision, Flag, Review, Workflow
 from inferhub.decisions.services import decide
 from inferhub.demo.receiver import WebhookReceiver
 from inferhub.erasure.services import KINDS, erase_person
@@ -258,6 +258,7 @@ def test_a_deferred_call_that_waits_is_emptied_and_says_why(
 def test_a_deferred_call_that_failed_loses_what_it_asked(workflow: str) -> None:
     call = defer_call(kind="decide", target="orders", body={"input": ANN | {"surplus": 1}}, actor=ACTOR)
     run_deferred_call(call.pk)
+    Workflow.objects.create(name="other")
     assert erase_person(subject="ann", reason="asked", actor=ACTOR, workflow="other").counts["calls"] == 0
     assert erase_person(subject="ann", reason="asked", actor=ACTOR, workflow="orders").counts["calls"] == 1
     assert not DeferredCall.objects.exists()
@@ -267,7 +268,7 @@ def test_the_command_says_what_it_erased(workflow: str, capsys: pytest.CaptureFi
     decide(workflow="orders", facts_in=ANN, actor=ACTOR)
     save_list(name="blocked", description="", actor=ACTOR)
     add_entries(name="blocked", entries=[Entry(value="ann")], actor=ACTOR)
-    call_command("erase_subject", "ann", "--reason", "asked", "--workflow", "nothing")
+    call_command("erase_subject", "eve", "--reason", "asked", "--workflow", "orders")
     call_command("erase_subject", "ann", "--reason", "asked")
     call_command("erase_subject", "ann", "--reason", "asked", "--dry-run")
     ids = AuditEvent.objects.filter(action="subject.erased").order_by("id").values_list("subject", flat=True)
@@ -283,6 +284,15 @@ def test_the_command_says_what_it_erased(workflow: str, capsys: pytest.CaptureFi
     ]
     with pytest.raises(CommandError, match="/reason"):
         call_command("erase_subject", "ann", "--reason", "")
+
+
+def test_a_misspelt_workflow_is_not_taken_for_one_without_the_subject(api: Api, workflow: str) -> None:
+    decide(workflow="orders", facts_in=ANN, actor=ACTOR)
+    answer = api.post("erasures", {"subject": "ann", "reason": "asked", "workflow": "order"})
+    assert (answer.status_code, answer.json()["detail"]) == (404, "There is no workflow 'order'.")
+    assert not AuditEvent.objects.filter(action="subject.erased").exists()
+    with pytest.raises(CommandError, match="There is no workflow 'order'"):
+        call_command("erase_subject", "ann", "--reason", "asked", "--workflow", "order", "--dry-run")
 
 
 def test_rest_erases_for_keys_that_may(api: Api, workflow: str) -> None:
