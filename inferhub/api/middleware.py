@@ -69,6 +69,8 @@ def large_bodies_of_known_people(get_response: GetResponse) -> GetResponse:
         is_small = length is not None and length <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         if is_small or request.user.is_authenticated:
             return get_response(request)
-        return HttpResponse(status=413)
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        said = f"You are not logged in, or no longer, and sent more than {limit} bytes. Log in, and send it again."
+        return HttpResponse(said, status=413, content_type="text/plain")
 
     return middleware

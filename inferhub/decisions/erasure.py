@@ -31,7 +31,6 @@ from inferhub.decisions.models import (
     WorkflowTest,
     WorkflowVersion,
 )
-from inferhub.errors import FieldError, InvalidInput
 from inferhub.lib.subjects import is_named, spellings
 from inferhub.lists.services import erase_values
 from inferhub.rulesets.authored import AuthoredTest
@@ -72,9 +71,8 @@ def erase_subject(*, subject: str, reason: str, actor: str, workflow: str = "") 
 
     The audit log gets an event for each decision and each cancelled action, which does not name the person. An attempt
     that a worker has begun may still arrive; no later one does. Flags of the subject and its entries of look-up lists
-    go too, unless one workflow is named. Raises InvalidInput.
+    go too, unless one workflow is named.
     """
-    check_erasure(subject=subject, reason=reason)
     names = spellings(subject)
     decisions = Decision.objects.filter(subject__in=names, erased_at=None)
     if workflow:
@@ -83,7 +81,7 @@ def erase_subject(*, subject: str, reason: str, actor: str, workflow: str = "") 
     rounds: list[ErasedContent] = []
     with transaction.atomic():
         while ids := list(wanted.all()):
-            rounds.append(erase_content(ids, reason=reason.strip(), actor=actor))
+            rounds.append(erase_content(ids, reason=reason, actor=actor))
             # Once more: a verdict that held the lock has made another decision about the subject meanwhile. What
             # systems ask for from now on comes after the erasure, however fast it comes.
             wanted = wanted.exclude(reviewed_decision_id=None)
@@ -93,32 +91,8 @@ def erase_subject(*, subject: str, reason: str, actor: str, workflow: str = "") 
             comments=sum(one.comments for one in rounds),
             test_cases=sum(one.test_cases for one in rounds) + _erase_test_cases(names, workflow),
             flags=0 if workflow else forget_flags(names),
-            lists={} if workflow else erase_values(values=names, reason=reason.strip(), actor=actor),
+            lists={} if workflow else erase_values(values=names, reason=reason, actor=actor),
         )
-
-
-def check_erasure(*, subject: str, reason: str) -> None:
-    """Raises InvalidInput."""
-    needed = {
-        "subject": (subject, "the subject of decisions"),
-        "reason": (reason.strip(), "a reason, for the audit log"),
-    }
-    errors = []
-    for name, (value, expected) in needed.items():
-        if not value:
-            errors.append(FieldError(pointer=f"/{name}", expected=expected, got="nothing"))
-        elif not _is_utf8(value):
-            errors.append(FieldError(pointer=f"/{name}", expected="text in UTF-8", got="other bytes"))
-    if errors:
-        raise InvalidInput(errors=errors)
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def subject_fields() -> dict[str, set[str]]:

@@ -11,7 +11,6 @@ from datetime import datetime
 
 from django.db import connection, models, transaction
 
-from inferhub.audit.models import AuditEvent
 from inferhub.audit.services import record_event
 from inferhub.decisions.models import Action, ActionState, Decision, Review
 from inferhub.errors import Conflict
@@ -84,17 +83,19 @@ def detach_partition(partition: Partition, *, actor: str) -> int:
 
 def count_in_detached(subjects: Sequence[str]) -> dict[str, int]:
     """How many decisions about any of `subjects` are in months that were detached and are still in this database."""
-    detached = AuditEvent.objects.filter(action=DETACHMENT).order_by("id").values_list("details__table", flat=True)
     counts = {}
     with connection.cursor() as cursor:
-        for table in dict.fromkeys(detached):
-            cursor.execute("SELECT relispartition FROM pg_class WHERE oid = to_regclass(%s)", [f'"{table}"'])
-            if cursor.fetchone() == (False,):
-                cursor.execute(
-                    f'SELECT count(*) FROM "{table}" WHERE subject = ANY(%s)',  # noqa: S608 - named by ourselves
-                    [list(subjects)],
-                )
-                counts[table] = int(cursor.fetchone()[0])
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE relname ~ %s AND relkind = 'r' AND NOT relispartition "
+            "AND pg_table_is_visible(oid) ORDER BY relname",
+            [f"^{_PREFIX}[a-z0-9_]+$"],
+        )
+        for (table,) in cursor.fetchall():
+            cursor.execute(
+                f'SELECT count(*) FROM "{table}" WHERE subject = ANY(%s)',  # noqa: S608 - a name of plain letters
+                [list(subjects)],
+            )
+            counts[table] = int(cursor.fetchone()[0])
     return {table: count for table, count in counts.items() if count}
 
 

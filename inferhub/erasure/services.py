@@ -16,10 +16,10 @@ from inferhub.accounts.repeats import forget_answers
 from inferhub.audit.services import record_event
 from inferhub.backtests.erasure import erase_amounts, erase_rows
 from inferhub.catalog.services import erase_events
-from inferhub.decisions.erasure import ErasedContent, check_erasure, erase_subject, subject_fields
+from inferhub.decisions.erasure import ErasedContent, erase_subject, subject_fields
 from inferhub.decisions.models import Workflow
 from inferhub.erasure.left import Left, find_left
-from inferhub.errors import NotFound, Unavailable
+from inferhub.errors import FieldError, InvalidInput, NotFound, Unavailable
 from inferhub.jobs.erasure import erase_calls, speaks_of
 from inferhub.lib.ids import uuid7
 from inferhub.lib.subjects import spellings
@@ -84,7 +84,8 @@ def erase_person(*, subject: str, reason: str, actor: str, workflow: str = "", i
     Raises InvalidInput, NotFound (no such workflow: that nothing was found must not be for a misspelt name), and
     Unavailable while a worker answers a deferred call about the subject.
     """
-    check_erasure(subject=subject, reason=reason)
+    reason = reason.strip()
+    _check(subject=subject, reason=reason)
     if workflow and not Workflow.objects.filter(name=workflow).exists():
         raise NotFound(f"There is no workflow '{workflow}'.")
     ends = time.monotonic() + _PATIENCE_SECONDS
@@ -95,6 +96,30 @@ def erase_person(*, subject: str, reason: str, actor: str, workflow: str = "", i
             if time.monotonic() > ends:
                 raise
             time.sleep(_PAUSE_SECONDS)
+
+
+def _check(*, subject: str, reason: str) -> None:
+    """Raises InvalidInput."""
+    needed = {
+        "subject": (subject, "the subject of decisions"),
+        "reason": (reason, "a reason, for the audit log"),
+    }
+    errors = []
+    for name, (value, expected) in needed.items():
+        if not value:
+            errors.append(FieldError(pointer=f"/{name}", expected=expected, got="nothing"))
+        elif not _is_utf8(value):
+            errors.append(FieldError(pointer=f"/{name}", expected="text in UTF-8", got="other bytes"))
+    if errors:
+        raise InvalidInput(errors=errors)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _erase(*, subject: str, reason: str, actor: str, workflow: str, is_dry_run: bool) -> Erased:
@@ -113,7 +138,7 @@ def _erase(*, subject: str, reason: str, actor: str, workflow: str, is_dry_run: 
         counts["answers"] = _forget_answers(content, () if workflow else names, fields)
         counts = {name: counts.get(name, 0) for name in KINDS}
         erasure_id = None if is_dry_run else uuid7()
-        details = {"reason": reason.strip(), "workflow": workflow, "counts": counts}
+        details = {"reason": reason, "workflow": workflow, "counts": counts}
         record_event("subject.erased", actor=actor, subject=f"erasure:{erasure_id}", details=details)
         transaction.set_rollback(is_dry_run)
     left = Left() if workflow else find_left(names)

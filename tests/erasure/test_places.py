@@ -12,6 +12,7 @@ from django.utils import timezone
 from inferhub.accounts.models import RepeatableWrite
 from inferhub.audit.models import AuditEvent
 from inferhub.audit.sealing import seal_all
+from inferhub.audit.services import record_event
 from inferhub.backtests.models import Backtest, BacktestChange, BacktestFile
 from inferhub.backtests.question import Question
 from inferhub.backtests.services import start_backtest, work_on_backtest
@@ -332,6 +333,13 @@ def test_each_erasure_is_an_event_that_does_not_name_the_person_and_the_log_veri
         found = record_verification(copies=(), actor=ACTOR)
         assert found.state == "passed", found.report
         seal_all()
+
+
+def test_an_event_that_claims_a_detached_month_keeps_nobody_from_erasing(workflow: str) -> None:
+    """Whoever may write to the audit log could name any table there."""
+    for table in ("catalog_item", 'x" WHERE false; --'):
+        record_event("decisions.detached", actor=ACTOR, subject="table", details={"table": table})
+    assert not erase_person(subject="ann", reason="asked", actor=ACTOR).left.tables
 
 
 def test_what_an_erasure_does_not_reach_is_told(workflow: str) -> None:

@@ -51,7 +51,7 @@ def test_only_the_decisions_about_the_subject_lose_their_content(workflow: str) 
 
 def test_the_audit_log_tells_each_erasure_and_not_the_person(workflow: str) -> None:
     decision, _ = decide(workflow="orders", facts_in=ANN, actor=ACTOR)
-    erase_subject(subject="ann", reason=" asked by letter ", actor="user:officer")
+    erase_person(subject="ann", reason=" asked by letter ", actor="user:officer")
     event = AuditEvent.objects.get(action="decision.erased")
     assert (event.subject, event.actor) == (f"decision:{decision.pk}", "user:officer")
     assert event.details["reason"] == "asked by letter"
@@ -67,7 +67,7 @@ def test_a_second_erasure_finds_nothing(workflow: str) -> None:
 @pytest.mark.parametrize(("subject", "reason", "pointer"), [("", "asked", "/subject"), ("ann", " ", "/reason")])
 def test_an_erasure_needs_a_subject_and_a_reason(workflow: str, subject: str, reason: str, pointer: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        erase_subject(subject=subject, reason=reason, actor=ACTOR)
+        erase_person(subject=subject, reason=reason, actor=ACTOR)
     assert [error.pointer for error in caught.value.errors] == [pointer]
 
 

@@ -43,15 +43,21 @@ def test_slow_clients_hold_no_threads(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "status"),
-    [("/admin/login/", 413), ("/admin/registry/registeredmodel/add/", 413), ("/api/v1/models/new/versions", 401)],
+    ("path", "status", "said"),
+    [
+        ("/admin/login/", 413, b"Log in, and send it again."),
+        ("/admin/registry/registeredmodel/add/", 413, b"Log in, and send it again."),
+        ("/api/v1/models/new/versions", 401, b"API key"),
+    ],
 )
-def test_of_a_stranger_no_upload_is_read(hub: Hub, path: str, status: int) -> None:
+def test_of_a_stranger_no_upload_is_read(hub: Hub, path: str, status: int, said: bytes) -> None:
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\nIdempotency-Key: a\r\n"
     head += "Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\nContent-Disposition: form-data; name="
     with Wire(hub) as wire:
         wire.send(head.encode())
-        assert wire.answer()[0] == status
+        answer = wire.answer()
+        assert answer[0] == status
+        assert said in answer[2]
 
 
 def test_slow_uploads_leave_threads_for_others(hub: Hub) -> None:
