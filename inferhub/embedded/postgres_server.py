@@ -30,6 +30,7 @@ from inferhub.lib.config import BadSetting, Config
 _SUPERUSER = "postgres"
 _ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
 _BACKENDS_END_SECONDS = 5
+_SEGMENT_MEGABYTES = 4
 
 
 def data_folder(config: Config) -> Path:
@@ -80,11 +81,12 @@ def _initdb(draft: Path, account: Account | None) -> Service:
     """UTF-8 with the built-in C.UTF-8 rules: the same order and case rules on every machine, whatever its locales.
 
     No passwords: who can enter the private folder of the socket is the owner, and there is no other way in.
+    Small segments of the log: all commits wait while one makes the next segment, for 16 MB some 18 ms.
     """
     arguments = (
         *("--pgdata", str(draft), "--username", _SUPERUSER),
         *("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
-        *("--auth-local=trust", "--auth-host=reject", "--no-instructions"),
+        *("--auth-local=trust", "--auth-host=reject", "--no-instructions", f"--wal-segsize={_SEGMENT_MEGABYTES}"),
     )
     return Service(
         name="initdb", argv=(_program("initdb"), *arguments), env=_ENVIRONMENT, account=account, folder=Path("/")
