@@ -3,6 +3,7 @@
 A small POST to a bare view is not made an ASGI scope, a task and messages: the view is called as soon as the body is
 there, and the answer written in one piece. A quick view is called on the event loop. What turns out to need time goes
 on with a thread: a request that must wait (`NeedsThread`), and all those to an address whose last requests took long.
+Of requests that miss the same (after a pause the process remembers nothing) one reads it, and the others wait for that.
 
 A client repeats itself: the head of such a request that was read once (by llhttp, as every other) is known again by its
 bytes, and not read a second time.
@@ -12,10 +13,10 @@ Everything else is uvicorn's affair: other requests, pipelining, keep-alive, the
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Hashable
 from contextlib import suppress
 from contextvars import copy_context
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any, NamedTuple
@@ -25,10 +26,10 @@ from django.urls import ResolverMatch
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from inferhub.api.serving import Reply, bare_match_at, check_connection, serve, serving
+from inferhub.api.serving import SELDOM, Reply, bare_match_at, check_connection, serve, serving
 from inferhub.decisions.log import Written
 from inferhub.lib.waiting import NeedsThread
-from inferhub.web.application import threads
+from inferhub.web.application import readers, threads
 from inferhub.web.commits import Commits
 from inferhub.wsgi import application
 
@@ -39,7 +40,7 @@ _LAST_SECONDS = 0.5
 _MOST_KNOWN_HEADS = 1024
 _MOST_KNOWN_HEAD_BYTES = 2048
 _MOST_ADDRESSES = 4096
-_SLOW_SECONDS = 0.002
+_SLOW_SECONDS = 0.004
 _TRUSTED_AFTER = 4  # quick requests
 _END_OF_HEAD = b"\r\n\r\n"
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
@@ -50,25 +51,27 @@ _NOT_SHORT = frozenset({b"expect", b"transfer-encoding", b"upgrade"})
 class Pace:
     """Whether the requests to one address are quick: trusted after a few in a row, and no longer after two slow ones.
 
-    One slow request may have been the machine's fault.
+    One slow request may have been the machine's fault, as where others run on its processors. The next is therefore
+    timed by the processor time of its thread; not every one is, as that clock takes ten times as long to read.
     """
 
-    __slots__ = ("_in_a_row", "_was_slow", "is_quick")
+    __slots__ = ("_in_a_row", "clock", "is_quick")
 
     def __init__(self) -> None:
         self._in_a_row = 0
-        self._was_slow = True
+        self.clock: Callable[[], float] = time.thread_time
         self.is_quick = False
 
     def note(self, seconds: float) -> None:
+        """`seconds` by `clock`, or by the processor time of the thread."""
         if seconds < _SLOW_SECONDS:
-            self._was_slow = False
+            self.clock = time.perf_counter
             if not self.is_quick:
                 self._in_a_row += 1
                 self.is_quick = self._in_a_row >= _TRUSTED_AFTER
         else:
-            self.is_quick = self.is_quick and not self._was_slow
-            self._was_slow = True
+            self.is_quick = self.is_quick and self.clock is time.perf_counter
+            self.clock = time.thread_time
             self._in_a_row = 0
 
 
@@ -238,6 +241,8 @@ _NOBODY = _Nobody()
 
 
 _commits = Commits()
+_waiting: "dict[Hashable, list[Exchange]]" = {}
+"""For what a reader reads now: who waits for it."""
 
 
 class Exchange:
@@ -248,6 +253,7 @@ class Exchange:
         "_at",
         "_context",
         "_coroutine",
+        "_has_waited",
         "_head",
         "_protocol",
         "body",
@@ -261,6 +267,7 @@ class Exchange:
         self._protocol = protocol
         self._head = head
         self._at = 0
+        self._has_waited = False
         self.META = head.meta.copy()
         self.body = body
         self.disconnected = self.response_complete = False
@@ -288,25 +295,62 @@ class Exchange:
         """The body is there."""
         _commits.go_on()
         if self._head.match.func.is_quick and self._head.pace.is_quick:  # type: ignore[attr-defined]
-            self._coroutine = serving(self, self._head.path, self.as_django, self._head.match)
-            self._context = copy_context()  # the request id is one of this request, whatever comes between
+            self._prepare()
             self.go_on(None)
         else:
             threads.submit(self._answer_on_thread)
 
     def go_on(self, written: list[Written] | None) -> None:
         """Run until it is answered, or has something to commit."""
-        started = time.perf_counter()
+        pace = self._head.pace
+        clock = pace.clock
+        started = clock()
         try:
             asked = self._context.run(self._coroutine.send, written)
         except StopIteration as done:
             self._answer(done.value)
-        except NeedsThread:
-            threads.submit(self._answer_on_thread)
+        except NeedsThread as needed:
+            self._wait(needed.reading)
             return
         else:
             _commits.ask(self, asked.drafts)
-        self._head.pace.note(time.perf_counter() - started)
+        pace.note(clock() - started)
+
+    def _prepare(self) -> None:
+        """From the beginning, wherever the request has come to."""
+        self._at = 0
+        self._coroutine = serving(self, self._head.path, self.as_django, self._head.match)
+        self._context = copy_context()  # the request id is one of this request, whatever comes between
+
+    def _wait(self, reading: Hashable) -> None:
+        """Begin anew on a thread or, where all that is missing is being read, once that is there.
+
+        Else each of the many that come at once after a pause would ask the database for the same. Nobody waits twice:
+        the reading may have failed.
+        """
+        if reading is None or self._has_waited:
+            threads.submit(self._answer_on_thread)
+        elif (waiting := _waiting.get(reading)) is not None:
+            self._has_waited = True
+            waiting.append(self)
+        else:
+            _waiting[reading] = []
+            readers.submit(self._begin_on_reader, reading)
+
+    def _begin_on_reader(self, reading: Hashable) -> None:
+        """Up to its commit, so that it reads all that such requests need. The rest is for the loop, as ever."""
+        try:
+            check_connection(SELDOM)
+            self._prepare()
+            asked = self._context.run(self._coroutine.send, None)
+        except StopIteration as done:
+            self._call_loop(self._answer, done.value)
+        except NeedsThread:
+            threads.submit(self._answer_on_thread)
+        else:
+            self._call_loop(partial(_commits.ask, self), asked.drafts)
+        finally:
+            self._call_loop(_begin_anew, reading)
 
     def _answer_on_thread(self) -> None:
         check_connection(self._head.match.func.checks_connection_every)  # type: ignore[attr-defined]
@@ -314,8 +358,11 @@ class Exchange:
         self._at = 0
         reply = serve(self, self._head.path, self.as_django, self._head.match)
         self._head.pace.note(time.thread_time() - started)
+        self._call_loop(self._answer, reply)
+
+    def _call_loop(self, function: Callable[..., object], argument: Any) -> None:
         with suppress(RuntimeError):  # the loop has ended
-            self._protocol.loop.call_soon_threadsafe(self._answer, reply)
+            self._protocol.loop.call_soon_threadsafe(function, argument)
 
     def _answer(self, reply: Reply) -> None:
         protocol = self._protocol
@@ -331,6 +378,11 @@ class Exchange:
         if not self.keep_alive:
             transport.close()
         protocol.on_response_complete()
+
+
+def _begin_anew(reading: Hashable) -> None:
+    for exchange in _waiting.pop(reading):
+        exchange.loop.call_soon(exchange.begin)
 
 
 def _pace_of(path: str) -> Pace:

@@ -1,6 +1,9 @@
 """One connection on a loop of the test's own."""
 
 import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -8,9 +11,38 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from inferhub.api.serving import Reply
+from inferhub.lib import waiting
+from inferhub.lib.waiting import must_read, must_wait, never_wait_here, only_read_here
 from inferhub.web import protocol
-from inferhub.web.application import application
+from inferhub.web.application import application, run_aside
 from tests.web.wire import INFER
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The present thread is the event loop's, and the model's requests are known to be quick."""
+    monkeypatch.setattr(waiting, "_here", waiting._Here())
+    monkeypatch.setattr(waiting._Loop, "run_aside", None)
+    never_wait_here(run_aside)
+    monkeypatch.setattr(protocol, "check_connection", lambda seconds: None)
+    monkeypatch.setattr(protocol, "readers", ThreadPoolExecutor(2, initializer=only_read_here))
+    monkeypatch.setattr(protocol._pace_of(INFER), "is_quick", True)
+
+
+async def ask_at_once(count: int) -> list[bytes]:
+    """What as many clients are told who ask in one turn of the loop."""
+    config = uvicorn.Config(application, lifespan="off")
+    asked = b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}" % INFER.encode()
+    transports: list[Any] = []
+    for _ in range(count):
+        made = protocol.Protocol(config, ServerState(), {}, asyncio.get_running_loop())
+        transports.append(Transport())
+        made.connection_made(transports[-1])
+        made.data_received(asked)
+    async with asyncio.timeout(20):
+        while not all(transport.written for transport in transports):
+            await asyncio.sleep(0.001)
+    return [transport.written for transport in transports]
 
 
 class Transport:
@@ -80,3 +112,48 @@ def test_the_second_head_of_a_piece_is_not_kept_for_the_first(monkeypatch: pytes
     monkeypatch.setattr(protocol, "serving", echo)
     monkeypatch.setattr(protocol._pace_of(INFER), "is_quick", True)
     assert asyncio.run(ask()).endswith(b"ann")
+
+
+def test_of_those_who_miss_the_same_one_reads_it_and_the_others_wait(
+    quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[str] = []
+    answered_by: list[str] = []
+
+    async def answer(*_: object) -> Reply:
+        if not kept:
+            must_read("what the database says")
+            time.sleep(0.05)
+            kept.append("it")
+        answered_by.append(threading.current_thread().name)
+        return Reply(200, kept[0].encode(), [])
+
+    monkeypatch.setattr(protocol, "serving", answer)
+    said = asyncio.run(ask_at_once(5))
+    assert all(text.endswith(b"it") for text in said)
+    assert kept == ["it"]
+    assert answered_by.count(threading.current_thread().name) == 4
+
+
+def test_where_the_reading_fails_everybody_tries_on_a_thread(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answer(*_: object) -> Reply:
+        must_read("what the database says")
+        return Reply(503, b"reader", [])
+
+    monkeypatch.setattr(protocol, "serving", answer)
+    monkeypatch.setattr(protocol, "serve", lambda *_: Reply(200, b"thread", []))
+    said = sorted(text[-6:] for text in asyncio.run(ask_at_once(4)))
+    assert said == [b"reader", b"thread", b"thread", b"thread"]
+
+
+def test_what_turns_out_to_need_more_than_a_reading_goes_on_with_a_thread(
+    quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer(*_: object) -> Reply:
+        must_read("what the database says")
+        must_wait()
+        return Reply(503, b"reader", [])
+
+    monkeypatch.setattr(protocol, "serving", answer)
+    monkeypatch.setattr(protocol, "serve", lambda *_: Reply(200, b"thread", []))
+    assert [text[-6:] for text in asyncio.run(ask_at_once(3))] == [b"thread"] * 3

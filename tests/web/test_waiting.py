@@ -1,6 +1,5 @@
 """On the event loop nothing waits: what would have to, asks for a thread before it has changed anything."""
 
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +8,7 @@ import pytest
 
 from inferhub.lib import waiting
 from inferhub.lib.snapshots import Snapshots
-from inferhub.lib.waiting import NeedsThread, must_wait, never_wait_here
+from inferhub.lib.waiting import NeedsThread, must_read, must_wait, never_wait_here, only_read_here
 from inferhub.runtime.deadline import Deadline
 from inferhub.runtime.gate import Gate
 from inferhub.web.protocol import Pace
@@ -19,7 +18,7 @@ from inferhub.web.protocol import Pace
 def aside(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
     """This thread is the loop's; what it hands to others is kept here."""
     handed: list[Callable[[], object]] = []
-    monkeypatch.setattr(waiting._Loop, "thread", 0)
+    monkeypatch.setattr(waiting, "_here", waiting._Here())
     monkeypatch.setattr(waiting._Loop, "run_aside", None)
     never_wait_here(handed.append)
     return handed
@@ -28,8 +27,20 @@ def aside(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
 def test_only_the_loop_may_not_wait(aside: list[Callable[[], object]]) -> None:
     with pytest.raises(NeedsThread):
         must_wait()
+    with pytest.raises(NeedsThread) as missed:
+        must_read("a thing")
+    assert missed.value.reading == "a thing"
     with ThreadPoolExecutor(1) as pool:
         pool.submit(must_wait).result()
+        pool.submit(must_read, "a thing").result()
+
+
+def test_a_reader_reads_and_waits_for_nothing_else(aside: list[Callable[[], object]]) -> None:
+    with ThreadPoolExecutor(1, initializer=only_read_here) as readers:
+        readers.submit(must_read, "a thing").result()
+        with pytest.raises(NeedsThread) as missed:
+            readers.submit(must_wait).result()
+    assert missed.value.reading is None
 
 
 def test_a_full_gate_needs_a_thread_and_loses_no_turn(aside: list[Callable[[], object]]) -> None:
@@ -73,6 +84,18 @@ def test_an_address_is_quick_after_a_few_quick_requests_and_no_longer_after_two_
     assert seen == [False, False, False, False, True, True, True, True, True, False, False]
 
 
+def test_a_request_that_others_held_up_is_not_slow() -> None:
+    """After one that took long by the clock on the wall the next is timed by what it has of the processor itself."""
+    pace = Pace()
+    for _ in range(4):
+        pace.note(0.0001)
+    assert pace.clock is time.perf_counter
+    pace.note(0.1)
+    assert pace.clock is time.thread_time
+    pace.note(0.0001)
+    assert (pace.is_quick, pace.clock) == (True, time.perf_counter)
+
+
 def test_nobody_is_the_loop_where_there_is_none() -> None:
-    assert threading.get_ident() != waiting._Loop.thread
     must_wait()
+    must_read("a thing")
