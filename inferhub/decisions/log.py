@@ -174,7 +174,7 @@ def _write(execute: Execute, drafts: Sequence[Draft]) -> list[Written]:
 
 
 def _write_together(execute: Execute, drafts: Sequence[Draft]) -> list[Written]:
-    rows = [_array(draft.row for draft in drafts)]
+    rows = [Jsonb(array_of(drafts), dumps=lambda made: made)]
     try:
         answered = execute(WRITE, rows)
     except (psycopg.Error, Error) as exc:
@@ -198,8 +198,9 @@ def _key(draft: Draft) -> tuple[int, str]:
     return draft.published.workflow_id, draft.request_id
 
 
-def _array(rows: Iterable[bytes]) -> Jsonb:
-    return Jsonb(b"[" + b",".join(rows) + b"]", dumps=lambda made: made)
+def array_of(drafts: Iterable[Draft]) -> bytes:
+    """The parameter of the statement that writes drafts."""
+    return b"[" + b",".join([draft.row for draft in drafts]) + b"]"
 
 
 def _action_ids(drafts: Sequence[Draft], written: Sequence[Written]) -> list[uuid.UUID]:
@@ -213,7 +214,7 @@ def _execute_on_django(statement: str, parameters: Sequence[Any]) -> list[tuple[
         return list(cursor.fetchall())
 
 
-def _connect() -> "psycopg.Connection[Any]":
+def connect() -> "psycopg.Connection[Any]":
     """A connection to where Django's own ones go; each statement is a transaction, prepared once by the server."""
     ours = {"prepare_threshold": 0, "autocommit": True, "cursor_factory": psycopg.Cursor}
     return psycopg.connect(**{"tcp_user_timeout": _UNREACHABLE_MS} | connection.get_connection_params() | ours)
@@ -229,7 +230,7 @@ def _reset_all() -> None:
 
 os.register_at_fork(after_in_child=_reset_all)
 
-_log: DecisionLog = GroupLog(_connect)
+_log: DecisionLog = GroupLog(connect)
 
 
 def decision_log() -> DecisionLog:

@@ -2,13 +2,16 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
+from inferhub.decisions.delivery import ring_bell_soon
 from inferhub.decisions.drafts import Draft
 from inferhub.decisions.log import Written, decision_log
+from inferhub.lib.waiting import aside
+from inferhub.web.log_connection import LogConnection
 
 
 class Waiting(Protocol):
@@ -26,23 +29,30 @@ _Asked = tuple[Waiting, Sequence[Draft]]
 class Commits:
     """Those of one event loop.
 
-    What the requests of one turn of the loop have to commit goes to the log together: a statement of the log costs
-    PostgreSQL as much as six decisions do, and its thread cannot write while the loop computes. What is committed goes
-    out before anything new begins, as it has waited longer, and the loop is woken once for all of it.
+    What the requests of one turn of the loop have to commit goes to the database together, as a statement costs
+    PostgreSQL as much as six decisions do; what is asked for while one is under way makes up the next. What is
+    committed goes out before anything new begins, as it has waited longer.
+
+    The loop writes on a connection of its own: a thread would have to wait for the interpreter again and again. What
+    does not simply succeed there goes to the log's thread (`inferhub.decisions.log`), which knows what to do, and may
+    write once more what is written already.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, do_aside: Callable[[Callable[[], object]], object] = aside) -> None:
         self._asked: list[_Asked] = []
+        self._sent: list[_Asked] = []
         self._told: deque[tuple[Waiting, list[Written]]] = deque()
-        self._is_loop_called = False
+        self._is_sent_soon = self._is_loop_called = False
+        self._connection = LogConnection(on_answer=self._on_answer, go_on=self.go_on, do_aside=do_aside)
 
     def ask(self, waiting: Waiting, drafts: Sequence[Draft]) -> None:
-        if not self._asked:
-            waiting.loop.call_soon(self._hand_over)
         self._asked.append((waiting, drafts))
+        self._send_soon()
 
     def go_on(self) -> None:
         """Let all go on whose drafts are committed."""
+        if self._sent:
+            self._connection.look()
         while self._told:
             waiting, written = self._told.popleft()
             try:
@@ -50,9 +60,30 @@ class Commits:
             except Exception as exc:  # the boundary of a request: the others are to go on, whatever it was
                 waiting.loop.call_exception_handler({"message": "a request broke off", "exception": exc})
 
-    def _hand_over(self) -> None:
-        """At the end of the turn."""
+    def _send_soon(self) -> None:
+        """At the end of the turn: what else it asks for goes along."""
+        if self._asked and not self._sent and not self._is_sent_soon:
+            self._is_sent_soon = True
+            self._asked[0][0].loop.call_soon(self._send)
+
+    def _send(self) -> None:
+        self._is_sent_soon = False
         asked, self._asked = self._asked, []
+        if self._connection.send(asked[0][0].loop, [draft for _, drafts in asked for draft in drafts]):
+            self._sent = asked
+        else:
+            self._leave_to_thread(asked)
+
+    def _on_answer(self, *, is_written: bool) -> None:
+        asked, self._sent = self._sent, []
+        self._send_soon()
+        if not is_written:
+            self._leave_to_thread(asked)
+            return
+        self._told.extend((waiting, [draft.id for draft in drafts]) for waiting, drafts in asked)
+        ring_bell_soon([action.id for _, drafts in asked for draft in drafts for action in draft.actions])
+
+    def _leave_to_thread(self, asked: Sequence[_Asked]) -> None:
         decision_log().submit([draft for _, drafts in asked for draft in drafts], partial(self._tell, asked))
 
     def _tell(self, asked: Sequence[_Asked], written: list[Written]) -> None:

@@ -19,7 +19,7 @@ from inferhub.backtests.run import Found, Plan
 from inferhub.backtests.sides import Asked
 from inferhub.catalog.models import ErasedUser, Event
 from inferhub.catalog.services import replace_events
-from inferhub.decisions.log import DirectLog, GroupLog, _connect, use_log
+from inferhub.decisions.log import DirectLog, GroupLog, connect, use_log
 from inferhub.decisions.models import Decision
 from inferhub.decisions.services import decide
 from inferhub.erasure import services as erasing
@@ -66,7 +66,7 @@ def is_waiting(found: "Future[Any]") -> bool:
 
 @pytest.fixture
 def group_log(workflow: str) -> Iterator[None]:
-    made = GroupLog(_connect)
+    made = GroupLog(connect)
     use_log(made)
     yield
     use_log(DirectLog())

@@ -37,7 +37,7 @@ class Connections:
     def __call__(self) -> psycopg.Connection[Any]:
         if self.is_away:
             raise psycopg.OperationalError("connection refused")
-        self.opened.append(log_module._connect())
+        self.opened.append(log_module.connect())
         return self.opened[-1]
 
 

@@ -62,7 +62,7 @@ def test_drafts_of_one_turn_go_together_and_each_request_hears_of_its_own(log: L
     heard: list[Any] = []
 
     async def run() -> None:
-        made = Commits()
+        made = Commits(lambda work: None)
         ask(made, Waiting(heard), 1)
         ask(made, Waiting(heard), 2, 3)
         await until(heard, 2)
@@ -80,7 +80,7 @@ def test_a_request_that_breaks_is_nothing_to_those_that_came_with_it(log: Log) -
 
     async def run() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
-        made = Commits()
+        made = Commits(lambda work: None)
         ask(made, Waiting(heard, is_broken=True), 1)
         ask(made, Waiting(heard), 2)
         await until(heard, 1)
@@ -95,7 +95,7 @@ def test_what_is_committed_goes_on_before_the_loop_is_back_where_somebody_asks(l
     log.may_answer.clear()
 
     async def run() -> None:
-        made = Commits()
+        made = Commits(lambda work: None)
         ask(made, Waiting(heard), 1)
         await asyncio.sleep(0)  # handed over
         log.may_answer.set()

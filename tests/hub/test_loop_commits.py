@@ -1,0 +1,210 @@
+"""The event loop writes decisions on a connection of its own, and a thread what does not simply succeed there."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection
+
+from inferhub.audit.models import AuditEvent
+from inferhub.decisions.drafts import Draft
+from inferhub.decisions.log import DirectLog, GroupLog, Tell, connect, use_log
+from inferhub.decisions.models import Action, Decision
+from inferhub.errors import InvalidInput, Unavailable
+from inferhub.web import log_connection
+from inferhub.web.commits import Commits
+from tests.hub.test_decision_log import draft
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class NotedLog(GroupLog):
+    """Notes what the loop leaves to its thread."""
+
+    def __init__(self) -> None:
+        super().__init__(connect)
+        self.left: list[int] = []
+
+    def submit(self, drafts: Sequence[Draft], tell: Tell) -> None:
+        self.left.append(len(drafts))
+        super().submit(drafts, tell)
+
+
+class Waiting:
+    """A request that waits for its commit."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.written: asyncio.Future[list[Any]] = self.loop.create_future()
+
+    def go_on(self, written: list[Any]) -> None:
+        self.written.set_result(written)
+
+
+class Loop:
+    """What web processes have on their loop. The first decision opens the connection."""
+
+    def __init__(self) -> None:
+        self.commits = Commits(lambda work: threading.Thread(target=work).start())
+        self._firsts = [draft("first again"), draft("first")]
+
+    def begin(self, drafts: Sequence[Draft]) -> "list[Waiting]":
+        waiting = [Waiting() for _ in drafts]
+        for one, made in zip(waiting, drafts, strict=True):
+            self.commits.ask(one, [made])
+        return waiting
+
+    async def commit(self, *drafts: Draft) -> list[Any]:
+        """Those of one turn."""
+        return await self.end(self.begin(drafts))
+
+    async def end(self, waiting: "Sequence[Waiting]") -> list[Any]:
+        async with asyncio.timeout(20):
+            return [written for one in waiting for written in await one.written]
+
+    async def warm(self) -> None:
+        """Decide by a thread, and wait for the connection."""
+        await self.commit(self._firsts.pop())
+        async with asyncio.timeout(20):
+            while self.commits._connection._open is None:
+                await asyncio.sleep(0.01)
+
+    def break_connection(self) -> None:
+        opened = self.commits._connection._open
+        assert opened is not None
+        with psycopg.connect(**connection.get_connection_params()) as other:
+            other.execute("SELECT pg_terminate_backend(%s)", [opened.pgconn.backend_pid])
+
+    def close(self) -> None:
+        if (opened := self.commits._connection._open) is not None:
+            opened.close()
+
+
+@pytest.fixture
+def log(workflow: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[NotedLog]:
+    monkeypatch.setattr(log_connection, "_SILENCE_SECONDS", 0.0)
+    made = NotedLog()
+    use_log(made)
+    yield made
+    use_log(DirectLog())
+    made.close()
+
+
+def on_loop(work: Callable[[Loop], Coroutine[Any, Any, None]]) -> None:
+    loop = Loop()
+
+    async def run() -> None:
+        try:
+            await work(loop)
+        finally:
+            loop.close()
+
+    asyncio.run(run())
+
+
+def test_once_it_is_connected_the_loop_writes_itself(log: NotedLog) -> None:
+    drafts = [draft(f"r{number}") for number in range(5)]
+
+    async def work(loop: Loop) -> None:
+        await loop.warm()
+        assert await loop.commit(*drafts[:3]) == [one.id for one in drafts[:3]]
+        assert await loop.commit(*drafts[3:]) == [one.id for one in drafts[3:]]
+
+    on_loop(work)
+    assert log.left == [1]
+    assert Decision.objects.count() == Action.objects.count() == 6
+    assert AuditEvent.objects.filter(action="decision.made").count() == 6
+
+
+def test_a_request_id_that_was_decided_before_gets_the_first_decision(log: NotedLog) -> None:
+    first, same, other = draft("r"), draft("r"), draft("other")
+
+    async def work(loop: Loop) -> None:
+        await loop.warm()
+        assert await loop.commit(first) == [first.id]
+        assert await loop.commit(other, same) == [other.id, first.id]
+
+    on_loop(work)
+    assert Decision.objects.count() == 3
+
+
+def test_a_draft_that_the_database_refuses_spoils_no_other(log: NotedLog) -> None:
+    good = [draft("r0"), draft("r1"), draft("r2")]
+    bad = draft("x" * 300)
+
+    async def work(loop: Loop) -> None:
+        await loop.warm()
+        written = await loop.commit(good[0], bad, good[1])
+        assert [written[0], written[2]] == [one.id for one in good[:2]]
+        assert isinstance(written[1], InvalidInput)
+        await loop.warm()
+        log.left.clear()
+        await loop.commit(good[2])
+
+    on_loop(work)
+    assert log.left == []
+    assert Decision.objects.count() == 5
+
+
+def test_a_connection_that_dies_under_way_costs_nobody_the_decision(log: NotedLog) -> None:
+    one = draft("r")
+
+    async def work(loop: Loop) -> None:
+        await loop.warm()
+        with psycopg.connect(**connection.get_connection_params()) as other:
+            other.execute("LOCK decisions_decisionkey IN EXCLUSIVE MODE")
+            waiting = loop.begin([one])
+            await asyncio.sleep(0.1)
+            loop.break_connection()
+            await asyncio.sleep(0.1)
+        assert await loop.end(waiting) == [one.id]
+
+    on_loop(work)
+    assert log.left == [1, 1]
+    assert Action.objects.filter(decision_id=one.id).count() == 1
+
+
+def test_a_connection_that_dies_between_two_requests_is_not_missed(log: NotedLog) -> None:
+    one, two = draft("r0"), draft("r1")
+
+    async def work(loop: Loop) -> None:
+        await loop.warm()
+        loop.break_connection()
+        assert await loop.commit(one) == [one.id]
+        await loop.warm()
+        assert await loop.commit(two) == [two.id]
+
+    on_loop(work)
+    assert Decision.objects.count() == 4
+
+
+def test_more_than_the_socket_takes_at_once(log: NotedLog) -> None:
+    drafts = [draft(f"r{number}", customer_id="a" * 200_000) for number in range(20)]
+
+    async def work(loop: Loop) -> None:
+        await loop.warm()
+        assert await loop.commit(*drafts) == [one.id for one in drafts]
+
+    on_loop(work)
+    assert log.left == [1]
+
+
+def test_while_the_database_is_away_everybody_is_told(log: NotedLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> Any:
+        raise psycopg.OperationalError("connection refused")
+
+    one = draft("r")
+
+    async def work(loop: Loop) -> None:
+        with monkeypatch.context() as away:
+            away.setattr(log_connection, "connect", refuse)
+            away.setattr(log, "_connect", refuse)
+            assert isinstance((await loop.commit(one))[0], Unavailable)
+        await loop.warm()
+        assert await loop.commit(one) == [one.id]
+
+    on_loop(work)
+    assert Decision.objects.count() == 2
