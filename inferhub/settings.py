@@ -58,6 +58,7 @@ MIDDLEWARE = [
     # What follows is for people.
     "inferhub.api.middleware.request_context",
     "django.middleware.security.SecurityMiddleware",
+    "inferhub.api.middleware.only_what_is_ours",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -12,6 +12,18 @@ from inferhub.lib.digits import read_digits
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
+_CONTENT_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "script-src 'self' 'unsafe-eval'",
+        "img-src 'self' data:",
+        "style-src 'self' 'unsafe-inline'",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
 _PROBES = {"/healthz": healthz, "/readyz": readyz}
 
 
@@ -53,6 +65,21 @@ def request_context(get_response: GetResponse) -> GetResponse:
         request_id = bind_request_id(request.META)
         response = get_response(request)
         response["X-Request-Id"] = request_id
+        return response
+
+    return middleware
+
+
+def only_what_is_ours(get_response: GetResponse) -> GetResponse:
+    """Pages run no script but the hub's own files, load nothing from elsewhere and are shown in no other page (CSP).
+
+    A script that slipped into a page with a text would then not run. What the theme needs is allowed: styles within a
+    page, and expressions in attributes that its own script evaluates.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        response.headers.setdefault("Content-Security-Policy", _CONTENT_POLICY)
         return response
 
     return middleware

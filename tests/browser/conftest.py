@@ -40,6 +40,7 @@ def open_page(browser: Browser, live_server: LiveServer) -> Iterator[Callable[..
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: problems.append(f"{page.url}: {error}"))
+        page.on("console", lambda said: _note_violation(said.text, page.url, problems))
         page.on("request", lambda request: _note_stranger(request.url, live_server.url, problems))
         page.on("response", lambda answer: _note_failure(answer.status, answer.url, problems))
         return page
@@ -68,6 +69,11 @@ def sign_in(page: Page) -> None:
     page.get_by_label("Username").fill("alice")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
+
+
+def _note_violation(said: str, at: str, problems: list[str]) -> None:
+    if "Content Security Policy" in said:
+        problems.append(f"{at}: {said}")
 
 
 def _note_stranger(url: str, own: str, problems: list[str]) -> None:
