@@ -37,7 +37,8 @@ Tell = Callable[[list[Written]], object]
 Execute = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 
 _AWAY = (psycopg.OperationalError, psycopg.InterfaceError, OperationalError, InterfaceError)
-_UNREACHABLE_MS = 10_000  # how long a host may leave what was sent unanswered
+# How long a host may leave what was sent unanswered; and how long it may be silent while it owes an answer.
+_LIMITS = {"tcp_user_timeout": 10_000, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
 
 
 class DecisionLog(Protocol):
@@ -132,10 +133,7 @@ class GroupLog:
         for brought, tell in batch:
             tell(written[place : place + len(brought)])
             place += len(brought)
-        try:
-            ring_bell_soon(_action_ids(drafts, written))
-        except Exception:  # the thread's boundary: a sweeper finds the actions, but nobody would write the next drafts
-            logger.exception("workers were not told of new actions", decisions=len(drafts))
+        ring_soon(_action_ids(drafts, written))
 
     def _execute(self, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Run a statement in a transaction of its own, on a new connection where the old one turns out to be dead."""
@@ -152,6 +150,16 @@ class GroupLog:
 
 _Entry = tuple[Sequence[Draft], Tell]
 """What one caller brought, and how to tell it what stands."""
+
+
+def ring_soon(action_ids: Sequence[uuid.UUID]) -> None:
+    """Tell workers of new actions. Never fails: a sweeper finds the actions, but who writes must go on writing."""
+    if not action_ids:
+        return
+    try:
+        ring_bell_soon(list(action_ids))
+    except Exception:  # whatever it was
+        logger.exception("workers were not told of new actions", actions=len(action_ids))
 
 
 def _unforeseen(exc: BaseException) -> Exception:
@@ -217,7 +225,7 @@ def _execute_on_django(statement: str, parameters: Sequence[Any]) -> list[tuple[
 def connect() -> "psycopg.Connection[Any]":
     """A connection to where Django's own ones go; each statement is a transaction, prepared once by the server."""
     ours = {"prepare_threshold": 0, "autocommit": True, "cursor_factory": psycopg.Cursor}
-    return psycopg.connect(**{"tcp_user_timeout": _UNREACHABLE_MS} | connection.get_connection_params() | ours)
+    return psycopg.connect(**_LIMITS | connection.get_connection_params() | ours)
 
 
 _logs: "weakref.WeakSet[GroupLog]" = weakref.WeakSet()

@@ -11,6 +11,7 @@ from inferhub.inference.prediction import Prediction
 from inferhub.inference.routing import Choice, choose_version
 from inferhub.inference.shadowing import shadows
 from inferhub.lib.stopwatch import Stopwatch
+from inferhub.lib.waiting import must_wait
 from inferhub.registry.models import CHAMPION
 from inferhub.registry.queries import VersionPlan, find_champion_digests, find_session_settings
 from inferhub.registry.storage import read_artifact
@@ -207,6 +208,8 @@ def _run(
 ) -> tuple[Feeds, float]:
     """The outputs, and the milliseconds that the graph took; `rows` that may be cut, but for the inputs `whole`."""
     loaded = load_model(plan)
+    if loaded.threads > 1:
+        must_wait()  # for its other threads
     deadline = _deadline(timeout_ms)
     if not is_beside:
         _gate.enter(deadline)

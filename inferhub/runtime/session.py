@@ -79,6 +79,7 @@ class LoadedModel:
     size: int
     output_names: tuple[str, ...]
     batch: int = 0
+    threads: int = 1
 
     def run(self, feeds: Mapping[str, Array], deadline: Deadline | None = None) -> Feeds:
         """Run the model once: tensors by input name in, tensors by output name out.
@@ -127,6 +128,7 @@ def load_session(onnx_bytes: bytes, settings: SessionSettings = SessionSettings(
         size=len(onnx_bytes),
         output_names=tuple([spec.name for spec in signature.outputs]),
         batch=settings.batch,
+        threads=settings.threads,
     )
 
 

@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 GRACE_SECONDS = 30.0
-_READERS = 2
+_READERS = 4
 _LEAST_BYTES_PER_SECOND = 16 << 10
 _CLOSING = [(b"content-length", b"0"), (b"connection", b"close")]
 
@@ -114,8 +114,8 @@ def run_aside(work: Callable[[], object]) -> None:
 
 
 def _done_aside(work: Callable[[], object]) -> None:
-    check_connection(SELDOM)
     try:
+        check_connection(SELDOM)
         work()
     except Exception as exc:  # nobody waits for it; whoever needs it next reads it himself, and hears why
         log.warning("what processes remember was not read anew", error=str(exc).strip())

@@ -1,16 +1,15 @@
 """What requests on the event loop have to commit, and how they go on after it."""
 
 import asyncio
+import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
-from inferhub.decisions.delivery import ring_bell_soon
 from inferhub.decisions.drafts import Draft
-from inferhub.decisions.log import Written, decision_log
-from inferhub.lib.waiting import aside
+from inferhub.decisions.log import Written, decision_log, ring_soon
 from inferhub.web.log_connection import LogConnection
 
 
@@ -35,10 +34,10 @@ class Commits:
 
     The loop writes on a connection of its own: a thread would have to wait for the interpreter again and again. What
     does not simply succeed there goes to the log's thread (`inferhub.decisions.log`), which knows what to do, and may
-    write once more what is written already.
+    write once more what is written already. `do_aside` has another thread do something.
     """
 
-    def __init__(self, do_aside: Callable[[Callable[[], object]], object] = aside) -> None:
+    def __init__(self, do_aside: Callable[[Callable[[], object]], object]) -> None:
         self._asked: list[_Asked] = []
         self._sent: list[_Asked] = []
         self._told: deque[tuple[Waiting, list[Written]]] = deque()
@@ -74,14 +73,21 @@ class Commits:
         else:
             self._leave_to_thread(asked)
 
-    def _on_answer(self, *, is_written: bool) -> None:
+    def _on_answer(self, lost: Collection[uuid.UUID] | None) -> None:
+        """`lost` as `LogConnection` says it."""
         asked, self._sent = self._sent, []
         self._send_soon()
-        if not is_written:
+        if lost is None:
             self._leave_to_thread(asked)
             return
-        self._told.extend((waiting, [draft.id for draft in drafts]) for waiting, drafts in asked)
-        ring_bell_soon([action.id for _, drafts in asked for draft in drafts for action in draft.actions])
+        written, left = asked, []
+        if lost:
+            written = [one for one in asked if all(draft.id not in lost for draft in one[1])]
+            left = [one for one in asked if any(draft.id in lost for draft in one[1])]
+        self._told.extend((waiting, [draft.id for draft in drafts]) for waiting, drafts in written)
+        if left:
+            self._leave_to_thread(left)  # to learn which decisions stand
+        ring_soon([action.id for _, drafts in written for draft in drafts for action in draft.actions])
 
     def _leave_to_thread(self, asked: Sequence[_Asked]) -> None:
         decision_log().submit([draft for _, drafts in asked for draft in drafts], partial(self._tell, asked))

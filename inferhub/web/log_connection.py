@@ -2,13 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 import psycopg
 import structlog
-from psycopg.pq import ExecStatus
+from psycopg.pq import DiagnosticField, ExecStatus
+from psycopg.pq.abc import PGresult
 
 from inferhub.decisions.drafts import Draft
 from inferhub.decisions.log import array_of, connect
@@ -18,25 +20,23 @@ log = structlog.get_logger(__name__)
 
 _NAME = b"write_decisions"
 _SILENCE_SECONDS = 1.0
+_REFUSALS = (b"22", b"23")  # classes of SQLSTATE: data exceptions, violations of constraints
 _FAILURES = (psycopg.Error, OSError)
-
-
-class OnAnswer(Protocol):
-    def __call__(self, *, is_written: bool) -> None: ...
 
 
 class LogConnection:
     """Writes drafts, one statement at a time, and tells `on_answer` what came of it; then `go_on` is called.
 
-    "Not written" means that it is unknown: a request id was decided before, the statement failed, the database is away.
-    After a failure, as at the beginning, nothing can be sent until another thread has opened a connection:
-    `do_aside` has one do that.
+    `on_answer` hears the ids of the drafts that lost to an earlier decision, or None where it is unknown whether any is
+    written: the statement failed, the database is away. To write those again is safe: a draft finds itself.
+    After a failure, as at the beginning, nothing can be sent until another thread, which `do_aside` finds, has opened a
+    connection.
     """
 
     def __init__(
         self,
         *,
-        on_answer: OnAnswer,
+        on_answer: Callable[[Collection[uuid.UUID] | None], None],
         go_on: Callable[[], None],
         do_aside: Callable[[Callable[[], object]], object],
     ) -> None:
@@ -45,6 +45,7 @@ class LogConnection:
         self._do_aside = do_aside
         self._open: _Open | None = None
         self._is_asked = False
+        self._lost: Collection[uuid.UUID] | None = None
         self._is_opening = False
         self._silent_until = 0.0
 
@@ -67,24 +68,22 @@ class LogConnection:
         if self._open is None:
             return
         pgconn = self._open.pgconn
-        is_written = False
         try:
             pgconn.consume_input()
-            if not self._is_asked or pgconn.is_busy():
-                return
-            while (result := pgconn.get_result()) is not None:
-                if result.status != ExecStatus.TUPLES_OK:
-                    raise psycopg.OperationalError(result.get_error_message())
-                is_written = result.ntuples == 0
+            # Asked before each result, of which the last is None: to fetch one that is not there yet would wait for it.
+            while self._is_asked and not pgconn.is_busy():
+                result = pgconn.get_result()
+                if result is None:
+                    self._answer(self._lost)
+                else:
+                    self._lost = _lost(result)
         except _FAILURES as exc:
             self._drop(exc)
-        else:
-            self._answer(is_written=is_written)
 
-    def _answer(self, *, is_written: bool) -> None:
+    def _answer(self, lost: Collection[uuid.UUID] | None) -> None:
         if self._is_asked:
             self._is_asked = False
-            self._on_answer(is_written=is_written)
+            self._on_answer(lost)
 
     def _flush(self) -> None:
         """Hand the kernel what it takes; the rest once it takes more."""
@@ -106,17 +105,17 @@ class LogConnection:
 
     def _drop(self, why: Exception) -> None:
         """What was under way may be written or not; what comes next may say the same of a new connection."""
-        log.warning("a thread writes decisions in place of the event loop for now", why=str(why).strip())
-        if self._open is not None:
-            self._open.close()
-            self._open = None
+        opened, self._open = self._open, None
+        if opened is not None:
+            opened.close()
         self._silent_until = time.monotonic() + _SILENCE_SECONDS
-        self._answer(is_written=False)
+        log.warning("a thread writes decisions in place of the event loop for now", why=str(why).strip())
+        self._answer(None)
 
     def _open_soon(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._is_opening and time.monotonic() >= self._silent_until:
-            self._is_opening = True
             self._do_aside(lambda: self._connect(loop))
+            self._is_opening = True
 
     def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
         """By another thread."""
@@ -155,9 +154,25 @@ class _Open:
 
 def _prepared() -> "psycopg.Connection[Any]":
     connection = connect()
-    result = connection.pgconn.prepare(_NAME, WRITE.replace("%s", "$1").encode())
-    if result.status != ExecStatus.COMMAND_OK:
+    try:
+        result = connection.pgconn.prepare(_NAME, WRITE.replace("%s", "$1").encode())
+        if result.status != ExecStatus.COMMAND_OK:
+            raise psycopg.OperationalError(result.get_error_message())
+        connection.pgconn.nonblocking = 1
+    except _FAILURES:
         connection.close()
-        raise psycopg.OperationalError(result.get_error_message())
-    connection.pgconn.nonblocking = 1
+        raise
     return connection
+
+
+def _lost(result: PGresult) -> Collection[uuid.UUID] | None:
+    """The ids that the statement gives back; None where it refused the drafts.
+
+    Raises OperationalError where it failed in another way, such as one that no longer fits its tables: on a new
+    connection it is prepared anew.
+    """
+    if result.status == ExecStatus.TUPLES_OK:
+        return {uuid.UUID((result.get_value(row, 0) or b"").decode()) for row in range(result.ntuples)}
+    if (result.error_field(DiagnosticField.SQLSTATE) or b"")[:2] in _REFUSALS:
+        return None
+    raise psycopg.OperationalError(result.get_error_message())

@@ -21,17 +21,20 @@ from http import HTTPStatus
 from io import BytesIO
 from typing import Any, NamedTuple
 
+import structlog
 from django.http import HttpRequest
 from django.urls import ResolverMatch
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from inferhub.api.serving import SELDOM, Reply, bare_match_at, check_connection, serve, serving
+from inferhub.api.serving import Reply, bare_match_at, check_connection, serve, serving
 from inferhub.decisions.log import Written
 from inferhub.lib.waiting import NeedsThread
 from inferhub.web.application import readers, threads
 from inferhub.web.commits import Commits
 from inferhub.wsgi import application
+
+log = structlog.get_logger(__name__)
 
 MOST_SHORT_BYTES = 16 << 10
 MOST_HEAD_BYTES = 64 << 10
@@ -62,15 +65,16 @@ class Pace:
         self.clock: Callable[[], float] = time.thread_time
         self.is_quick = False
 
-    def note(self, seconds: float) -> None:
-        """`seconds` by `clock`, or by the processor time of the thread."""
+    def note(self, seconds: float, clock: Callable[[], float]) -> None:
+        """`clock` is the one that measured: `self.clock` as it was, or that of the processor time of a thread."""
         if seconds < _SLOW_SECONDS:
             self.clock = time.perf_counter
             if not self.is_quick:
                 self._in_a_row += 1
                 self.is_quick = self._in_a_row >= _TRUSTED_AFTER
         else:
-            self.is_quick = self.is_quick and self.clock is time.perf_counter
+            if clock is time.thread_time and self.clock is time.thread_time:
+                self.is_quick = False
             self.clock = time.thread_time
             self._in_a_row = 0
 
@@ -240,9 +244,9 @@ class _Nobody:
 _NOBODY = _Nobody()
 
 
-_commits = Commits()
+_commits = Commits(readers.submit)
 _waiting: "dict[Hashable, list[Exchange]]" = {}
-"""For what a reader reads now: who waits for it."""
+"""Who waits for what a reader reads now."""
 
 
 class Exchange:
@@ -312,9 +316,13 @@ class Exchange:
         except NeedsThread as needed:
             self._wait(needed.reading)
             return
+        except Exception as exc:  # the boundary of a request
+            self._break_off(exc)
+            return
         else:
             _commits.ask(self, asked.drafts)
-        pace.note(clock() - started)
+        if written is None:  # what follows a commit is short
+            pace.note(clock() - started, clock)
 
     def _prepare(self) -> None:
         """From the beginning, wherever the request has come to."""
@@ -323,7 +331,7 @@ class Exchange:
         self._context = copy_context()  # the request id is one of this request, whatever comes between
 
     def _wait(self, reading: Hashable) -> None:
-        """Begin anew on a thread or, where all that is missing is being read, once that is there.
+        """Begin anew on a thread or, where all that is missing is being read, once somebody has read it.
 
         Else each of the many that come at once after a pause would ask the database for the same. Nobody waits twice:
         the reading may have failed.
@@ -340,25 +348,40 @@ class Exchange:
     def _begin_on_reader(self, reading: Hashable) -> None:
         """Up to its commit, so that it reads all that such requests need. The rest is for the loop, as ever."""
         try:
-            check_connection(SELDOM)
+            self._check_connection()
             self._prepare()
             asked = self._context.run(self._coroutine.send, None)
         except StopIteration as done:
             self._call_loop(self._answer, done.value)
         except NeedsThread:
             threads.submit(self._answer_on_thread)
+        except Exception as exc:  # the boundary of a request
+            self._call_loop(self._break_off, exc)
         else:
             self._call_loop(partial(_commits.ask, self), asked.drafts)
         finally:
             self._call_loop(_begin_anew, reading)
 
     def _answer_on_thread(self) -> None:
+        try:
+            self._check_connection()
+            started = time.thread_time()
+            self._at = 0
+            reply = serve(self, self._head.path, self.as_django, self._head.match)
+            self._head.pace.note(time.thread_time() - started, time.thread_time)
+        except Exception as exc:  # the boundary of a request
+            self._call_loop(self._break_off, exc)
+        else:
+            self._call_loop(self._answer, reply)
+
+    def _check_connection(self) -> None:
         check_connection(self._head.match.func.checks_connection_every)  # type: ignore[attr-defined]
-        started = time.thread_time()
-        self._at = 0
-        reply = serve(self, self._head.path, self.as_django, self._head.match)
-        self._head.pace.note(time.thread_time() - started)
-        self._call_loop(self._answer, reply)
+
+    def _break_off(self, why: Exception) -> None:
+        """Even the way to say that something failed has failed."""
+        log.error("a request could not be answered", path=self._head.path, exc_info=why)
+        self.response_complete = True
+        self._protocol.transport.close()
 
     def _call_loop(self, function: Callable[..., object], argument: Any) -> None:
         with suppress(RuntimeError):  # the loop has ended

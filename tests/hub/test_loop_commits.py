@@ -3,11 +3,14 @@
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 import pytest
+import uvloop
 from django.db import connection
+from psycopg.pq import ExecStatus
 
 from inferhub.audit.models import AuditEvent
 from inferhub.decisions.drafts import Draft
@@ -16,6 +19,7 @@ from inferhub.decisions.models import Action, Decision
 from inferhub.errors import InvalidInput, Unavailable
 from inferhub.web import log_connection
 from inferhub.web.commits import Commits
+from inferhub.web.log_connection import LogConnection
 from tests.hub.test_decision_log import draft
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -102,7 +106,7 @@ def on_loop(work: Callable[[Loop], Coroutine[Any, Any, None]]) -> None:
         finally:
             loop.close()
 
-    asyncio.run(run())
+    uvloop.run(run())
 
 
 def test_once_it_is_connected_the_loop_writes_itself(log: NotedLog) -> None:
@@ -126,6 +130,7 @@ def test_a_request_id_that_was_decided_before_gets_the_first_decision(log: Noted
         await loop.warm()
         assert await loop.commit(first) == [first.id]
         assert await loop.commit(other, same) == [other.id, first.id]
+        assert log.left == [1, 1]
 
     on_loop(work)
     assert Decision.objects.count() == 3
@@ -140,13 +145,46 @@ def test_a_draft_that_the_database_refuses_spoils_no_other(log: NotedLog) -> Non
         written = await loop.commit(good[0], bad, good[1])
         assert [written[0], written[2]] == [one.id for one in good[:2]]
         assert isinstance(written[1], InvalidInput)
-        await loop.warm()
-        log.left.clear()
-        await loop.commit(good[2])
+        await loop.commit(good[2])  # on the same connection: it is no worse for it
 
     on_loop(work)
-    assert log.left == []
-    assert Decision.objects.count() == 5
+    assert log.left == [1, 3]
+    assert Decision.objects.count() == 4
+
+
+def test_an_answer_that_comes_in_pieces_is_not_waited_for(log: NotedLog) -> None:
+    """The result of a statement comes before it is committed: to fetch what is behind it would stop the process."""
+
+    class Result:
+        status = ExecStatus.TUPLES_OK
+        ntuples = 0
+
+    class Pieces:
+        """As libpq gives it where the end is on its way."""
+
+        def __init__(self, socket: int) -> None:
+            self.socket = socket
+            self.coming: list[Any] = [Result(), "nothing yet", None]
+
+        def consume_input(self) -> None: ...
+
+        def is_busy(self) -> bool:
+            if self.coming and self.coming[0] == "nothing yet":
+                self.coming.pop(0)
+                return True
+            return not self.coming
+
+        def get_result(self) -> Any:
+            return self.coming.pop(0)
+
+    answers: list[Any] = []
+    made = LogConnection(on_answer=answers.append, go_on=lambda: None, do_aside=lambda work: None)
+    made._open = SimpleNamespace(pgconn=Pieces(0))  # type: ignore[assignment]
+    made._is_asked = True
+    made.look()
+    assert answers == []
+    made.look()
+    assert answers == [set()]
 
 
 def test_a_connection_that_dies_under_way_costs_nobody_the_decision(log: NotedLog) -> None:

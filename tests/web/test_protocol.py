@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,14 +20,16 @@ from tests.web.wire import INFER
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The present thread is the event loop's, and the model's requests are known to be quick."""
     monkeypatch.setattr(waiting, "_here", waiting._Here())
     monkeypatch.setattr(waiting._Loop, "run_aside", None)
     never_wait_here(run_aside)
     monkeypatch.setattr(protocol, "check_connection", lambda seconds: None)
-    monkeypatch.setattr(protocol, "readers", ThreadPoolExecutor(2, initializer=only_read_here))
     monkeypatch.setattr(protocol._pace_of(INFER), "is_quick", True)
+    with ThreadPoolExecutor(2, initializer=only_read_here) as readers:
+        monkeypatch.setattr(protocol, "readers", readers)
+        yield
 
 
 async def ask_at_once(count: int) -> list[bytes]:
@@ -40,7 +43,7 @@ async def ask_at_once(count: int) -> list[bytes]:
         made.connection_made(transports[-1])
         made.data_received(asked)
     async with asyncio.timeout(20):
-        while not all(transport.written for transport in transports):
+        while not all(transport.written or transport.closed for transport in transports):
             await asyncio.sleep(0.001)
     return [transport.written for transport in transports]
 
@@ -157,3 +160,17 @@ def test_what_turns_out_to_need_more_than_a_reading_goes_on_with_a_thread(
     monkeypatch.setattr(protocol, "serving", answer)
     monkeypatch.setattr(protocol, "serve", lambda *_: Reply(200, b"thread", []))
     assert [text[-6:] for text in asyncio.run(ask_at_once(3))] == [b"thread"] * 3
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+def test_who_cannot_even_be_told_that_something_failed_is_not_left_waiting(
+    quick: None, monkeypatch: pytest.MonkeyPatch, is_read: bool
+) -> None:
+    async def answer(*_: object) -> Reply:
+        if not is_read:
+            must_read("what the database says")
+        raise RuntimeError("the way to say that something failed has failed")
+
+    monkeypatch.setattr(protocol, "serving", answer)
+    monkeypatch.setattr(protocol, "serve", lambda *_: 1 / 0)
+    assert asyncio.run(ask_at_once(3)) == [b""] * 3

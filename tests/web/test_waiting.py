@@ -79,7 +79,7 @@ def test_an_address_is_quick_after_a_few_quick_requests_and_no_longer_after_two_
     pace = Pace()
     seen = []
     for seconds in (0.3, 0.0001, 0.0001, 0.0001, 0.0001, 0.0001, 0.1, 0.0001, 0.1, 0.1, 0.0001):
-        pace.note(seconds)
+        pace.note(seconds, pace.clock)
         seen.append(pace.is_quick)
     assert seen == [False, False, False, False, True, True, True, True, True, False, False]
 
@@ -88,11 +88,13 @@ def test_a_request_that_others_held_up_is_not_slow() -> None:
     """After one that took long by the clock on the wall the next is timed by what it has of the processor itself."""
     pace = Pace()
     for _ in range(4):
-        pace.note(0.0001)
+        pace.note(0.0001, pace.clock)
     assert pace.clock is time.perf_counter
-    pace.note(0.1)
+    pace.note(0.1, time.perf_counter)
     assert pace.clock is time.thread_time
-    pace.note(0.0001)
+    pace.note(0.1, time.perf_counter)  # of one that had begun before
+    assert pace.is_quick
+    pace.note(0.0001, time.thread_time)
     assert (pace.is_quick, pace.clock) == (True, time.perf_counter)
 
 
