@@ -54,6 +54,7 @@ class LogConnection:
         if self._open is None:
             self._open_soon(loop)
             return False
+        self._lost = None
         try:
             self._open.pgconn.send_query_prepared(_NAME, [array_of(drafts)])
             self._is_asked = True
