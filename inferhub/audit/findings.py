@@ -12,12 +12,15 @@ MOST_FINDINGS = 100
 SEAL = "seal"
 """The stream of findings about seals themselves."""
 
+GUARD = "guard"
+"""That of findings about triggers, which keep what is written."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
     """One thing that is not as it was.
 
-    `kind` is altered, removed, inserted or reordered; `stream` that of the row, or `seal` where it is a seal itself;
+    `kind` is altered, removed, inserted or reordered; `stream` that of the row, or `seal` or `guard` where it is one;
     `seal` the number of the seal that covers the row, None where none does.
     """
 

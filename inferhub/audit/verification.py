@@ -12,6 +12,7 @@ from itertools import islice
 from inferhub.audit.chain import ID_BYTES
 from inferhub.audit.chain_check import check_chain
 from inferhub.audit.findings import MOST_FINDINGS, Finding, Head, Report, about_seal
+from inferhub.audit.guards import Guards, check_guards
 from inferhub.audit.merkle import root_of
 from inferhub.audit.sealing import digests_by_id, records_in
 from inferhub.audit.streams import Gap, Row, Stream, View, read_all, read_one
@@ -33,14 +34,19 @@ def verify_log(
     *,
     since_seal: int = 0,
     copies: Sequence[Head] = (),
+    guards: Sequence[Guards] = (),
     progress: Progress = lambda done, total: None,
 ) -> Report:
     """Check the whole chain, and the rows of the seals after `since_seal` with those that wait for a seal.
+
+    `guards` are the triggers that ought to be in force.
 
     `copies` are seals as they were written outside (`inferhub.audit.copies`): a chain that was made anew differs.
     """
     report = Report(since_seal=since_seal, copies=len(copies))
     total = check_chain(view, report, copies, {stream.name for stream in streams})
+    for one in guards:
+        check_guards(view, report, one)
     counter = _Counter(progress, total)
     for stream in streams:
         _StreamCheck(view, stream, report, counter).run()

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from inferhub.audit.chain import ID_BYTES
+from inferhub.audit.guards import NO_CHANGE, NO_DELETION, NO_TRUNCATION, Guards
 from inferhub.audit.streams import (
     MISSING,
     UNREADABLE,
@@ -242,3 +243,18 @@ def _first_id(moment: datetime) -> bytes:
     """The smallest id of that time: a UUID of version 7 begins with milliseconds."""
     milliseconds = int(moment.timestamp() * 1000)
     return milliseconds.to_bytes(6) + bytes(10)
+
+
+_OF_PARTS = {
+    "append_only_whole": NO_TRUNCATION,
+    "guard": "76e9cc69bf1d38e1ac4c202abd05cbdc",
+    "kept": NO_DELETION,
+}
+DECISION_GUARDS = (
+    Guards(
+        table="decisions_decision",
+        triggers=_OF_PARTS | {"note_unsealed": "c5b851ff0cc27c5c78c7a8ba8169ec35"},
+        of_parts=_OF_PARTS,
+    ),
+    Guards(table="decisions_decisionkey", triggers={"append_only": NO_CHANGE, "append_only_whole": NO_TRUNCATION}),
+)

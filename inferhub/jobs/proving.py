@@ -15,6 +15,7 @@ from django.utils import timezone
 from inferhub.audit.chain import header_as_json
 from inferhub.audit.copies import Target, copy_newest_seal, file_target, read_copies
 from inferhub.audit.findings import Head, Report
+from inferhub.audit.guards import EVENT_GUARDS, Guards
 from inferhub.audit.models import Seal, Verification, VerificationState
 from inferhub.audit.proofs import make_proof
 from inferhub.audit.sealing import seal_all
@@ -24,13 +25,14 @@ from inferhub.audit.verification import Progress, verify_log
 from inferhub.celery import bell
 from inferhub.decisions.actions.webhook import send_webhook
 from inferhub.decisions.models import WebhookEndpoint
-from inferhub.decisions.proof import DECISIONS
+from inferhub.decisions.proof import DECISION_GUARDS, DECISIONS
 from inferhub.errors import FieldError, InferhubError, InvalidInput, NotFound, Unavailable
 from inferhub.lib.describe import describe, listed
 
 log = structlog.get_logger(__name__)
 
 STREAMS: Sequence[Stream] = (EVENTS, DECISIONS)
+GUARDS: Sequence[Guards] = (*EVENT_GUARDS, *DECISION_GUARDS)
 
 _LEASE = timedelta(seconds=120)
 _MOST_ATTEMPTS = 3
@@ -131,7 +133,9 @@ def _verify(asked: Verification, copies: Sequence[Head] | None, tell: Progress) 
     try:
         known = _own_copies() if copies is None else copies
         with snapshot() as view:
-            report = verify_log(view, STREAMS, since_seal=asked.since_seal, copies=known, progress=progress)
+            report = verify_log(
+                view, STREAMS, since_seal=asked.since_seal, copies=known, guards=GUARDS, progress=progress
+            )
     except InferhubError as exc:
         _give_up(asked, str(exc))
         raise
