@@ -20,8 +20,8 @@ SELECT part.relname::text, tgname::text, tgenabled::text, md5(tgtype || prosrc)
 FROM pg_class AS part
 LEFT JOIN pg_trigger ON tgrelid = part.oid AND NOT tgisinternal
 LEFT JOIN pg_proc ON pg_proc.oid = tgfoid
-WHERE part.oid = to_regclass(%(table)s)
-    OR part.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass(%(table)s))
+WHERE part.oid = to_regclass(%s)
+    OR part.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass(%s))
 """
 
 
@@ -53,7 +53,7 @@ EVENT_GUARDS = (
 def check_guards(view: View, report: Report, guards: Guards) -> None:
     """Report each trigger that is not there, not on, or does something else."""
     found: dict[str, dict[str, tuple[str, str]]] = {guards.table: {}}
-    for part, name, enabled, digest in read_all(view, _STATEMENT, {"table": guards.table}):
+    for part, name, enabled, digest in read_all(view, _STATEMENT, [guards.table, guards.table]):
         of_part = found.setdefault(part, {})
         if name is not None:
             of_part[name] = (_IN_FORCE.get(enabled, enabled), digest)

@@ -164,7 +164,7 @@ def number_remark(json_text: bytes) -> str:
 
 
 def read_all(
-    view: View, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = (), *, at_once: int = 1000
+    view: View, statement: str, parameters: Sequence[Any] = (), *, at_once: int = 1000
 ) -> Iterator[tuple[Any, ...]]:
     """The rows of a long answer, fetched `at_once` by `at_once`, one fetch ahead."""
     with psycopg.ServerCursor(view, f"audit_{next(_names)}") as cursor, ThreadPoolExecutor(1) as ahead:

@@ -39,9 +39,8 @@ def verify_log(
 ) -> Report:
     """Check the whole chain, and the rows of the seals after `since_seal` with those that wait for a seal.
 
-    `guards` are the triggers that ought to be in force.
-
     `copies` are seals as they were written outside (`inferhub.audit.copies`): a chain that was made anew differs.
+    `guards` are the triggers that ought to be in force.
     """
     report = Report(since_seal=since_seal, copies=len(copies))
     total = check_chain(view, report, copies, {stream.name for stream in streams})

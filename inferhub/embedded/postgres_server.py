@@ -114,7 +114,7 @@ _THROW_AWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": 
 
 def _settings(config: Config) -> dict[str, str]:
     """All on the command line, so that a home may be moved and an upgrade of Inferhub brings its settings along."""
-    threads = config.web_processes * (config.web_threads + 8) + 2 * config.worker_processes
+    threads = config.web_processes * (config.web_threads + 5) + 2 * config.worker_processes
     quoted = str(postgres_socket_dir(config)).replace('"', '""')
     return {
         "listen_addresses": "",

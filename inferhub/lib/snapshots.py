@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-from inferhub.lib.waiting import aside, may_read, must_read
+from inferhub.lib.waiting import aside, may_wait, must_wait
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -17,7 +17,7 @@ class Snapshots(Generic[K, V]):
     """`get(key)` answers with what `read(key)` gave at most `seconds` ago. Thread-safe; errors are not remembered.
 
     Shortly before its time is over one thread reads a value anew while the others go on with it, so that not all of
-    them ask the database at once. On the event loop nothing is read: a reader is asked to.
+    them ask the database at once. On the event loop nothing is read: a thread is asked to.
     """
 
     _all: "list[Snapshots[object, object]]" = []
@@ -36,10 +36,10 @@ class Snapshots(Generic[K, V]):
             age = time.monotonic() - kept[0]
             if age < self._seconds * _FRESH or (age < self._seconds and not self._begin_reading(key)):
                 return kept[1]
-            if age < self._seconds and not may_read():
+            if age < self._seconds and not may_wait():
                 aside(lambda: self._read_anew(key))
                 return kept[1]
-        must_read((id(self), key))
+        must_wait(reading=(id(self), key))
         return self._read_anew(key)
 
     def _read_anew(self, key: K) -> V:

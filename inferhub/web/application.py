@@ -19,7 +19,7 @@ from django.urls import reverse
 from inferhub.api.serving import SELDOM, check_connection
 from inferhub.celery import app as celery
 from inferhub.lib.digits import read_digits
-from inferhub.lib.waiting import never_wait_here, only_read_here
+from inferhub.lib.waiting import never_wait_here
 from inferhub.wsgi import application as _django
 
 log = structlog.get_logger(__name__)
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 GRACE_SECONDS = 30.0
-_READERS = 4
+_READERS = 2
 _LEAST_BYTES_PER_SECOND = 16 << 10
 _CLOSING = [(b"content-length", b"0"), (b"connection", b"close")]
 
@@ -35,8 +35,8 @@ _on_threads = WSGIMiddleware(cast("Any", _django), workers=settings.CONFIG.web_t
 _larger = asyncio.Semaphore(max(settings.CONFIG.web_threads // 2, 1))
 threads = _on_threads.executor
 """Those of this process."""
-readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader", initializer=only_read_here)
-"""They read what the loop needs, even while slow requests have taken all other threads."""
+readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
+"""They read what the loop is about to need, even while slow requests have taken all other threads."""
 
 
 class ClientLeft(ConnectionError):

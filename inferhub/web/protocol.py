@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Collection, Hashable
 from contextlib import suppress
 from contextvars import copy_context
-from functools import lru_cache, partial
+from functools import lru_cache
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any, NamedTuple
@@ -246,7 +246,7 @@ _NOBODY = _Nobody()
 
 _commits = Commits(readers.submit)
 _waiting: "dict[Hashable, list[Exchange]]" = {}
-"""Who waits for what a reader reads now."""
+"""Who waits for what another request reads now."""
 
 
 class Exchange:
@@ -299,7 +299,9 @@ class Exchange:
         """The body is there."""
         _commits.go_on()
         if self._head.match.func.is_quick and self._head.pace.is_quick:  # type: ignore[attr-defined]
-            self._prepare()
+            self._at = 0
+            self._coroutine = serving(self, self._head.path, self.as_django, self._head.match)
+            self._context = copy_context()  # the request id is one of this request, whatever comes between
             self.go_on(None)
         else:
             threads.submit(self._answer_on_thread)
@@ -324,14 +326,8 @@ class Exchange:
         if written is None:  # what follows a commit is short
             pace.note(clock() - started, clock)
 
-    def _prepare(self) -> None:
-        """From the beginning, wherever the request has come to."""
-        self._at = 0
-        self._coroutine = serving(self, self._head.path, self.as_django, self._head.match)
-        self._context = copy_context()  # the request id is one of this request, whatever comes between
-
     def _wait(self, reading: Hashable) -> None:
-        """Begin anew on a thread or, where all that is missing is being read, once somebody has read it.
+        """Begin anew on a thread or, where somebody reads already what is missing, after him.
 
         Else each of the many that come at once after a pause would ask the database for the same. Nobody waits twice:
         the reading may have failed.
@@ -343,39 +339,24 @@ class Exchange:
             waiting.append(self)
         else:
             _waiting[reading] = []
-            readers.submit(self._begin_on_reader, reading)
+            threads.submit(self._answer_on_thread, reading)
 
-    def _begin_on_reader(self, reading: Hashable) -> None:
-        """Up to its commit, so that it reads all that such requests need. The rest is for the loop, as ever."""
+    def _answer_on_thread(self, reading: Hashable = None) -> None:
+        """`reading` is what others wait for meanwhile. Of the pace it says nothing, as the next one reads nothing."""
         try:
-            self._check_connection()
-            self._prepare()
-            asked = self._context.run(self._coroutine.send, None)
-        except StopIteration as done:
-            self._call_loop(self._answer, done.value)
-        except NeedsThread:
-            threads.submit(self._answer_on_thread)
-        except Exception as exc:  # the boundary of a request
-            self._call_loop(self._break_off, exc)
-        else:
-            self._call_loop(partial(_commits.ask, self), asked.drafts)
-        finally:
-            self._call_loop(_begin_anew, reading)
-
-    def _answer_on_thread(self) -> None:
-        try:
-            self._check_connection()
+            check_connection(self._head.match.func.checks_connection_every)  # type: ignore[attr-defined]
             started = time.thread_time()
             self._at = 0
             reply = serve(self, self._head.path, self.as_django, self._head.match)
-            self._head.pace.note(time.thread_time() - started, time.thread_time)
+            if reading is None:
+                self._head.pace.note(time.thread_time() - started, time.thread_time)
         except Exception as exc:  # the boundary of a request
             self._call_loop(self._break_off, exc)
         else:
             self._call_loop(self._answer, reply)
-
-    def _check_connection(self) -> None:
-        check_connection(self._head.match.func.checks_connection_every)  # type: ignore[attr-defined]
+        finally:
+            if reading is not None:
+                self._call_loop(_begin_anew, reading)
 
     def _break_off(self, why: Exception) -> None:
         """Even the way to say that something failed has failed."""

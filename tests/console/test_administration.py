@@ -27,6 +27,13 @@ def test_signing_in_leads_home_and_signing_out_ends_it(client: Client) -> None:
     assert client.get("/").status_code == 302
 
 
+def test_pages_run_no_scripts_but_the_hubs_own(client: Client) -> None:
+    policy = client.get("/login/").headers["Content-Security-Policy"].split("; ")
+    assert "default-src 'self'" in policy
+    assert "script-src 'self' 'unsafe-eval'" in policy  # no 'unsafe-inline', and no other host
+    assert "frame-ancestors 'none'" in policy
+
+
 def test_a_wrong_password_is_refused(client: Client) -> None:
     User.objects.create_superuser("alice", password=PASSWORD)
     assert "Please enter the correct username and password" in text_of(

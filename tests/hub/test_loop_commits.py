@@ -246,3 +246,11 @@ def test_while_the_database_is_away_everybody_is_told(log: NotedLog, monkeypatch
 
     on_loop(work)
     assert Decision.objects.count() == 2
+
+
+def test_a_host_that_vanishes_is_noticed(log: NotedLog) -> None:
+    """Whatever an owner of the database set elsewhere: not after the two hours that TCP takes by itself."""
+    with connect() as opened:
+        said = {option.keyword: option.val for option in opened.pgconn.info}
+    assert (said[b"keepalives_idle"], said[b"keepalives_interval"], said[b"keepalives_count"]) == (b"5", b"2", b"3")
+    assert said[b"tcp_user_timeout"] == b"10000"

@@ -3,8 +3,6 @@
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,24 +10,22 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from inferhub.api.serving import Reply
+from inferhub.decisions.log import Commit
 from inferhub.lib import waiting
-from inferhub.lib.waiting import must_read, must_wait, never_wait_here, only_read_here
+from inferhub.lib.waiting import must_wait, never_wait_here
 from inferhub.web import protocol
 from inferhub.web.application import application, run_aside
 from tests.web.wire import INFER
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The present thread is the event loop's, and the model's requests are known to be quick."""
-    monkeypatch.setattr(waiting, "_here", waiting._Here())
+    monkeypatch.setattr(waiting._Loop, "thread", 0)
     monkeypatch.setattr(waiting._Loop, "run_aside", None)
     never_wait_here(run_aside)
     monkeypatch.setattr(protocol, "check_connection", lambda seconds: None)
     monkeypatch.setattr(protocol._pace_of(INFER), "is_quick", True)
-    with ThreadPoolExecutor(2, initializer=only_read_here) as readers:
-        monkeypatch.setattr(protocol, "readers", readers)
-        yield
 
 
 async def ask_at_once(count: int) -> list[bytes]:
@@ -121,45 +117,50 @@ def test_of_those_who_miss_the_same_one_reads_it_and_the_others_wait(
     quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept: list[str] = []
-    answered_by: list[str] = []
+    reads: list[str] = []
 
     async def answer(*_: object) -> Reply:
         if not kept:
-            must_read("what the database says")
-            time.sleep(0.05)
-            kept.append("it")
-        answered_by.append(threading.current_thread().name)
-        return Reply(200, kept[0].encode(), [])
+            must_wait(reading="what the database says")
+        return Reply(200, b"loop", [])
+
+    def read(*_: object) -> Reply:
+        reads.append(threading.current_thread().name)
+        time.sleep(0.05)
+        kept.append("it")
+        return Reply(200, b"thread", [])
 
     monkeypatch.setattr(protocol, "serving", answer)
-    said = asyncio.run(ask_at_once(5))
-    assert all(text.endswith(b"it") for text in said)
-    assert kept == ["it"]
-    assert answered_by.count(threading.current_thread().name) == 4
+    monkeypatch.setattr(protocol, "serve", read)
+    said = [text.rpartition(b"\r\n")[2] for text in asyncio.run(ask_at_once(5))]
+    assert said == [b"thread", b"loop", b"loop", b"loop", b"loop"]
+    assert len(reads) == 1
 
 
 def test_where_the_reading_fails_everybody_tries_on_a_thread(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     async def answer(*_: object) -> Reply:
-        must_read("what the database says")
-        return Reply(503, b"reader", [])
+        must_wait(reading="what the database says")
+        return Reply(200, b"loop", [])
 
     monkeypatch.setattr(protocol, "serving", answer)
-    monkeypatch.setattr(protocol, "serve", lambda *_: Reply(200, b"thread", []))
-    said = sorted(text[-6:] for text in asyncio.run(ask_at_once(4)))
-    assert said == [b"reader", b"thread", b"thread", b"thread"]
+    monkeypatch.setattr(protocol, "serve", lambda *_: Reply(503, b"thread", []))
+    assert [text[-6:] for text in asyncio.run(ask_at_once(4))] == [b"thread"] * 4
 
 
-def test_what_turns_out_to_need_more_than_a_reading_goes_on_with_a_thread(
+def test_what_follows_a_commit_does_not_make_up_for_a_slow_beginning(
     quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    noted: list[float] = []
+
     async def answer(*_: object) -> Reply:
-        must_read("what the database says")
-        must_wait()
-        return Reply(503, b"reader", [])
+        await Commit([])
+        return Reply(200, b"done", [])
 
     monkeypatch.setattr(protocol, "serving", answer)
-    monkeypatch.setattr(protocol, "serve", lambda *_: Reply(200, b"thread", []))
-    assert [text[-6:] for text in asyncio.run(ask_at_once(3))] == [b"thread"] * 3
+    monkeypatch.setattr(protocol._commits, "ask", lambda waiting, drafts: waiting.loop.call_soon(waiting.go_on, []))
+    monkeypatch.setattr(protocol.Pace, "note", lambda self, seconds, clock: noted.append(seconds))
+    assert [text[-4:] for text in asyncio.run(ask_at_once(3))] == [b"done"] * 3
+    assert len(noted) == 3
 
 
 @pytest.mark.parametrize("is_read", [True, False])
@@ -168,7 +169,7 @@ def test_who_cannot_even_be_told_that_something_failed_is_not_left_waiting(
 ) -> None:
     async def answer(*_: object) -> Reply:
         if not is_read:
-            must_read("what the database says")
+            must_wait(reading="what the database says")
         raise RuntimeError("the way to say that something failed has failed")
 
     monkeypatch.setattr(protocol, "serving", answer)

@@ -3,12 +3,15 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from inferhub.inference import services
 from inferhub.lib import waiting
 from inferhub.lib.snapshots import Snapshots
-from inferhub.lib.waiting import NeedsThread, must_read, must_wait, never_wait_here, only_read_here
+from inferhub.lib.waiting import NeedsThread, must_wait, never_wait_here
 from inferhub.runtime.deadline import Deadline
 from inferhub.runtime.gate import Gate
 from inferhub.web.protocol import Pace
@@ -18,7 +21,7 @@ from inferhub.web.protocol import Pace
 def aside(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
     """This thread is the loop's; what it hands to others is kept here."""
     handed: list[Callable[[], object]] = []
-    monkeypatch.setattr(waiting, "_here", waiting._Here())
+    monkeypatch.setattr(waiting._Loop, "thread", 0)
     monkeypatch.setattr(waiting._Loop, "run_aside", None)
     never_wait_here(handed.append)
     return handed
@@ -28,19 +31,10 @@ def test_only_the_loop_may_not_wait(aside: list[Callable[[], object]]) -> None:
     with pytest.raises(NeedsThread):
         must_wait()
     with pytest.raises(NeedsThread) as missed:
-        must_read("a thing")
+        must_wait(reading="a thing")
     assert missed.value.reading == "a thing"
     with ThreadPoolExecutor(1) as pool:
         pool.submit(must_wait).result()
-        pool.submit(must_read, "a thing").result()
-
-
-def test_a_reader_reads_and_waits_for_nothing_else(aside: list[Callable[[], object]]) -> None:
-    with ThreadPoolExecutor(1, initializer=only_read_here) as readers:
-        readers.submit(must_read, "a thing").result()
-        with pytest.raises(NeedsThread) as missed:
-            readers.submit(must_wait).result()
-    assert missed.value.reading is None
 
 
 def test_a_full_gate_needs_a_thread_and_loses_no_turn(aside: list[Callable[[], object]]) -> None:
@@ -52,6 +46,16 @@ def test_a_full_gate_needs_a_thread_and_loses_no_turn(aside: list[Callable[[], o
     assert gate.waiting == 0
     gate.leave()
     gate.enter(deadline)
+
+
+def test_a_model_with_several_threads_is_not_waited_for(
+    aside: list[Callable[[], object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock of the loop's thread would not tell how long they take."""
+    plan: Any = None
+    monkeypatch.setattr(services, "load_model", lambda plan: SimpleNamespace(threads=2, batch=0))
+    with pytest.raises(NeedsThread):
+        services._run(plan, {}, None, is_beside=False)
 
 
 def test_what_is_remembered_is_read_anew_aside_while_it_is_good(
@@ -99,5 +103,4 @@ def test_a_request_that_others_held_up_is_not_slow() -> None:
 
 
 def test_nobody_is_the_loop_where_there_is_none() -> None:
-    must_wait()
-    must_read("a thing")
+    must_wait(reading="a thing")
