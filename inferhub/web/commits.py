@@ -23,14 +23,16 @@ class Waiting(Protocol):
 
 
 _Asked = tuple[Waiting, Sequence[Draft]]
+_MOST_AWAITED = 32  # requests: some 10 ms of work, by when a statement costs little beside what it writes
 
 
 class Commits:
     """Those of one event loop.
 
-    What the requests of one turn of the loop have to commit goes to the database together, as a statement costs
-    PostgreSQL as much as six decisions do; what is asked for while one is under way makes up the next. What is
-    committed goes out before anything new begins, as it has waited longer.
+    What all requests that are here have to commit goes to the database together, as a statement costs PostgreSQL as
+    much as six decisions do: it is sent after the first turn of the loop that brings nothing more. What is asked for
+    while one is under way makes up the next. What is committed goes out before anything new begins, as it has waited
+    longer.
 
     The loop writes on a connection of its own: a thread would have to wait for the interpreter again and again. What
     does not simply succeed there goes to the log's thread (`inferhub.decisions.log`), which knows what to do, and may
@@ -60,10 +62,20 @@ class Commits:
                 waiting.loop.call_exception_handler({"message": "a request broke off", "exception": exc})
 
     def _send_soon(self) -> None:
-        """At the end of the turn: what else it asks for goes along."""
         if self._asked and not self._sent and not self._is_sent_soon:
             self._is_sent_soon = True
-            self._asked[0][0].loop.call_soon(self._send)
+            self._send_after_turn()
+
+    def _send_after_turn(self) -> None:
+        """Called back in the turn after the next look at the network."""
+        loop = self._asked[0][0].loop
+        loop.call_soon(loop.call_soon, self._send_unless_more, len(self._asked))
+
+    def _send_unless_more(self, seen: int) -> None:
+        if seen < len(self._asked) < _MOST_AWAITED:
+            self._send_after_turn()
+        else:
+            self._send()
 
     def _send(self) -> None:
         self._is_sent_soon = False

@@ -74,6 +74,36 @@ def test_drafts_of_one_turn_go_together_and_each_request_hears_of_its_own(log: L
     assert heard == [[2], [4, 6], [8]]
 
 
+def test_drafts_go_once_a_turn_of_the_loop_brings_no_more(log: Log) -> None:
+    heard: list[Any] = []
+
+    async def run() -> None:
+        made = Commits(lambda work: None)
+        for turn in range(5):
+            ask(made, Waiting(heard), turn)
+            await asyncio.sleep(0)
+        await until(heard, 5)
+
+    asyncio.run(run())
+    assert log.submitted == [[0, 1, 2, 3, 4]]
+
+
+def test_a_stream_of_requests_without_a_gap_is_not_awaited_for_ever(log: Log) -> None:
+    heard: list[Any] = []
+
+    async def run() -> None:
+        made = Commits(lambda work: None)
+        async with asyncio.timeout(10):
+            turn = 0
+            while not log.submitted:
+                ask(made, Waiting(heard), turn)
+                await asyncio.sleep(0)
+                turn += 1
+
+    asyncio.run(run())
+    assert 20 <= len(log.submitted[0]) <= 40
+
+
 def test_a_request_that_breaks_is_nothing_to_those_that_came_with_it(log: Log) -> None:
     heard: list[Any] = []
     told: list[Any] = []
@@ -97,10 +127,11 @@ def test_what_is_committed_goes_on_before_the_loop_is_back_where_somebody_asks(l
     async def run() -> None:
         made = Commits(lambda work: None)
         ask(made, Waiting(heard), 1)
-        await asyncio.sleep(0)  # handed over
+        await until(log.submitted, 1)
         log.may_answer.set()
-        while not heard:  # without a turn of the loop
-            made.go_on()
+        async with asyncio.timeout(10):
+            while not heard:  # without a turn of the loop
+                made.go_on()
         await asyncio.sleep(0.01)
 
     asyncio.run(run())
