@@ -18,6 +18,7 @@ from inferhub.rules.tokens import CellError, parse_day
 Facts = Mapping[str, Any]
 Value = str | bool | int | float | None
 
+_INFINITY = math.inf  # found sooner here
 _EXPECTED = {
     "number": "a finite number",
     "string": "a text",
@@ -175,7 +176,7 @@ def _got(value: Any) -> str:
 def _number(value: Any) -> float | int | None:
     kind = type(value)
     if kind is float or kind is int:
-        return value if -math.inf < value < math.inf else None
+        return value if -_INFINITY < value < _INFINITY else None
     if isinstance(value, np.number):
         return _number(_shortest(value))
     if kind is Decimal and value.is_finite():
