@@ -53,7 +53,7 @@ test-data: ## Tests on the real data in the folder REAL_DATA
 test-browser: ## Tests that work the console in Chromium
 	$(call install,test)
 	@command -v chromium >/dev/null || { echo "Chromium is missing: apt-get install chromium" >&2; exit 1; }
-	@exec $(RUN) -m pytest -m browser $(ARGS)
+	@exec $(RUN) -m pytest -n 2 -m browser $(ARGS)
 
 test-distributed: ## Tests on RabbitMQ and several hosts in network namespaces
 	$(call install,test)

@@ -31,7 +31,7 @@ BARS = {
     "sealing_cost": "<=0.05",
 }
 TAMPERINGS, DECISIONS = 1000, 100_000
-ROUNDS, SECONDS, SEAL_EVERY = 6, 8, 2
+ROUNDS, SECONDS, SEAL_EVERY = 16, 5, 2
 
 
 def command(*arguments: str, module: str = "proof_hub") -> list[str]:
