@@ -67,7 +67,7 @@ class Commits:
             self._send_after_turn()
 
     def _send_after_turn(self) -> None:
-        """Called back in the turn after the next look at the network."""
+        """But first the loop looks once more at what has come over the network."""
         loop = self._asked[0][0].loop
         loop.call_soon(loop.call_soon, self._send_unless_more, len(self._asked))
 
