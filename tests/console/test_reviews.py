@@ -235,12 +235,13 @@ def test_a_settled_review_shows_the_verdict_and_offers_no_form(console: Client, 
 
 
 def test_a_case_whose_data_was_erased_shows_nothing_of_it(console: Client, workflow: Workflow) -> None:
-    review = mine(workflow, total=777)
+    review = mine(workflow, total=7_654.25)
     comment_on_review(review=review, text="I called twice.", actor=BOB)
+    assert "654.25" in text_of(console.get(page_of(review)))
     erase_subject(subject="order-1", reason="asked", actor=ACTOR)
     text = text_of(console.get(page_of(review)))
     assert "The data of this decision was erased." in text
-    assert "777" not in text
+    assert "654.25" not in text  # a number without a point may be a part of an id or a digest
     assert "I called twice." not in text
 
 
