@@ -17,7 +17,7 @@ from inferhub.console.authored_forms import (
     RunCasesForm,
 )
 from inferhub.console.base import RecordAdmin, deed
-from inferhub.console.pages import FormPage, sent, show_sections
+from inferhub.console.pages import FormPage, given, sent, show_sections
 from inferhub.console.sections import Text
 from inferhub.lib.digits import read_digits
 from inferhub.rulesets.publishing import AuthoredKind, former_publication
@@ -160,7 +160,7 @@ class AuthoredVersionAdmin(RecordAdmin):
     def publish(self, request: HttpRequest, object_id: str) -> HttpResponse:
         version = self.find(request, object_id)
         current = version.owner.current
-        form = PublishForm(sent(request), kind=self.kind, version=version)
+        form = PublishForm(sent(request), initial=given(request), kind=self.kind, version=version)
         page = FormPage(
             title=f"Publish {version}",
             submit="Publish" if version.owner.approval == "direct" else "Ask for approval",

@@ -1,6 +1,6 @@
 """The report of a back-test in pictures and tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.utils.html import format_html, format_html_join
@@ -8,6 +8,7 @@ from django.utils.safestring import SafeString
 
 from inferhub.backtests.models import Backtest
 from inferhub.console import html
+from inferhub.console.promoting import promotion_table
 from inferhub.console.sections import Facts, HeatMap, Section, Stacks, Table, Text
 from inferhub.decisions.models import Decision, WorkflowVersion
 from inferhub.rulesets.models import RuleSetVersion
@@ -17,10 +18,11 @@ _MOST_SEGMENTS_DRAWN = 10
 _SURE = 0.01
 
 
-def backtest_sections(backtest: Backtest, page: int) -> tuple[Section, ...]:
+def backtest_sections(backtest: Backtest, page: int, may: Callable[[str], bool]) -> tuple[Section, ...]:
+    """`may` says of a permission whether the reader has it."""
     problem = (Text(title="Why it failed", text=backtest.problem),) if backtest.problem else ()
     report = backtest.report
-    return (_facts(backtest), *problem, *(_report(backtest, report, page) if report else ()))
+    return (_facts(backtest), *problem, *(_report(backtest, report, page, may) if report else ()))
 
 
 def evidence_sections(evidence: Mapping[str, Any]) -> tuple[Section, ...]:
@@ -81,9 +83,12 @@ def versions_of(side: Mapping[str, Any]) -> SafeString:
     return format_html("workflow {}; rules {}; {}", html.link_to(workflow), html.link_to(rules), predictions)
 
 
-def _report(backtest: Backtest, report: Mapping[str, Any], page: int) -> tuple[Section, ...]:
+def _report(
+    backtest: Backtest, report: Mapping[str, Any], page: int, may: Callable[[str], bool]
+) -> tuple[Section, ...]:
     outcomes = report["outcomes"]
     names = [entry["outcome"] for entry in outcomes]
+    reason = f"Back-test {backtest.pk}: {report['changed']:,} of {report['rows']:,} rows come out otherwise."
     return (
         outcome_stacks(outcomes, names),
         outcome_table(outcomes, amount=backtest.options["amount"]),
@@ -91,6 +96,7 @@ def _report(backtest: Backtest, report: Mapping[str, Any], page: int) -> tuple[S
         *_segments(report["segments"], names, backtest.options["segment"]),
         _rule_table(report),
         *_oddities(report),
+        promotion_table(backtest.options["candidate"], reason=reason, may=may),
         _change_table(backtest, page),
     )
 

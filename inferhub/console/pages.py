@@ -145,6 +145,11 @@ def sent(request: HttpRequest) -> QueryDict | None:
     return request.POST if request.method == "POST" else None
 
 
+def given(request: HttpRequest) -> dict[str, Any]:
+    """What the query string says: other pages link to a form half filled in."""
+    return dict(request.GET.items())
+
+
 def sent_with_files(request: HttpRequest) -> tuple[QueryDict | None, MultiValueDict[str, Any] | None]:
     """The same, with the files. A form given empty files takes itself for sent, so there are none either."""
     return (request.POST, request.FILES) if request.method == "POST" else (None, None)

@@ -152,8 +152,9 @@ def make_action(decision: Decision, *, kind: str = "webhook", state: str = "pend
     )
 
 
-def make_backtest(workflow: Workflow, word: str = "accept") -> Backtest:
+def make_backtest(workflow: Workflow, word: str = "accept", *, models: dict[str, Any] | None = None) -> Backtest:
     """A finished one, with `word` wherever a report holds a word of somebody."""
+    models = {word: {"model": word, "version": 1}} if models is None else models
     rule_set = RuleSet.objects.get(name=workflow.current.definition["rule_set"])
     side = {"workflow_version": 1, "workflow_version_id": workflow.current.pk}
     side |= {"rule_set_version": 1, "rule_set_version_id": rule_set.current.pk}
@@ -183,7 +184,7 @@ def make_backtest(workflow: Workflow, word: str = "accept") -> Backtest:
     options = {"source": "decisions", "since": None, "until": None, "amount": word, "segment": word, "baseline": None}
     backtest = Backtest.objects.create(
         workflow=workflow,
-        options=options | {"candidate": side | {"models": {word: {"model": word, "version": 1}}}},
+        options=options | {"candidate": side | {"models": models}},
         state="succeeded",
         total=1,
         done=1,

@@ -1,27 +1,41 @@
 """Ask for a back-test on a workflow's page, and read its report."""
 
+import html
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
 from inferhub.approvals.models import ChangeRequest
+from inferhub.audit.models import AuditEvent
 from inferhub.backtests import challengers
 from inferhub.backtests.models import Backtest, Challenger
 from inferhub.backtests.queries import evidence_of
 from inferhub.backtests.services import work_on_backtest
 from inferhub.decisions.models import Workflow
-from inferhub.decisions.services import decide
+from inferhub.decisions.services import decide, save_workflow
 from inferhub.decisions.testing import save_workflow_test
+from inferhub.registry.aliases import move_alias
+from inferhub.registry.models import ModelVersion
 from inferhub.rulesets.models import RuleSet
 from inferhub.rulesets.publishing import TestsFailed, publish_version, set_approval
 from inferhub.rulesets.services import KIND as RULE_SETS
 from inferhub.rulesets.services import save_rule_set
 from inferhub.rulesets.testing import run_rule_set_tests, save_rule_set_test
-from tests.console.conftest import ACTOR, make_backtest, make_change, rules
+from tests.console.conftest import (
+    ACTOR,
+    make_backtest,
+    make_challenger,
+    make_change,
+    make_version,
+    rules,
+    workflow_definition,
+)
 from tests.console.pages import list_of, page_of, text_of
 
 pytestmark = pytest.mark.django_db
@@ -130,9 +144,78 @@ def test_a_challenger_is_started_on_the_workflow_s_page_and_its_report_read(
     challengers.run_challengers(seconds=10)
     text = text_of(console.get(page_of(challenger)))
     assert "Decisions seen 3" in text
-    assert "decision review accept" in text
+    assert "order 90 review accept" in text
     console.post(page_of(challenger, "end"))
     assert "ended" in text_of(console.get(page_of(challenger)))
+
+
+def linked(response: HttpResponse, deed: str) -> str:
+    """The page to which the report sends for a promotion."""
+    found = re.search(rf'href="([^"]+/{deed}/\?[^"]+)"', response.content.decode())
+    assert found is not None
+    return html.unescape(found[1])
+
+
+def test_rules_are_promoted_from_the_report_of_their_challenger(console: Client, workflow: Workflow) -> None:
+    save_rule_set(name="order-rules", definition=rules(limit=80), actor=ACTOR, is_draft=True)
+    console.post(page_of(workflow, "challenge"), {"workflow_version": "1", "rule_set_version": "2"})
+    challenger = Challenger.objects.get()
+    report = console.get(page_of(challenger))
+    assert "Rule set order-rules version 2 order-rules version 1 draft publish" in text_of(report)
+    assert "Workflow order-screening version 1 order-screening version 1 published" in text_of(report)
+    page = linked(report, "publish")
+    form = console.get(page).context["form"]
+    assert form["reason"].value() == f"Challenger {challenger.pk}: 0 of 0 decisions come out otherwise."
+    console.post(page, {"reason": form["reason"].value()})
+    assert RuleSet.objects.get().current.number == 2
+    assert "order-rules version 2 order-rules version 2 published" in text_of(console.get(page_of(challenger)))
+
+
+def with_model(workflow: Workflow, **step: object) -> tuple[Workflow, ModelVersion]:
+    """The workflow asks a model whose alias `champion` points at version 1; and version 2."""
+    first, second = make_version("doubler"), make_version("doubler")
+    move_alias(version=first, alias="champion", actor=ACTOR, reason="first")
+    asked = {"name": "twice", "model": "doubler", "inputs": {"x": "total"}} | step
+    definition = workflow_definition("order-rules") | {"predictions": [asked]}
+    save_workflow(name=workflow.name, definition=definition, actor=ACTOR)
+    return Workflow.objects.get(), second
+
+
+def candidate_with(version: ModelVersion, workflow: Workflow) -> Backtest:
+    model = {"model": version.model.name, "version": version.number, "version_id": version.pk}
+    return make_backtest(workflow, models={"twice": model})
+
+
+def test_a_model_is_promoted_from_the_report_of_a_back_test(console: Client, workflow: Workflow) -> None:
+    workflow, second = with_model(workflow)
+    backtest = candidate_with(second, workflow)
+    report = console.get(page_of(backtest))
+    assert "Model of 'twice' doubler version 2 doubler version 1 ready move the alias" in text_of(report)
+    page = linked(report, "move")
+    form = console.get(page).context["form"]
+    assert form["version"].value() == str(second.pk)
+    console.post(page, {"version": second.pk, "reason": form["reason"].value()})
+    assert "doubler version 2 doubler version 2 published" in text_of(console.get(page_of(backtest)))
+    moved = AuditEvent.objects.filter(action="alias.moved").latest("id")
+    assert f"Back-test {backtest.pk}: 1 of 1 rows come out otherwise." in str(moved.details)
+
+
+def test_a_model_that_the_workflow_names_by_number_is_promoted_by_a_new_version_of_the_workflow(
+    console: Client, workflow: Workflow
+) -> None:
+    workflow, second = with_model(workflow, version=1)
+    text = text_of(console.get(page_of(candidate_with(second, workflow))))
+    assert "doubler version 2 version 1, as the workflow says edit the workflow" in text
+
+
+def test_those_who_may_only_look_find_no_way_to_promote(workflow: Workflow, person: Callable[..., Client]) -> None:
+    save_rule_set(name="order-rules", definition=rules(limit=80), actor=ACTOR, is_draft=True)
+    challenger = make_challenger(workflow)
+    challenger.candidate["rule_set_version_id"] = RuleSet.objects.get().versions.get(number=2).pk
+    challenger.save()
+    text = text_of(person("backtests.view_challenger").get(page_of(challenger)))
+    assert "Rule set order-rules version 2 order-rules version 1 draft" in text
+    assert "draft publish" not in text
 
 
 def chosen(console: Client, workflow: Workflow, deed: str) -> tuple[str, str]:

@@ -82,7 +82,7 @@ class BacktestAdmin(RecordAdmin):
         return 1 if found.state in OPEN_STATES else None
 
     def sections(self, request: HttpRequest, found: Backtest) -> Sequence[Section]:
-        return backtest_sections(found, read_digits(request.GET.get("page", "")) or 1)
+        return backtest_sections(found, read_digits(request.GET.get("page", "")) or 1, request.user.has_perm)
 
     @deed("Changed rows as CSV", icon="download", permission="backtests.view_backtest")
     def download(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -62,7 +62,7 @@ class ChallengerAdmin(RecordAdmin):
         return 5 if found.ended_at is None else None
 
     def sections(self, request: HttpRequest, found: Challenger) -> Sequence[Section]:
-        return challenger_sections(found, self.current_state(found))
+        return challenger_sections(found, self.current_state(found), request.user.has_perm)
 
     @deed("End", icon="stop", permission=RUN)
     def end(self, request: HttpRequest, object_id: str) -> HttpResponse:

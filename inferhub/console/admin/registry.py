@@ -37,7 +37,7 @@ from inferhub.console.model_sections import (
     use_table,
     version_table,
 )
-from inferhub.console.pages import FormPage, sent, sent_with_files
+from inferhub.console.pages import FormPage, given, sent, sent_with_files
 from inferhub.console.sections import Facts, Section, Text
 from inferhub.console.shadow import shadow_sections
 from inferhub.registry.models import CHAMPION, Alias, Approval, ModelVersion, RegisteredModel, VersionState
@@ -297,7 +297,7 @@ class AliasAdmin(RecordAdmin):
             found=alias,
             intro=f"It points at version {alias.version.number} now. {_how_it_moves(alias.model)}",
         )
-        return self.show_deed(request, MoveAliasForm(sent(request), alias=alias), page)
+        return self.show_deed(request, MoveAliasForm(sent(request), initial=given(request), alias=alias), page)
 
     @deed("Roll back", icon="undo", permission=MOVE)
     def roll_back(self, request: HttpRequest, object_id: str) -> HttpResponse:
