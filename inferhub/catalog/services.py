@@ -33,6 +33,7 @@ def save_items(rows: Iterable[ItemRow], *, actor: str) -> int:
             """
             INSERT INTO catalog_item (item_id, name, category, price)
             SELECT item_id, left(name, 300), left(category, 200), price FROM new_items
+            ORDER BY item_id  -- two imports at once lock them in the same order
             ON CONFLICT (item_id) DO UPDATE
             SET name = excluded.name, category = excluded.category, price = excluded.price
             """
@@ -48,6 +49,8 @@ def replace_events(rows: Iterable[EventRow], *, actor: str) -> int:
     """
     with transaction.atomic(), connection.cursor() as cursor:
         hold_off_erasures()
+        # Of two imports at once one waits: what the other brings in is not there yet for its DELETE to see.
+        cursor.execute("LOCK TABLE catalog_event IN SHARE ROW EXCLUSIVE MODE")
         cursor.execute("DELETE FROM catalog_event")
         left = _NotErased(rows)
         count = _copy(cursor, "catalog_event (user_id, item_id, kind, quantity, occurred_at)", left)

@@ -82,6 +82,7 @@ _BOUNDS = {
     "pattern": "a match of {}",
     "format": "a valid {}",
 }
+_COUNTS = ("Length", "Items", "Properties")
 
 
 def _expectation(name: str, kind: dict[str, Any], error: jsonschema_rs.ValidationError) -> str:
@@ -90,7 +91,9 @@ def _expectation(name: str, kind: dict[str, Any], error: jsonschema_rs.Validatio
     if name == "enum":
         return "one of " + listed(str(option) for option in kind["options"])
     if name in _BOUNDS:
-        return _BOUNDS[name].format(next(iter(kind.values())))
+        bound = next(iter(kind.values()))
+        words = _BOUNDS[name].format(bound)
+        return words.removesuffix("s") if name.endswith(_COUNTS) and bound == 1 else words
     return _unusual_expectation(name, kind, error)
 
 

@@ -242,7 +242,7 @@ def test_what_is_wrong_stands_beside_the_field_that_it_names(editor: Page) -> No
     editor.get_by_label("Prediction 1, price is fed by").select_option("")
     editor.get_by_label("Kind", exact=True).first.select_option("queue")
     editor.get_by_role("button", name="Check and save").click()
-    expect(editor.locator('[data-at="/predictions/0/inputs"]')).to_contain_text("Expected at least 1 fields")
+    expect(editor.locator('[data-at="/predictions/0/inputs"]')).to_contain_text("Expected at least 1 field")
 
 
 def test_what_is_no_number_is_said_at_once_and_not_sent(editor: Page) -> None:

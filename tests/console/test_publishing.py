@@ -81,7 +81,7 @@ def test_a_test_case_is_added_and_removed(console: Client, workflow: Workflow) -
 
 def test_a_bad_test_case_is_explained_at_its_field(console: Client, workflow: Workflow) -> None:
     response = post(console, page_of(workflow, "change_case"), case='{"name": "x", "input": {}, "expect": {}}')
-    assert response.context["form"].errors["case"] == ["/expect: expected at least 1 fields, got an object"]
+    assert response.context["form"].errors["case"] == ["/expect: expected at least 1 field, got an object"]
 
 
 def test_a_decision_becomes_a_test_case(console: Client, workflow: Workflow) -> None:

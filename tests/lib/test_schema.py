@@ -36,3 +36,14 @@ def test_what_does_not_go_together_is_said_of_the_right_kind() -> None:
         ("", "only one of the allowed forms at a time"),
         ("/deep", "a list"),
     ]
+
+
+def test_one_is_not_many() -> None:
+    schema = Schema({"properties": {"a": {"minItems": 1}, "b": {"maxLength": 1}, "c": {"minProperties": 2}}})
+    with pytest.raises(InvalidInput) as refused:
+        schema.check({"a": [], "b": "xy", "c": {}})
+    assert sorted(error.expected for error in refused.value.errors) == [
+        "at least 1 element",
+        "at least 2 fields",
+        "at most 1 character",
+    ]
