@@ -1,6 +1,7 @@
 """Save workflows, and decide."""
 
 import time
+import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +13,9 @@ from inferhub.decisions.definition import PredictionPlan, parse_workflow
 from inferhub.decisions.drafts import Draft, make_draft
 from inferhub.decisions.engine import Answered, Verdict, run_rows, subject_of
 from inferhub.decisions.log import Commit, Written, finish
-from inferhub.decisions.models import Decision, WorkflowPublication, WorkflowVersion
+from inferhub.decisions.models import Decision, DecisionKey, WorkflowPublication, WorkflowVersion
 from inferhub.decisions.outcomes import Actions, check_outcomes
-from inferhub.decisions.queries import decisions_with_names, find_workflow
+from inferhub.decisions.queries import PublishedWorkflow, decisions_with_names, find_workflow
 from inferhub.decisions.testing import run_workflow_tests
 from inferhub.errors import Conflict, FieldError, InferhubError, InvalidDefinition, NotFound
 from inferhub.inference.routing import Choice, choose_version
@@ -22,13 +23,14 @@ from inferhub.inference.services import predict_by
 from inferhub.lib.canonical import canonical_json
 from inferhub.lib.describe import describe, listed, pointer
 from inferhub.lib.ids import uuid7
+from inferhub.lib.waiting import may_wait, must_wait
 from inferhub.registry.queries import VersionPlan, find_version
 from inferhub.rules.table import DecisionTable
 from inferhub.rulesets.authored import check_name
 from inferhub.rulesets.cases import CaseResult
 from inferhub.rulesets.models import RuleSet
 from inferhub.rulesets.publishing import AuthoredKind, save_version
-from inferhub.rulesets.queries import find_rule_set
+from inferhub.rulesets.queries import RuleSetPlan, find_rule_set
 from inferhub.rulesets.reading import look_around, read_rules
 
 
@@ -131,16 +133,42 @@ async def deciding(
     """`decide_all` for whoever drives the coroutine; it awaits the commit and nothing else."""
     published = find_workflow(workflow, as_of)
     rules = find_rule_set(published.plan.rule_set, as_of)
-    requests = [r if r.request_id else Request(facts=r.facts, request_id=str(uuid7())) for r in requests]
-    facts = [request.facts for request in requests]
-    keys = [subject_of(published.plan, request.facts) or request.request_id for request in requests]
+    earlier = {} if is_dry_run else _decided_before(published, requests)
+    new = [request for request in requests if request.request_id not in earlier]
+    made = iter(await _decide_new(published, rules, new, actor=actor, is_dry_run=is_dry_run, as_of=as_of))
+    return [
+        _repeat(request, *earlier[request.request_id], as_of) if request.request_id in earlier else next(made)
+        for request in requests
+    ]
+
+
+async def _decide_new(
+    published: PublishedWorkflow,
+    rules: RuleSetPlan,
+    requests: Sequence[Request],
+    *,
+    actor: str,
+    is_dry_run: bool,
+    as_of: datetime | None,
+) -> list[Decided | Exception]:
+    """`deciding` for those of which nobody knows that they were decided before."""
+    if not requests:
+        return []
+    named = [r if r.request_id else Request(facts=r.facts, request_id=str(uuid7())) for r in requests]
+    facts = [request.facts for request in named]
+    keys = [subject_of(published.plan, request.facts) or request.request_id for request in named]
     verdicts = run_rows(published.plan, rules.engine, facts, _Predictor(keys), look_around(rules.engine, as_of))
+    if not is_dry_run and any(
+        request.request_id and not isinstance(verdict, Verdict)
+        for request, verdict in zip(requests, verdicts, strict=True)
+    ):
+        must_wait()  # to learn whether the request was decided before, when it did not fail
     if as_of is not None:
         verdicts = [_dated(verdict, as_of) for verdict in verdicts]
     started = time.perf_counter()
     drafts = [
         make_draft(published, rules, verdict, request.facts, request_id=request.request_id, actor=actor)
-        for request, verdict in zip(requests, verdicts, strict=True)
+        for request, verdict in zip(named, verdicts, strict=True)
         if isinstance(verdict, Verdict)
     ]
     is_written = drafts and not is_dry_run
@@ -148,8 +176,8 @@ async def deciding(
     commit_ms = round((time.perf_counter() - started) * 1000 / max(len(drafts), 1), 3)
     made = iter(zip(drafts, written, strict=True))
     return [
-        _outcome(*next(made), request.facts, commit_ms) if isinstance(verdict, Verdict) else verdict
-        for request, verdict in zip(requests, verdicts, strict=True)
+        _outcome(*next(made), request, as_of, commit_ms) if isinstance(verdict, Verdict) else verdict
+        for request, verdict in zip(named, verdicts, strict=True)
     ]
 
 
@@ -192,27 +220,61 @@ class _Predictor:
 def _dated(verdict: Verdict | InferhubError, as_of: datetime) -> Verdict | InferhubError:
     if isinstance(verdict, InferhubError):
         return verdict
-    return verdict._replace(trace=verdict.trace | {"as_of": as_of.astimezone(UTC).isoformat()})
+    return verdict._replace(trace=verdict.trace | {"as_of": _moment(as_of)})
 
 
-def _outcome(draft: Draft, standing: Written, facts_in: Mapping[str, Any], commit_ms: float) -> Decided | Exception:
+def _moment(as_of: datetime) -> str:
+    """As the trace has it."""
+    return as_of.astimezone(UTC).isoformat()
+
+
+def _decided_before(
+    published: PublishedWorkflow, requests: Sequence[Request]
+) -> dict[str, tuple[uuid.UUID, Decision | None]]:
+    """By request id what stands; the decision is None where its month was detached.
+
+    A repeat gets the first answer, whatever became of the model and the input schema since. The event loop may not wait
+    for the database: there a request is taken for a new one until its commit, or a failure, tells.
+    """
+    ids = [request.request_id for request in requests if request.request_id]
+    if not ids or not may_wait():
+        return {}
+    keys = DecisionKey.objects.filter(workflow=published.workflow_id, request_id__in=ids)
+    standing = dict(keys.values_list("request_id", "decision_id"))
+    decisions = decisions_with_names().in_bulk(list(standing.values())) if standing else {}
+    return {request_id: (found, decisions.get(found)) for request_id, found in standing.items()}
+
+
+def _outcome(
+    draft: Draft, standing: Written, request: Request, as_of: datetime | None, commit_ms: float
+) -> Decided | Exception:
     if isinstance(standing, Exception):
         return standing
     if standing == draft.id:
         return Decided(record=draft, timings=draft.verdict.timings | {"commit": commit_ms})
-    earlier = decisions_with_names().filter(pk=standing).first()
+    return _repeat(request, standing, decisions_with_names().filter(pk=standing).first(), as_of)
+
+
+def _repeat(
+    request: Request, standing: uuid.UUID, earlier: Decision | None, as_of: datetime | None
+) -> Decided | Conflict:
+    """The decision that stands for the request id, where it is one about the same."""
+    name = f"The request id {request.request_id!r}"
     if earlier is None or earlier.erased_at is not None:
         gone = "was moved out with its month" if earlier is None else "was erased"
-        return Conflict(f"The request id {draft.request_id!r} was decided before; that decision ({standing}) {gone}.")
-    if canonical_json(earlier.input) != canonical_json(facts_in):
-        return Conflict(
-            f"The request id {draft.request_id!r} was used before with another input (decision {standing})."
-        )
-    if earlier.trace.get("as_of") != draft.verdict.trace.get("as_of"):
-        return Conflict(
-            f"The request id {draft.request_id!r} was used before as of another time (decision {standing})."
-        )
+        return Conflict(f"{name} was decided before; that decision ({standing}) {gone}.")
+    if not _is_same(earlier.input, request.facts):
+        return Conflict(f"{name} was used before with another input (decision {standing}).")
+    if earlier.trace.get("as_of") != (_moment(as_of) if as_of else None):
+        return Conflict(f"{name} was used before as of another time (decision {standing}).")
     return Decided(record=earlier, timings=earlier.timings)
+
+
+def _is_same(stored: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
+    try:
+        return canonical_json(stored) == canonical_json(given)
+    except OverflowError:  # a number that no input of a decision has
+        return False
 
 
 def _check_references(definition: dict[str, Any]) -> None:

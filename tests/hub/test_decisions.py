@@ -1,17 +1,21 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+from threading import get_ident
 from typing import Any
 
 import pytest
 from django.db import Error, connection, transaction
 
 from inferhub.audit.models import AuditEvent
+from inferhub.decisions import services
 from inferhub.decisions.definition import parse_workflow
 from inferhub.decisions.digests import digest_of_decision
 from inferhub.decisions.models import Action, Decision
-from inferhub.decisions.services import decide, save_workflow
-from inferhub.errors import Conflict, InvalidDefinition, InvalidInput
+from inferhub.decisions.services import Decided, Request, decide, decide_all, save_workflow
+from inferhub.errors import Conflict, InvalidDefinition, InvalidInput, ModelFailed
+from inferhub.lib import waiting
+from inferhub.lib.waiting import NeedsThread
 from inferhub.registry.models import ModelVersion
 from inferhub.rulesets.services import save_rule_set
 from tests.hub_fixtures import ACTOR, RULES, WORKFLOW
@@ -96,6 +100,75 @@ def test_a_repeat_gets_the_first_decision_even_where_the_rules_changed(workflow:
     again, is_new_again = decide(workflow="orders", facts_in=dict(ORDER), request_id="r1", actor="api-key:other")
     assert (again.pk, is_new, is_new_again) == (first.pk, True, False)
     assert Decision.objects.count() == 1
+
+
+def _ask_a_new_field(workflow: str) -> None:
+    """From now on the first input is refused."""
+    definition = deepcopy(WORKFLOW)
+    definition["input"]["properties"]["channel"] = {"type": "string"}
+    definition["input"]["required"].append("channel")
+    save_workflow(name=workflow, definition=definition, actor=ACTOR)
+
+
+def test_a_repeat_gets_the_first_decision_even_where_its_input_would_be_refused_now(workflow: str) -> None:
+    first, _ = decide(workflow=workflow, facts_in=ORDER, request_id="r1", actor=ACTOR)
+    _ask_a_new_field(workflow)
+    again, is_new = decide(workflow=workflow, facts_in=ORDER, request_id="r1", actor=ACTOR)
+    assert (again.pk, is_new) == (first.pk, False)
+    with pytest.raises(InvalidInput, match="channel"):
+        decide(workflow=workflow, facts_in=ORDER, request_id="r2", actor=ACTOR)
+
+
+def test_a_repeat_gets_the_first_decision_even_where_its_model_fails_now(
+    workflow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definition = deepcopy(WORKFLOW)
+    definition["predictions"][0]["on_failure"] = "error"
+    save_workflow(name=workflow, definition=definition, actor=ACTOR)
+    first, _ = decide(workflow=workflow, facts_in=ORDER, request_id="r1", actor=ACTOR)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise ModelFailed("It broke.")
+
+    monkeypatch.setattr(services, "predict_by", fail)
+    with pytest.raises(ModelFailed):
+        _decide()
+    assert decide(workflow=workflow, facts_in=ORDER, request_id="r1", actor=ACTOR)[0].pk == first.pk
+
+
+def test_repeats_and_new_ones_of_a_batch_are_answered_in_their_order(
+    workflow: str, django_assert_max_num_queries: Any
+) -> None:
+    def asked(*names: str) -> list[Request]:
+        return [Request(facts=ORDER | {"customer_id": name}, request_id=name) for name in names]
+
+    first = decide_all(workflow=workflow, requests=asked("a", "b", "c"), actor=ACTOR)
+    other = Request(facts=ORDER, request_id="b")
+    with django_assert_max_num_queries(20):
+        found = decide_all(workflow=workflow, requests=[*asked("d", "c", "a", "d"), other], actor=ACTOR)
+    assert [isinstance(one, Decided) and one.is_new for one in found] == [True, False, False, False, False]
+    ids = [one.record.pk if isinstance(one.record, Decision) else one.record.id for one in found[:4]]
+    assert ids == [found[0].record.id, first[2].record.id, first[0].record.id, found[0].record.id]
+    assert "another input" in str(found[4])
+    assert Decision.objects.count() == 4
+
+
+def test_the_event_loop_leaves_a_failure_to_a_thread_which_knows_whether_it_is_a_repeat(
+    workflow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _ask_a_new_field(workflow)
+    _decide(channel="web")  # processes remember what this read
+    monkeypatch.setattr(waiting._Loop, "thread", get_ident())
+    with pytest.raises(NeedsThread):
+        decide_all(workflow=workflow, requests=[Request(facts=ORDER, request_id="r1")], actor=ACTOR)
+    assert isinstance(decide_all(workflow=workflow, requests=[Request(facts=ORDER)], actor=ACTOR)[0], InvalidInput)
+
+
+@pytest.mark.parametrize("total", [float("nan"), pytest.param(10**400, id="huge"), 2**60, "x", {"a": [None]}])
+def test_what_no_number_holds_is_refused_under_a_known_request_id_as_well(workflow: str, total: Any) -> None:
+    decide(workflow=workflow, facts_in=ORDER, request_id="r1", actor=ACTOR)
+    with pytest.raises(Conflict, match="used before with another input"):
+        decide(workflow=workflow, facts_in=ORDER | {"total": total}, request_id="r1", actor=ACTOR)
 
 
 def test_a_request_id_is_not_used_for_another_input(workflow: str) -> None:
