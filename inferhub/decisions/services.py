@@ -15,7 +15,7 @@ from inferhub.decisions.engine import Answered, Verdict, run_rows, subject_of
 from inferhub.decisions.log import Commit, Written, finish
 from inferhub.decisions.models import Decision, DecisionKey, WorkflowPublication, WorkflowVersion
 from inferhub.decisions.outcomes import Actions, check_outcomes
-from inferhub.decisions.queries import PublishedWorkflow, decisions_with_names, find_workflow
+from inferhub.decisions.queries import decisions_with_names, find_workflow
 from inferhub.decisions.testing import run_workflow_tests
 from inferhub.errors import Conflict, FieldError, InferhubError, InvalidDefinition, NotFound
 from inferhub.inference.routing import Choice, choose_version
@@ -30,7 +30,7 @@ from inferhub.rulesets.authored import check_name
 from inferhub.rulesets.cases import CaseResult
 from inferhub.rulesets.models import RuleSet
 from inferhub.rulesets.publishing import AuthoredKind, save_version
-from inferhub.rulesets.queries import RuleSetPlan, find_rule_set
+from inferhub.rulesets.queries import find_rule_set
 from inferhub.rulesets.reading import look_around, read_rules
 
 
@@ -131,11 +131,9 @@ async def deciding(
     as_of: datetime | None = None,
 ) -> list[Decided | Exception]:
     """`decide_all` for whoever drives the coroutine; it awaits the commit and nothing else."""
-    published = find_workflow(workflow, as_of)
-    rules = find_rule_set(published.plan.rule_set, as_of)
-    earlier = {} if is_dry_run else _decided_before(published, requests)
+    earlier = {} if is_dry_run else _decided_before(workflow, requests)
     new = [request for request in requests if request.request_id not in earlier]
-    made = iter(await _decide_new(published, rules, new, actor=actor, is_dry_run=is_dry_run, as_of=as_of))
+    made = iter(await _decide_new(workflow, new, actor=actor, is_dry_run=is_dry_run, as_of=as_of) if new else ())
     return [
         _repeat(request, *earlier[request.request_id], as_of) if request.request_id in earlier else next(made)
         for request in requests
@@ -143,26 +141,22 @@ async def deciding(
 
 
 async def _decide_new(
-    published: PublishedWorkflow,
-    rules: RuleSetPlan,
-    requests: Sequence[Request],
-    *,
-    actor: str,
-    is_dry_run: bool,
-    as_of: datetime | None,
+    workflow: str, requests: Sequence[Request], *, actor: str, is_dry_run: bool, as_of: datetime | None
 ) -> list[Decided | Exception]:
     """`deciding` for those of which nobody knows that they were decided before."""
-    if not requests:
-        return []
+    try:
+        published = find_workflow(workflow, as_of)
+        rules = find_rule_set(published.plan.rule_set, as_of)
+    except NotFound:
+        _leave_repeats_to_thread(requests)
+        raise
     named = [r if r.request_id else Request(facts=r.facts, request_id=str(uuid7())) for r in requests]
     facts = [request.facts for request in named]
     keys = [subject_of(published.plan, request.facts) or request.request_id for request in named]
     verdicts = run_rows(published.plan, rules.engine, facts, _Predictor(keys), look_around(rules.engine, as_of))
-    if not is_dry_run and any(
-        request.request_id and not isinstance(verdict, Verdict)
-        for request, verdict in zip(requests, verdicts, strict=True)
-    ):
-        must_wait()  # to learn whether the request was decided before, when it did not fail
+    failed = [request for request, one in zip(requests, verdicts, strict=True) if not isinstance(one, Verdict)]
+    if failed and not is_dry_run:
+        _leave_repeats_to_thread(failed)
     if as_of is not None:
         verdicts = [_dated(verdict, as_of) for verdict in verdicts]
     started = time.perf_counter()
@@ -228,21 +222,25 @@ def _moment(as_of: datetime) -> str:
     return as_of.astimezone(UTC).isoformat()
 
 
-def _decided_before(
-    published: PublishedWorkflow, requests: Sequence[Request]
-) -> dict[str, tuple[uuid.UUID, Decision | None]]:
+def _decided_before(workflow: str, requests: Sequence[Request]) -> dict[str, tuple[uuid.UUID, Decision | None]]:
     """By request id what stands; the decision is None where its month was detached.
 
-    A repeat gets the first answer, whatever became of the model and the input schema since. The event loop may not wait
-    for the database: there a request is taken for a new one until its commit, or a failure, tells.
+    A repeat gets the first answer, whatever became of the model and the workflow since. The event loop may not wait for
+    the database: there a request is taken for a new one until its commit, or a failure, tells.
     """
     ids = [request.request_id for request in requests if request.request_id]
     if not ids or not may_wait():
         return {}
-    keys = DecisionKey.objects.filter(workflow=published.workflow_id, request_id__in=ids)
+    keys = DecisionKey.objects.filter(workflow__name=workflow, request_id__in=ids)
     standing = dict(keys.values_list("request_id", "decision_id"))
     decisions = decisions_with_names().in_bulk(list(standing.values())) if standing else {}
     return {request_id: (found, decisions.get(found)) for request_id, found in standing.items()}
+
+
+def _leave_repeats_to_thread(failed: Sequence[Request]) -> None:
+    """On the event loop: what fails now may have been decided before, when it did not."""
+    if any(request.request_id for request in failed):
+        must_wait()
 
 
 def _outcome(

@@ -1,11 +1,14 @@
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+from datetime import timedelta
 from threading import get_ident
 from typing import Any
 
 import pytest
 from django.db import Error, connection, transaction
+from django.utils import timezone
 
 from inferhub.audit.models import AuditEvent
 from inferhub.decisions import services
@@ -13,10 +16,12 @@ from inferhub.decisions.definition import parse_workflow
 from inferhub.decisions.digests import digest_of_decision
 from inferhub.decisions.models import Action, Decision
 from inferhub.decisions.services import Decided, Request, decide, decide_all, save_workflow
-from inferhub.errors import Conflict, InvalidDefinition, InvalidInput, ModelFailed
+from inferhub.errors import Conflict, InvalidDefinition, InvalidInput, ModelFailed, NotFound
 from inferhub.lib import waiting
+from inferhub.lib.snapshots import Snapshots
 from inferhub.lib.waiting import NeedsThread
 from inferhub.registry.models import ModelVersion
+from inferhub.rulesets.publishing import publish_version
 from inferhub.rulesets.services import save_rule_set
 from tests.hub_fixtures import ACTOR, RULES, WORKFLOW
 
@@ -117,6 +122,18 @@ def test_a_repeat_gets_the_first_decision_even_where_its_input_would_be_refused_
     assert (again.pk, is_new) == (first.pk, False)
     with pytest.raises(InvalidInput, match="channel"):
         decide(workflow=workflow, facts_in=ORDER, request_id="r2", actor=ACTOR)
+
+
+def test_a_repeat_gets_the_first_decision_even_where_no_version_is_in_force_any_more(workflow: str) -> None:
+    brief = save_workflow(name="brief", definition=WORKFLOW, actor=ACTOR, approval="direct", is_draft=True)
+    ends = timezone.now() + timedelta(seconds=1)
+    publish_version(services.KIND, version=brief, actor=ACTOR, reason="a sale", effective_until=ends)
+    first, _ = decide(workflow="brief", facts_in=ORDER, request_id="r1", actor=ACTOR)
+    time.sleep(1.1)
+    Snapshots.forget_all()
+    with pytest.raises(NotFound, match="no version in force"):
+        decide(workflow="brief", facts_in=ORDER, request_id="r2", actor=ACTOR)
+    assert decide(workflow="brief", facts_in=ORDER, request_id="r1", actor=ACTOR)[0].pk == first.pk
 
 
 def test_a_repeat_gets_the_first_decision_even_where_its_model_fails_now(
