@@ -11,6 +11,7 @@ import pytest
 
 from tests.runtime.hostile import FILES
 
+pytestmark = pytest.mark.timeout(1200)  # the first test has all files checked
 REPOSITORY = Path(__file__).resolve().parents[2]
 SECRET = "a-secret-of-the-server"
 CONVERSION_CPU_SECONDS = 20

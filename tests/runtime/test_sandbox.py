@@ -21,7 +21,7 @@ from inferhub.runtime import check
 from inferhub.runtime.sandbox import Limits, run_limited
 from tests.embedded.support import wait_until
 
-LIMITS = Limits(memory_bytes=512 << 20, cpu_seconds=2, file_bytes=1 << 20, wall_seconds=60)
+LIMITS = Limits(memory_bytes=512 << 20, cpu_seconds=2, file_bytes=1 << 20, wall_seconds=240)
 
 
 def run(module: str, folder: Path, text: str = "", limits: Limits = LIMITS) -> Any:
