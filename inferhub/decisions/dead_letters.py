@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from inferhub.audit.services import record_event
@@ -56,7 +56,10 @@ def _redrive(ids: list[uuid.UUID], actor: str) -> list[uuid.UUID]:
         dead = Action.objects.filter(pk__in=ids, state=ActionState.DEAD)
         found = list(dead.select_for_update().order_by("pk").values_list("pk", flat=True))
         Action.objects.filter(pk__in=found).update(
-            state=ActionState.PENDING, next_attempt_at=timezone.now(), finished_at=None
+            state=ActionState.PENDING,
+            next_attempt_at=timezone.now(),
+            finished_at=None,
+            attempts_before=F("attempt_count"),
         )
         for action_id in found:
             record_event("action.redriven", actor=actor, subject=f"action:{action_id}")

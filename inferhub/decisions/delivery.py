@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
@@ -18,10 +17,10 @@ from django.utils import timezone
 from inferhub.audit.services import record_event
 from inferhub.celery import bell
 from inferhub.decisions import breakers
-from inferhub.decisions.actions.base import ActionKind, DeliveryResult
+from inferhub.decisions.actions.base import DeliveryResult
 from inferhub.decisions.actions.registry import find_kind
+from inferhub.decisions.attempts import target_of, try_once
 from inferhub.decisions.models import Action, ActionAttempt, ActionState, DeliveryTarget
-from inferhub.errors import InferhubError, InvalidInput
 from inferhub.lib.bell import Ringer
 from inferhub.lib.retry import backoff
 
@@ -70,12 +69,12 @@ def deliver_action(action_id: uuid.UUID | str) -> None:
         return  # cancelled meanwhile
     kind = find_kind(action.kind)
     started_at, started = timezone.now(), time.perf_counter()
-    target = kind.target(action.settings) if kind else ""
+    target, failed = target_of(kind, action)
     gate = breakers.ask(target, now=started_at)
     if gate is None:
         _put_back(action, target, until=started_at)
         return
-    result = _try(kind, action)
+    result = _given_up(action) or failed or try_once(kind, action)
     if result.is_postponed:
         _put_back(action, target, until=started_at + _POSTPONEMENT)
     else:
@@ -126,25 +125,17 @@ def _claim(action_id: uuid.UUID | str) -> bool:
     return bool(mine.update(next_attempt_at=now + _LEASE, attempt_count=F("attempt_count") + 1))
 
 
-def _try(kind: ActionKind | None, action: Action) -> DeliveryResult:
-    if kind is None:
-        missing = f"no installed package offers the kind of action '{action.kind}'"
-        return DeliveryResult(is_success=False, is_permanent=True, is_own_fault=True, detail=missing)
-    try:
-        return kind.deliver(action)
-    except InferhubError as exc:
-        is_own_fault = isinstance(exc, InvalidInput)
-        return DeliveryResult(
-            is_success=False, is_permanent=exc.is_permanent, is_own_fault=is_own_fault, detail=str(exc)
-        )
-    except SoftTimeLimitExceeded:
-        return DeliveryResult(is_success=False, detail="there was no end to it")
-    except (
-        Exception
-    ) as exc:  # the worker's boundary: a fault of ours is an attempt like any other, kept and tried again
-        log.exception("unforeseen error in an attempt", action=str(action.pk))
-        detail = f"unforeseen {type(exc).__name__}; see the worker's log"
-        return DeliveryResult(is_success=False, is_own_fault=True, detail=detail)
+def _given_up(action: Action) -> DeliveryResult | None:
+    """What comes of an action that took its worker down each time, so that nobody could give it up before."""
+    if _attempt_of_drive(action) <= _MOST_ATTEMPTS:
+        return None
+    detail = f"no worker came back from {_MOST_ATTEMPTS} attempts"
+    return DeliveryResult(is_success=False, is_permanent=True, is_own_fault=True, detail=detail)
+
+
+def _attempt_of_drive(action: Action) -> int:
+    """Counted from when the action was made, or driven again as a dead letter."""
+    return action.attempt_count - (action.attempts_before or 0)
 
 
 def _record(action: Action, gate: breakers.Gate, result: DeliveryResult, attempt: ActionAttempt) -> None:
@@ -152,7 +143,7 @@ def _record(action: Action, gate: breakers.Gate, result: DeliveryResult, attempt
     attempt.number = action.attempt_count
     attempt.is_success, attempt.status_code = result.is_success, result.status_code
     attempt.detail = result.detail[:500]
-    is_dead = not result.is_success and (result.is_permanent or action.attempt_count % _MOST_ATTEMPTS == 0)
+    is_dead = not result.is_success and (result.is_permanent or _attempt_of_drive(action) >= _MOST_ATTEMPTS)
     with transaction.atomic():
         if attempt.detail and _is_cancelled(action):
             attempt.detail = ""  # it may quote what was erased meanwhile
@@ -167,8 +158,7 @@ def _record(action: Action, gate: breakers.Gate, result: DeliveryResult, attempt
             if mine.update(state=state, finished_at=timezone.now(), target=gate.target or None):
                 _tell(action, state, attempt.detail, is_own_fault=result.is_own_fault)
         else:
-            attempt_of_drive = (action.attempt_count - 1) % _MOST_ATTEMPTS + 1
-            wait = backoff(attempt_of_drive, first=_FIRST_WAIT, longest=_LONGEST_WAIT)
+            wait = backoff(_attempt_of_drive(action), first=_FIRST_WAIT, longest=_LONGEST_WAIT)
             mine.update(next_attempt_at=timezone.now() + wait, target=gate.target or None)
     log.info("action attempted", action=str(action.pk), success=result.is_success, detail=result.detail)
 

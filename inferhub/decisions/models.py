@@ -190,10 +190,11 @@ class Action(models.Model):
     next_attempt_at = models.DateTimeField(help_text="While an attempt runs: when it counts as lost.")
     finished_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField()
-    # Both are null for most: decisions are written quickly, and only what has to wait needs them.
+    # These are null for most: decisions are written quickly, and only what has to wait needs them.
     target = models.CharField(  # noqa: DJ001 - written by workers, in a column that the decision log leaves out
         max_length=100, null=True, help_text="The system that it goes to, once it had to wait."
     )
+    attempts_before = models.PositiveIntegerField(null=True, help_text="Attempts before it was last driven again.")
     lane = models.BigIntegerField(null=True, help_text="Where the order counts: a digest of place and subject.")
 
     class Meta:

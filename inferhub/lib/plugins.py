@@ -14,7 +14,11 @@ from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, e
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import structlog
+
 from inferhub.lib.describe import describe, listed
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -65,7 +69,10 @@ class Plugins(Generic[T]):
     def _load(self, point: EntryPoint) -> T | None:
         try:
             return self._prepare(point.load())
-        except (ImportError, AttributeError):
+        except Exception as exc:  # whatever another package does when it is loaded
+            log.warning(
+                "a plug-in cannot be loaded", group=self.group, name=point.name, value=point.value, exc_info=exc
+            )
             return None
 
     def _own_from_folder(self) -> list[EntryPoint]:

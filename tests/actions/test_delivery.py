@@ -171,12 +171,43 @@ def test_a_worker_whose_lease_was_lost_changes_nothing_by_failing_and_everything
 
 def test_a_redriven_letter_waits_as_at_the_first_time(stubborn: list[StubbornReceiver]) -> None:
     stubborn.append(StubbornReceiver(500))
-    action = _action()
-    Action.objects.filter(pk=action.pk).update(attempt_count=15)
-    _let_it_be_due(action)
+    action = _dead_after(15)
+    redrive_action(action=action, actor=ACTOR)
     deliver_action(action.pk)
     action.refresh_from_db()
     assert action.next_attempt_at < timezone.now() + timedelta(seconds=10)
+
+
+def test_a_letter_that_died_early_is_tried_as_often_as_any_once_it_is_driven_again(
+    stubborn: list[StubbornReceiver],
+) -> None:
+    stubborn.append(StubbornReceiver(*[500] * 15))
+    action = _dead_after(14)
+    redrive_action(action=action, actor=ACTOR)
+    states = []
+    for _ in range(15):
+        DeliveryTarget.objects.all().delete()  # its breaker would rest
+        _let_it_be_due(action)
+        deliver_action(action.pk)
+        action.refresh_from_db()
+        states.append(action.state)
+    assert states == ["pending"] * 14 + ["dead"]
+
+
+def _dead_after(attempts: int) -> Action:
+    action = _action()
+    Action.objects.filter(pk=action.pk).update(state="dead", attempt_count=attempts, finished_at=timezone.now())
+    return action
+
+
+def test_an_action_that_takes_its_worker_down_each_time_is_given_up(workflow: str, receiver: WebhookReceiver) -> None:
+    action = _action()
+    Action.objects.filter(pk=action.pk).update(attempt_count=15)  # claimed so often, and nothing came of it
+    deliver_action(action.pk)
+    action.refresh_from_db()
+    assert (action.state, receiver.seen) == ("dead", set())
+    assert action.attempts.get().detail == "no worker came back from 15 attempts"
+    assert not DeliveryTarget.objects.filter(name="webhook:shop", failure_count__gt=0).exists()
 
 
 def test_a_receiver_that_never_ends_its_answer_is_not_read(workflow: str, monkeypatch: pytest.MonkeyPatch) -> None:

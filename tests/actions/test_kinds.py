@@ -71,6 +71,65 @@ def test_its_failures_are_tried_again_and_count_against_its_target(workflow: str
     assert DeliveryTarget.objects.get(name="print-label:out-of-paper").failure_count == 1
 
 
+GIBBERISH = """
+from inferhub.decisions.actions.base import ActionKind, DeliveryResult, settings_schema
+
+
+class Gibberish(ActionKind):
+    name = "gibberish"
+    schema = settings_schema({})
+
+    def target(self, settings):
+        return TARGET
+
+    def deliver(self, action):
+        return RESULT
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "result", "detail"),
+    [
+        ("''", "None", "the kind of action 'gibberish' gave null instead of a DeliveryResult"),
+        ("''", "'done'", "the kind of action 'gibberish' gave the string 'done' instead of a DeliveryResult"),
+        ("''", "DeliveryResult(is_success=False, detail=5)", "5"),
+        ("''", "DeliveryResult(is_success=False, detail=None)", ""),
+        ("''", r"DeliveryResult(is_success=False, detail='a\x00\ud800b')", "a??b"),
+        ("''", "DeliveryResult(is_success=False, status_code='no', detail='x')", "x"),
+        ("''", "DeliveryResult(is_success=False, status_code=-1, detail='x')", "x"),
+        ("1 / 0", "None", "unforeseen ZeroDivisionError; see the worker's log"),
+        ("'x' * 101", "None", "the kind of action 'gibberish' names a target of more than 100 characters"),
+        ("7", "None", "the kind of action 'gibberish' names a target that is no text: 7"),
+    ],
+)
+def test_a_kind_that_gives_gibberish_is_an_attempt_like_any_other(
+    workflow: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, result: str, detail: str
+) -> None:
+    monkeypatch.delitem(sys.modules, "gibberish_actions", raising=False)
+    program = GIBBERISH.replace("TARGET", target).replace("RESULT", result)
+    install(tmp_path, monkeypatch, name="gibberish", program=program, entry="gibberish = gibberish_actions:Gibberish")
+    save_workflow(name="orders", definition=with_action({"kind": "gibberish"}), actor=ACTOR)
+    decide(workflow="orders", facts_in=FACTS, actor=ACTOR)
+    action = Action.objects.get()
+    deliver_action(action.pk)
+    action.refresh_from_db()
+    attempt = action.attempts.get()
+    assert (action.state, attempt.is_success, attempt.detail, attempt.status_code) == ("pending", False, detail, None)
+
+
+@pytest.mark.parametrize(
+    "program",
+    ["raise RuntimeError('no licence')", "def", "class Broken: pass", "class Broken:\n  def __init__(self): 1 / 0"],
+)
+def test_a_package_that_cannot_be_loaded_takes_no_other_kind_with_it(
+    workflow: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    monkeypatch.delitem(sys.modules, "broken_actions", raising=False)
+    install(tmp_path, monkeypatch, name="broken", program=program, entry="broken = broken_actions:Broken")
+    assert "webhook" in registry.names()
+    assert "'broken', which cannot be loaded: broken_actions:Broken" in refusal(with_action({"kind": "broken"}))
+
+
 def test_an_unknown_kind_is_named_with_those_that_there_are(workflow: str) -> None:
     said = refusal(with_action({"kind": "fax"}))
     assert "/actions/accept/0/kind: expected one of the kinds of action" in said
