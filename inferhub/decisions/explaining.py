@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from inferhub.decisions.definition import parse_workflow
+from inferhub.decisions.definition import compile_workflow
 from inferhub.decisions.models import Decision
 from inferhub.errors import InferhubError
 from inferhub.inference.services import predict
@@ -37,7 +37,7 @@ def explain_predictions(decision: Decision) -> dict[str, dict[str, Any]]:
     if not decision.input:
         return {}
     found = {}
-    for step in parse_workflow(decision.version.definition).predictions:
+    for step in compile_workflow(decision.version.definition).predictions:
         said = decision.predictions.get(step.name, {})
         if "output" in said:
             row = {name: decision.input[field] for name, field in step.inputs if field in decision.input}

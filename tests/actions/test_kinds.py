@@ -8,6 +8,7 @@ import pytest
 
 from inferhub.decisions.actions import registry
 from inferhub.decisions.delivery import deliver_action
+from inferhub.decisions.explaining import explain_predictions
 from inferhub.decisions.models import Action, DeliveryTarget
 from inferhub.decisions.services import decide, save_workflow
 from inferhub.errors import InvalidDefinition
@@ -158,6 +159,18 @@ def test_a_package_that_was_removed_leaves_dead_letters_and_decisions_go_on(
     action.refresh_from_db()
     assert action.state == "dead"
     assert action.attempts.get().detail == "no installed package offers the kind of action 'print-label'"
+
+
+def test_what_models_said_is_explained_where_the_package_of_an_action_was_removed(
+    workflow: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as installed:
+        install(tmp_path, installed, name="labels", program=LABELS, entry="print-label = labels_actions:PrintLabel")
+        label = {"kind": "print-label", "printer": "dock-2", "text_from": "customer_id"}
+        save_workflow(name="orders", definition=with_action(label), actor=ACTOR)
+    registry.forget()
+    decision, _ = decide(workflow="orders", facts_in=FACTS, actor=ACTOR)
+    assert explain_predictions(decision) == {}  # the model of this workflow has nothing to tell
 
 
 def test_what_the_input_lacks_is_the_actions_own_fault_and_for_good(
