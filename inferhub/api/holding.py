@@ -11,7 +11,7 @@ from inferhub.accounts.models import Scope
 from inferhub.api import bodies
 from inferhub.api import follow_up_answers as answers
 from inferhub.api.authentication import caller_of
-from inferhub.decisions.flags import change_flag, flags_of
+from inferhub.decisions.flags import change_flag, find_flag, flags_of
 from inferhub.decisions.models import Flag, FlagChange
 from inferhub.errors import NotFound
 
@@ -60,7 +60,7 @@ def _clean(subject: str) -> str:
 
 
 def _find(subject: str, name: str) -> Flag:
-    flag = Flag.objects.filter(subject=_clean(subject), name=name).first()
+    flag = find_flag(_clean(subject), name)
     if flag is None:
         raise NotFound(f"The subject '{subject}' has no flag '{name}'.")
     return flag

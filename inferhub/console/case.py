@@ -13,6 +13,7 @@ from inferhub.console.trace import prediction_table, trace_tables
 from inferhub.decisions.explaining import explain_predictions
 from inferhub.decisions.models import Decision, Priority, Review
 from inferhub.decisions.outcomes import deciding_table
+from inferhub.lib.subjects import spellings
 from inferhub.rules.table import DecisionTable
 
 _MOST_FEATURES, _MOST_EARLIER = 8, 10
@@ -130,7 +131,8 @@ def _explanation(name: str, found: Mapping[str, Any]) -> Table | Swings:
 
 def _history_table(decision: Decision) -> Table:
     """The latest other decisions about the subject, of any workflow, and what people made of them."""
-    others = Decision.objects.filter(subject=decision.subject).exclude(pk=decision.pk).select_related("workflow")
+    names = spellings(decision.subject)
+    others = Decision.objects.filter(subject__in=names).exclude(pk=decision.pk).select_related("workflow")
     latest = list(others.order_by("-id")[:_MOST_EARLIER])
     reviews = {review.decision_id: review for review in Review.objects.filter(decision_id__in=[d.pk for d in latest])}
     rows = [

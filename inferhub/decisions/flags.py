@@ -17,6 +17,7 @@ from inferhub.errors import FieldError, InvalidInput
 from inferhub.lib.describe import describe
 from inferhub.lib.ids import uuid7
 from inferhub.lib.slug import SLUG_EXPECTED, is_slug
+from inferhub.lib.subjects import spellings
 
 LONGEST_SUBJECT = 200
 
@@ -34,7 +35,7 @@ def change_flag(
     """Hold or release `subject`; the same `change_id` is one change, however often it comes. Raises InvalidInput."""
     _check(subject, name, reason)
     with transaction.atomic():
-        flag, _ = Flag.objects.get_or_create(subject=subject, name=name)
+        flag = find_flag(subject, name) or Flag.objects.get_or_create(subject=subject, name=name)[0]
         flag = Flag.objects.select_for_update().get(pk=flag.pk)
         known = FlagChange.objects.filter(pk=change_id).first() if change_id else None
         if known is not None:
@@ -57,8 +58,13 @@ def change_flag(
 
 
 def flags_of(subject: str) -> "QuerySet[Flag]":
-    """Every flag that `subject` ever had, by name."""
-    return Flag.objects.filter(subject=subject).order_by("name")
+    """Every flag that `subject`, in any of its spellings, ever had, by name."""
+    return Flag.objects.filter(subject__in=spellings(subject)).order_by("name", "-is_held", "pk")
+
+
+def find_flag(subject: str, name: str) -> Flag | None:
+    """Composed and decomposed, `é` looks the same: what one system holds, another one must find."""
+    return flags_of(subject).filter(name=name).first()
 
 
 def forget_flags(names: Sequence[str]) -> int:

@@ -157,6 +157,15 @@ def test_a_warehouse_asks_whether_a_subject_is_held(api: Api, workflow: str) -> 
     assert api.get("subjects/ann/flags").json()["is_held"] is False
 
 
+def test_a_subject_that_another_system_spells_decomposed_is_held_and_released_as_well(api: Api) -> None:
+    composed, decomposed = "subjects/Jos%C3%A9/flags", "subjects/Jose%CC%81/flags"
+    api.put(f"{composed}/payout", {"is_held": True, "reason": "chargeback"})
+    assert api.get(decomposed).json()["is_held"] is True
+    assert api.put(f"{decomposed}/payout", {"is_held": False, "reason": "settled"}).json()["is_held"] is False
+    assert api.get(composed).json()["is_held"] is False
+    assert len(api.get(f"{composed}/payout").json()["history"]) == 2
+
+
 def test_a_subject_may_have_slashes_and_a_flag_needs_a_reason(api: Api) -> None:
     path = "subjects/2026/order/7/flags/payout"
     assert api.put(path, {"is_held": True}).status_code == 422

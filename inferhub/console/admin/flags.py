@@ -43,8 +43,8 @@ class HoldForm(ServiceForm):
 
     def save(self, *, actor: str) -> Done:
         words = self.cleaned_data
-        change_flag(subject=words["subject"], name=words["name"], is_held=True, actor=actor, reason=words["reason"])
-        flag = Flag.objects.get(subject=words["subject"], name=words["name"])
+        held = {"subject": words["subject"], "name": words["name"], "is_held": True}
+        flag = change_flag(**held, actor=actor, reason=words["reason"]).flag
         return Done(message=f"{flag.subject} is held now ({flag.name}).", url=html.url_of(flag))
 
 
