@@ -51,7 +51,7 @@ class FlagView(APIView):
         body: Any = request.data
         bodies.CHANGE_FLAG_BODY.check(body)
         actor, words = caller_of(request).actor, {"is_held": body["is_held"], "reason": body["reason"]}
-        change_flag(subject=_clean(subject), name=name, actor=actor, **words)
+        change_flag(subject=subject, name=name, actor=actor, **words)
         return Response(_with_history(_find(subject, name)))
 
 

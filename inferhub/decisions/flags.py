@@ -76,8 +76,8 @@ def forget_flags(names: Sequence[str]) -> int:
 
 def _check(subject: str, name: str, reason: str) -> None:
     errors = []
-    if not 1 <= len(subject.strip()) <= LONGEST_SUBJECT:
-        expected = f"a subject of 1 to {LONGEST_SUBJECT} characters"
+    if not 1 <= len(subject.strip()) <= LONGEST_SUBJECT or "\x00" in subject:
+        expected = f"a subject of 1 to {LONGEST_SUBJECT} characters, none of them U+0000"
         errors.append(FieldError(pointer="/subject", expected=expected, got=describe(subject)))
     if not is_slug(name):
         errors.append(FieldError(pointer="/name", expected=SLUG_EXPECTED, got=describe(name)))

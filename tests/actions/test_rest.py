@@ -166,6 +166,12 @@ def test_a_subject_that_another_system_spells_decomposed_is_held_and_released_as
     assert len(api.get(f"{composed}/payout").json()["history"]) == 2
 
 
+def test_whoever_holds_a_subject_that_cannot_be_holds_no_other(api: Api) -> None:
+    answer = api.put("subjects/an%00n/flags/payout", {"is_held": True, "reason": "chargeback"})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/subject")
+    assert api.get("subjects/ann/flags").json()["flags"] == []
+
+
 def test_a_subject_may_have_slashes_and_a_flag_needs_a_reason(api: Api) -> None:
     path = "subjects/2026/order/7/flags/payout"
     assert api.put(path, {"is_held": True}).status_code == 422
