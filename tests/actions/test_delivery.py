@@ -2,11 +2,13 @@ import contextlib
 import threading
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from typing import Any
 
 import pytest
 from amqp.exceptions import AccessRefused
 from celery.exceptions import SoftTimeLimitExceeded
+from django.apps import apps
 from django.db.models import F
 from django.utils import timezone
 from kombu.exceptions import OperationalError
@@ -192,6 +194,18 @@ def test_a_letter_that_died_early_is_tried_as_often_as_any_once_it_is_driven_aga
         action.refresh_from_db()
         states.append(action.state)
     assert states == ["pending"] * 14 + ["dead"]
+
+
+def test_a_letter_that_an_older_hub_drove_again_is_not_given_up_by_the_upgrade(
+    stubborn: list[StubbornReceiver],
+) -> None:
+    stubborn.append(StubbornReceiver(500))
+    action = _action()
+    Action.objects.filter(pk=action.pk).update(attempt_count=20, next_attempt_at=timezone.now())
+    import_module("inferhub.decisions.migrations.0031_attempts_before_of_redriven_letters").note(apps, None)
+    deliver_action(action.pk)
+    action.refresh_from_db()
+    assert (action.state, action.attempts_before, action.attempt_count) == ("pending", 15, 21)
 
 
 def _dead_after(attempts: int) -> Action:
