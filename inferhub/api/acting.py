@@ -140,7 +140,7 @@ class TargetView(APIView):
         responses={200: OpenApiResponse(answers.DELIVERY_TARGET, description="The target.")},
     )
     def get(self, request: Request, target: str) -> Response:
-        found = targets_with_counts().filter(name=target.replace("\x00", "")).first()
+        found = targets_with_counts().filter(name=target).first()
         if found is None:
             raise NotFound(f"There is no delivery target '{target}'.")
         return Response(_target(found))
@@ -157,7 +157,7 @@ class TryTargetView(APIView):
         responses={200: OpenApiResponse(answers.TRIED_TARGET, description="What came of it.")},
     )
     def post(self, request: Request, target: str) -> Response:
-        result = try_target(name=target.replace("\x00", ""), actor=caller_of(request).actor)
+        result = try_target(name=target, actor=caller_of(request).actor)
         return Response(
             {"is_success": result.is_success, "status_code": result.status_code, "detail": result.detail},
         )

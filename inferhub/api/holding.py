@@ -29,7 +29,7 @@ class FlagsView(APIView):
         responses={200: OpenApiResponse(answers.FLAGS, description="Every flag that the subject ever had.")},
     )
     def get(self, request: Request, subject: str) -> Response:
-        flags = [_flag(flag) for flag in flags_of(_clean(subject))]
+        flags = [_flag(flag) for flag in flags_of(subject)]
         return Response({"subject": subject, "is_held": any(flag["is_held"] for flag in flags), "flags": flags})
 
 
@@ -55,12 +55,8 @@ class FlagView(APIView):
         return Response(_with_history(_find(subject, name)))
 
 
-def _clean(subject: str) -> str:
-    return subject.replace("\x00", "")
-
-
 def _find(subject: str, name: str) -> Flag:
-    flag = find_flag(_clean(subject), name)
+    flag = find_flag(subject, name)
     if flag is None:
         raise NotFound(f"The subject '{subject}' has no flag '{name}'.")
     return flag

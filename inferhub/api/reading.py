@@ -226,7 +226,7 @@ class StoredRecommendationView(APIView):
         responses=_answers(answers.STORED_RECOMMENDATION),
     )
     def get(self, request: Request, name: str, user_id: str) -> Response:
-        stored = find_stored(name, user_id.replace("\x00", ""))
+        stored = find_stored(name, user_id)
         generation = stored.generation
         columns = zip(stored.items, stored.scores, stored.reasons, strict=True)
         return Response(

@@ -23,10 +23,12 @@ from inferhub.api import (
     starters,
     testing,
 )
-from inferhub.api.converters import SlugConverter
+from inferhub.api.converters import SlugConverter, StorableConverter, StorablePathConverter
 from inferhub.api.errors import not_found
 
 register_converter(SlugConverter, "name")
+register_converter(StorableConverter, "storable")
+register_converter(StorablePathConverter, "storable_path")
 
 urlpatterns = [
     path("schema", SpectacularJSONAPIView.as_view(), name="schema"),
@@ -46,7 +48,9 @@ urlpatterns = [
     path("v1/models/<name:name>/aliases/<name:alias>/shadow", aliases.ShadowView.as_view()),
     path("v1/models/<name:name>/predictions", calls.PredictView.as_view()),
     path("v1/scenarios/<name:name>/recommendations", calls.RecommendView.as_view()),
-    path("v1/scenarios/<name:name>/recommendations/<path:user_id>", reading.StoredRecommendationView.as_view()),
+    path(
+        "v1/scenarios/<name:name>/recommendations/<storable_path:user_id>", reading.StoredRecommendationView.as_view()
+    ),
     path("v1/changes", reading.ChangesView.as_view()),
     path("v1/changes/<int:change_id>", reading.ChangeView.as_view()),
     path("v1/changes/<int:change_id>/approve", approvals.ApproveView.as_view()),
@@ -73,12 +77,12 @@ urlpatterns = [
     path("v1/actions/<uuid:action_id>/redrive", acting.RedriveView.as_view()),
     path("v1/redrives", acting.RedrivesView.as_view()),
     path("v1/targets", acting.TargetsView.as_view()),
-    path("v1/targets/<str:target>", acting.TargetView.as_view()),
-    path("v1/targets/<str:target>/try", acting.TryTargetView.as_view()),
+    path("v1/targets/<storable:target>", acting.TargetView.as_view()),
+    path("v1/targets/<storable:target>/try", acting.TryTargetView.as_view()),
     path("v1/webhook-endpoints", acting.WebhookEndpointsView.as_view()),
     path("v1/webhook-endpoints/<name:name>", acting.WebhookEndpointView.as_view()),
-    path("v1/subjects/<path:subject>/flags", holding.FlagsView.as_view()),
-    path("v1/subjects/<path:subject>/flags/<name:name>", holding.FlagView.as_view()),
+    path("v1/subjects/<storable_path:subject>/flags", holding.FlagsView.as_view()),
+    path("v1/subjects/<storable_path:subject>/flags/<name:name>", holding.FlagView.as_view()),
     path("v1/reviews", reviewing.ReviewsView.as_view()),
     path("v1/reviews/next", reviewing.NextReviewView.as_view()),
     path("v1/reviews/labels", reviewing.LabelsView.as_view()),

@@ -11,8 +11,10 @@ from inferhub.accounts.services import create_api_key
 from inferhub.api.exposition import exposition
 from inferhub.audit.models import AuditEvent
 from inferhub.decisions.breakers import FAILURES_TO_OPEN
+from inferhub.decisions.flags import change_flag
 from inferhub.decisions.models import Action, DeliveryTarget
 from inferhub.demo.receiver import WebhookReceiver
+from inferhub.errors import InvalidInput
 from inferhub.lib.allowed_hosts import AllowedHosts
 from tests.actions.making import act, cause, try_now
 from tests.actions.receivers import StubbornReceiver
@@ -166,10 +168,14 @@ def test_a_subject_that_another_system_spells_decomposed_is_held_and_released_as
     assert len(api.get(f"{composed}/payout").json()["history"]) == 2
 
 
-def test_whoever_holds_a_subject_that_cannot_be_holds_no_other(api: Api) -> None:
-    answer = api.put("subjects/an%00n/flags/payout", {"is_held": True, "reason": "chargeback"})
-    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/subject")
+def test_a_name_with_u0000_stands_for_no_other(api: Api) -> None:
+    for path in ("subjects/an%00n/flags", "subjects/an%00n/flags/payout", "targets/webhook:sh%00op"):
+        assert api.get(path).status_code == 404
+    assert api.post("targets/webhook:sh%00op/try", {}).status_code == 404
+    assert api.put("subjects/an%00n/flags/payout", {"is_held": True, "reason": "chargeback"}).status_code == 404
     assert api.get("subjects/ann/flags").json()["flags"] == []
+    with pytest.raises(InvalidInput, match="/subject"):
+        change_flag(subject="an\0n", name="payout", is_held=True, reason="chargeback", actor=ACTOR)
 
 
 def test_a_subject_may_have_slashes_and_a_flag_needs_a_reason(api: Api) -> None:
