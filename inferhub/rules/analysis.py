@@ -7,7 +7,9 @@ in too many ways is told to be undetermined rather than waited for.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import islice
+from operator import and_
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from inferhub.rules.conditions import Condition
 from inferhub.rules.lists import ListedText
 from inferhub.rules.reach import Box, explore
 from inferhub.rules.rule_set import RuleSet, known_facts, tables_of
-from inferhub.rules.table import DecisionTable
+from inferhub.rules.table import DecisionTable, Rule
 
 _MOST_FINDINGS = 100  # of one kind
 
@@ -68,14 +70,16 @@ def analyse_rule_set(rule_set: RuleSet) -> tuple[tuple[str, str, Finding], ...]:
 class _Analysis:
     def __init__(self, table: DecisionTable, domains: Mapping[str, Condition]) -> None:
         self._table = table
+        self._places = _places(table)
         self._atoms = [
-            Atoms(column, [rule.conditions[at] for rule in table.rules], domains.get(column.field))
-            for at, column in enumerate(table.inputs)
+            Atoms(
+                table.inputs[places[0]],
+                [rule.conditions[at] for rule in table.rules for at in places],
+                domains.get(field),
+            )
+            for field, places in self._places.items()
         ]
-        self._boxes: list[Box] = [
-            tuple(atoms.bits(condition) for atoms, condition in zip(self._atoms, rule.conditions, strict=True))
-            for rule in table.rules
-        ]
+        self._boxes: list[Box] = [self._box(rule) for rule in table.rules]
         self._has_else = table.hit_policy != "collect"
         self._reach = explore(
             self._boxes,
@@ -86,12 +90,19 @@ class _Analysis:
         self._hulls = np.array([[_hull(bits) for bits in box] for box in self._boxes])
         self._dead: set[int] = set()
 
+    def _box(self, rule: Rule) -> Box:
+        """A side for each field, however many columns ask it."""
+        return tuple(
+            reduce(and_, [atoms.bits(rule.conditions[at]) for at in places])
+            for places, atoms in zip(self._places.values(), self._atoms, strict=True)
+        )
+
     def dead_rows(self) -> Iterator[Finding]:
         """Rows that earlier ones leave nothing to; in a `unique` table that is an overlap."""
-        for index, column in self._impossible_rows():
+        for index, field in self._impossible_rows():
             if len(self._dead) < _MOST_FINDINGS:
                 self._dead.add(index)
-                message = f"Row {index + 1} can never decide: {column} never has such a value."
+                message = f"Row {index + 1} can never decide: {field} never has such a value."
                 yield Finding(kind="dead_row", severity="warning", rows=(index,), message=message)
         for index, rows in self._dead_by_row():
             if len(self._dead) < _MOST_FINDINGS and index not in self._dead:
@@ -102,11 +113,11 @@ class _Analysis:
                 yield Finding(kind="dead_row", severity=severity, rows=(index, *rows), message=message)
 
     def _impossible_rows(self) -> Iterator[tuple[int, str]]:
-        """Rows with a condition that nothing that an earlier table says can meet."""
+        """Rows with a condition that nothing that an earlier table says can meet, or two that exclude each other."""
         for index, box in enumerate(self._boxes):
-            for column, bits in zip(self._table.inputs, box, strict=True):
+            for field, bits in zip(self._places, box, strict=True):
                 if not bits:
-                    yield index, column.field
+                    yield index, field
                     break
 
     def _dead_by_row(self) -> Iterator[tuple[int, tuple[int, ...]]]:
@@ -167,10 +178,15 @@ class _Analysis:
         return Finding(kind="overlap", severity=severity, rows=(index, other), message=message, example=example)
 
     def _example(self, box: Box) -> dict[str, Any]:
-        return {
-            column.field: atoms.example(bits)
-            for column, atoms, bits in zip(self._table.inputs, self._atoms, box, strict=True)
-        }
+        return {field: atoms.example(bits) for field, atoms, bits in zip(self._places, self._atoms, box, strict=True)}
+
+
+def _places(table: DecisionTable) -> dict[str, list[int]]:
+    """The columns of each field."""
+    places: dict[str, list[int]] = {}
+    for at, column in enumerate(table.inputs):
+        places.setdefault(column.field, []).append(at)
+    return places
 
 
 def _hull(bits: int) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from datetime import date
-from itertools import combinations, pairwise
+from itertools import combinations, count, pairwise
 from typing import Any
 
 from inferhub.rules.conditions import FUNCTIONS, IN_LIST, PATTERNS, Condition, NumberCondition, TextCondition
@@ -105,20 +105,25 @@ def _texts(conditions: Sequence[TextCondition]) -> list[str]:
     lists = sorted({name for condition in conditions for name in condition.lists})
     patterns = sorted({pattern for condition in conditions for pattern in condition.patterns})
     most = len(patterns) if len(patterns) <= _MOST_COMBINED else 2
+    parts = "".join(part for _, part in patterns)
+    filler = next(character for character in map(chr, count(ord("?"))) if character not in parts)
     others: dict[tuple[bool, ...], str] = {}
-    for count in range(most + 1):
-        for chosen in combinations(patterns, count):
-            text = _fitting(chosen, named)
+    for size in range(most + 1):
+        for chosen in combinations(patterns, size):
+            text = _fitting(chosen, named, filler)
             others.setdefault(tuple(PATTERNS[name](text, part) for name, part in patterns), text)
-    ways = [on for count in range(min(most, len(lists)) + 1) for on in combinations(lists, count)]
+    ways = [on for size in range(min(most, len(lists)) + 1) for on in combinations(lists, size)]
     return [*(ListedText.of(value, on) if on else value for value in sorted(named) for on in ways), *others.values()]
 
 
-def _fitting(patterns: Sequence[tuple[str, str]], named: set[str]) -> str:
-    """A text that fits all of `patterns`, where one can, and that no cell names."""
+def _fitting(patterns: Sequence[tuple[str, str]], named: set[str], filler: str) -> str:
+    """A text that fits all of `patterns`, where one can, and that no cell names.
+
+    `filler`, which stands in no pattern of the column, is around their parts: the text fits no others by that.
+    """
     parts = {name: [part for of_name, part in patterns if of_name == name] for name in FUNCTIONS}
     start, end = max(parts["startsWith"], key=len, default=""), max(parts["endsWith"], key=len, default="")
-    filler = "?"
-    while (text := start + filler + filler.join(["", *parts["contains"], ""])[1:] + end) in named:
-        filler += "?"
+    between = filler
+    while (text := start + between + between.join(["", *parts["contains"], ""])[1:] + end) in named:
+        between += filler
     return ListedText.of(text, lists) if (lists := [part for name, part in patterns if name == IN_LIST]) else text

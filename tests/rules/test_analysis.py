@@ -46,6 +46,7 @@ def found(kind: str, analysed: DecisionTable) -> list[Finding]:
         ([('startsWith($, "a")',), ('"abc"',)], ["string"], [(1, 0)]),
         ([('startsWith($, "a")',), ('startsWith($, "ab")',)], ["string"], [(1, 0)]),
         ([('contains($, "a")',), ('endsWith($, "b")',)], ["string"], []),
+        ([('contains($, "?")',), ('startsWith($, "@")',)], ["string"], []),
         ([("true", ""), ("", "> 1"), ("false", "> 2")], ["boolean", "number"], [(2, 1)]),
         ([("true",), ("false",)], ["boolean"], [(2, 0, 1)]),
         ([('<= "2024-01-31"',), ('>= "2024-02-01"',)], ["date"], [(2, 0, 1)]),
@@ -76,6 +77,21 @@ def test_an_overlap_of_a_first_table_is_told_only_where_the_results_differ() -> 
     rows = [("> 5",), ("< 9",)]
     assert [finding.severity for finding in found("overlap", table(rows, "number"))] == ["info"]
     assert found("overlap", table(rows, "number", results=["7", "7"])) == []
+
+
+def test_columns_of_one_field_are_conditions_on_one_value() -> None:
+    def twice(hit_policy: str, *rows: tuple[str, str]) -> DecisionTable:
+        definition = table(list(rows), "number", "number", hit_policy=hit_policy).to_dict()
+        definition["inputs"][1]["field"] = "a"
+        return parse_decision_table(definition)
+
+    assert found("overlap", twice("unique", ("> 10", ""), ("", "< 5"))) == []
+    assert found("overlap", twice("unique", ("> 10", ""), ("", "< 15")))[0].example == {"a": 11.0}
+    findings = found("dead_row", twice("first", ("> 10", "< 5"), ("< 5", ""), ("", ">= 5")))
+    assert [(finding.rows, finding.message) for finding in findings] == [
+        ((0,), "Row 1 can never decide: a never has such a value."),
+        ((3, 1, 2), "Row 4 can never decide: all facts that it matches are taken by rows 2, 3."),
+    ]
 
 
 def test_a_repeated_row_of_a_collect_table_is_found() -> None:
