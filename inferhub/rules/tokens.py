@@ -1,5 +1,6 @@
 """Splitting a cell into tokens, and the literals that both conditions and results use."""
 
+import decimal
 import re
 from dataclasses import dataclass
 from datetime import date
@@ -25,6 +26,11 @@ _TOKEN = re.compile(
 )
 _MOST_DIGITS = 15  # every decimal of so many digits names a float64 of its own
 _MOST_DECIMALS = 12  # further ones would fall off the 28 decimals that the engine keeps
+_SHORT = decimal.Context(
+    prec=_MOST_DIGITS,
+    Emax=_MOST_DIGITS - 1,
+    traps=[decimal.Inexact, decimal.InvalidOperation, decimal.Overflow],
+)
 
 
 def is_field_name(text: str) -> bool:
@@ -117,13 +123,22 @@ def read_number(tokens: Tokens) -> float:
     is_negative = tokens.skip("-")
     if tokens.head.kind != "number":
         raise tokens.error("a number")
-    number = Decimal(tokens.take().text).normalize()
-    _sign, digits, exponent = number.as_tuple()
-    if not isinstance(exponent, int) or len(digits) > _MOST_DIGITS or exponent < -_MOST_DECIMALS or number >= 10**15:
-        raise CellError(
-            f"a number below 10^15 of at most {_MOST_DIGITS} digits, {_MOST_DECIMALS} of them decimals", f"{number:f}"
-        )
+    text = tokens.take().text
+    number = _short_number(text)
+    if number is None:
+        expected = f"a number below 10^15 of at most {_MOST_DIGITS} digits, {_MOST_DECIMALS} of them decimals"
+        raise CellError(expected, f"'{shorten(text)}'")
     return float(-number if is_negative and number else number)
+
+
+def _short_number(text: str) -> Decimal | None:
+    """None where it has too many digits, or an exponent that would make them."""
+    try:
+        number = _SHORT.create_decimal(text).normalize(_SHORT)
+    except decimal.DecimalException:
+        return None
+    exponent = number.as_tuple().exponent
+    return number if isinstance(exponent, int) and exponent >= -_MOST_DECIMALS else None
 
 
 def read_text(tokens: Tokens) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from inferhub.errors import InvalidDefinition
+from inferhub.lib.describe import shorten
 from inferhub.rules.table import parse_decision_table
 
 from . import tables
@@ -118,6 +119,13 @@ def test_a_condition_that_is_not_clear_is_refused_where_it_stands(kind: str, cel
 )
 def test_a_result_that_is_not_clear_is_refused_where_it_stands(kind: str, cell: str) -> None:
     assert [where for where, _ in errors_of(with_cell(cell, kind, key="then"))] == ["/rules/0/then/0"]
+
+
+@pytest.mark.parametrize("cell", ["1e15", "1e9999", "1e9999999", f"1e{'9' * 50}", "1e-13", f"1e-{'9' * 18}"])
+def test_a_number_that_would_not_compare_as_it_reads_is_refused_in_few_words(cell: str) -> None:
+    for key in ("when", "then"):
+        [(_, got)] = errors_of(with_cell(cell, "number", key=key))
+        assert got == f"'{shorten(cell)}'"
 
 
 def test_a_result_cannot_use_a_field_that_may_be_null() -> None:
