@@ -33,6 +33,7 @@ Scalar = str | bool | int | float | None
 FieldKinds = Mapping[str, str] | None
 """Types of the fields that a result may use: the table's inputs that are not optional. None: any field, as a number."""
 
+_WORDS = {"number": "a number", "string": 'a text in quotes such as "review"', "boolean": "true or false"}
 _DEEPEST = 20
 LARGEST = Decimal(10) ** 20
 _ARITHMETIC = decimal.Context(prec=28, traps=[decimal.DivisionByZero, decimal.InvalidOperation, decimal.Overflow])
@@ -206,7 +207,8 @@ def _field(tokens: Tokens, kind: str, fields: FieldKinds) -> Field | None:
         raise tokens.error("a number or a field")
     usable = [name] if fields is None else sorted(field for field, its_kind in fields.items() if its_kind == kind)
     if name not in usable:
-        raise CellError(f"a {kind}, or one of the {kind} fields: {', '.join(usable) or 'there are none'}", f"'{name}'")
+        fields_too = f", or one of the {kind} fields: {', '.join(usable)}" if usable else ""
+        raise CellError(_WORDS[kind] + fields_too, f"'{name}'")
     tokens.take()
     return Field(name)
 

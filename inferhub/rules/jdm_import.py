@@ -1,12 +1,13 @@
 """Reading a decision table from JDM (the JSON Decision Model of GoRules), our own export or another tool's."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from inferhub.errors import FieldError, InvalidDefinition
 from inferhub.lib.describe import describe, pointer
-from inferhub.rules.expressions import RESULT_KINDS, parse_expression
+from inferhub.rules.expressions import RESULT_KINDS, Arithmetic, Expression, Field, parse_expression, parse_formula
 from inferhub.rules.jdm import AGGREGATE_KEY, FIELD_KEY, IS_OPTIONAL_KEY, KIND_KEY, POLICY_KEY
 from inferhub.rules.parser import parse_condition
 from inferhub.rules.table import DecisionTable, parse_decision_table
@@ -47,15 +48,19 @@ def read_content(content: Mapping[str, Any], at: int) -> Reading:
     """What the content of a decision table's node holds. Raises InvalidDefinition."""
     inputs, outputs, rules = (_objects(content, key, at) for key in ("inputs", "outputs", "rules"))
     declared = [_input(column, [_cell(rule, column) for rule in rules]) for column in inputs]
-    computed = {column["expression"]: column["field"] for column in declared if "expression" in column}
+    given = [_output(column, [_cell(rule, column) for rule in rules]) for column in outputs]
+    computed = _computed(declared)
     definition = {
         "hit_policy": content.get(POLICY_KEY, content.get("hitPolicy")),
         "inputs": declared,
-        "outputs": [_output(column, [_cell(rule, column) for rule in rules]) for column in outputs],
+        "outputs": given,
         "rules": [
             {
                 "when": [_cell(rule, column) for column in inputs],
-                "then": [_result(_cell(rule, column), computed) for column in outputs],
+                "then": [
+                    _result(_cell(rule, column), made["type"], computed)
+                    for column, made in zip(outputs, given, strict=True)
+                ],
                 "note": rule.get("_description") or "",
             }
             for rule in rules
@@ -93,13 +98,35 @@ def _cell(rule: Mapping[str, Any], column: Mapping[str, Any]) -> Any:
     return "" if cell is None else cell
 
 
-def _result(cell: Any, computed: Mapping[str, str]) -> Any:
-    """A result cell with the names of computed inputs for their expressions; an empty one is null."""
+def _computed(inputs: Sequence[Mapping[str, Any]]) -> dict[Expression, str]:
+    """The names of computed inputs by what they compute."""
+    computed = {}
+    for column in inputs:
+        if "expression" in column:
+            with suppress(CellError):  # told where the table is read
+                computed[parse_formula(column["expression"], column["type"])] = column["field"]
+    return computed
+
+
+def _result(cell: Any, kind: str, computed: Mapping[Expression, str]) -> Any:
+    """A result cell with the names of computed inputs for what computes the same; an empty one is null."""
     if not isinstance(cell, str):
         return cell
-    for expression, field in computed.items():
-        cell = cell.replace(expression, field)
-    return cell or "null"
+    try:
+        expression = parse_expression(cell or "null", kind, None)
+    except CellError:
+        return cell
+    named = _named(expression, computed)
+    return (cell or "null") if named == expression else named.to_zen({})
+
+
+def _named(expression: Expression, computed: Mapping[Expression, str]) -> Expression:
+    if expression in computed:
+        return Field(computed[expression])
+    if isinstance(expression, Arithmetic):
+        sides = (_named(side, computed) for side in (expression.left, expression.right))
+        return Arithmetic(expression.operator, *sides)
+    return expression
 
 
 def _input(column: Mapping[str, Any], cells: Sequence[Any]) -> dict[str, Any]:
@@ -109,7 +136,7 @@ def _input(column: Mapping[str, Any], cells: Sequence[Any]) -> dict[str, Any]:
     declared: dict[str, Any] = {
         "field": field,
         "type": column.get(KIND_KEY, kind),
-        "label": str(column.get("name") or ""),
+        "label": _label(column, field),
         **more,
     }
     return declared | ({"is_optional": True} if column.get(IS_OPTIONAL_KEY, is_optional) else {})
@@ -147,7 +174,14 @@ def _output(column: Mapping[str, Any], cells: Sequence[Any]) -> dict[str, Any]:
     kinds = [kind for kind in RESULT_KINDS if all(_is_result(cell, kind) for cell in texts)]
     kind = column.get(KIND_KEY, kinds[0] if kinds else "string")
     aggregate = {"aggregate": column[AGGREGATE_KEY]} if AGGREGATE_KEY in column else {}
-    return {"field": str(column.get("field", "")), "type": kind, "label": str(column.get("name") or "")} | aggregate
+    field = str(column.get("field", ""))
+    return {"field": field, "type": kind, "label": _label(column, field)} | aggregate
+
+
+def _label(column: Mapping[str, Any], field: str) -> str:
+    """What a column is called, unless that is its field, as the columns of our own export are that have no label."""
+    name = str(column.get("name") or "")
+    return "" if name == field else name
 
 
 def _is_result(cell: str, kind: str) -> bool:

@@ -29,6 +29,7 @@ Sheet = list[list[str]]
 _HEADS = ("hit policy", "use", "field", "type", "label", "optional", "expression", "aggregate")
 _NEEDED = ("hit policy", "use", "field", "type")
 _USES = ("when", "then", "note")
+_TRUTHS = {"yes": True, "true": True, "no": False, "false": False}
 _KEYS = {
     **{key: key for key in ("field", "type", "label", "expression", "aggregate")},
     "is_optional": "optional",
@@ -120,7 +121,8 @@ def _sort_lines(lines: Sequence[Sequence[str]]) -> tuple[dict[str, int], list[in
 def _columns(lines: Sequence[Sequence[str]], heads: Mapping[str, int]) -> dict[str, list[int]]:
     """Which columns of the sheet hold conditions, results and notes."""
     columns: dict[str, list[int]] = {use: [] for use in _USES}
-    for at, use in enumerate(lines[heads["use"]][1:], 1):
+    for at in range(1, max(map(len, lines))):
+        use = _get(lines[heads["use"]], at)
         if use.strip().lower() in _USES:
             columns[use.strip().lower()].append(at)
         elif any(_get(line, at).strip() for line in lines[heads["use"] :]):
@@ -135,13 +137,14 @@ def _definition(
 ) -> dict[str, Any]:
     def column(at: int) -> dict[str, Any]:
         texts = {head: _get(lines[heads[head]], at).strip() if head in heads else "" for head in _HEADS}
-        declared: dict[str, Any] = {"field": texts["field"], "type": texts["type"], "label": texts["label"]}
+        label = _get(lines[heads["label"]], at) if "label" in heads else ""
+        declared: dict[str, Any] = {"field": texts["field"], "type": texts["type"], "label": label}
         if texts["expression"]:
             declared["expression"] = texts["expression"]
         if texts["aggregate"]:
             declared["aggregate"] = texts["aggregate"]
         if texts["optional"]:
-            declared["is_optional"] = {"yes": True, "no": False}.get(texts["optional"].lower(), texts["optional"])
+            declared["is_optional"] = _TRUTHS.get(texts["optional"].lower(), texts["optional"])
         return declared
 
     return {

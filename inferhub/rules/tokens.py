@@ -16,7 +16,7 @@ RESERVED = frozenset(["and", "date", "false", "in", "not", "null", "or", "true"]
 """Words of the language of cells, which no field can be called."""
 
 _TOKEN = re.compile(
-    r"""\s*(?:
+    r"""[\s\xa0\u202f]*(?:
         (?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w"'])
       | (?P<text>"[^"]*"|'[^']*')
       | (?P<word>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)

@@ -9,7 +9,7 @@ import io
 import re
 import zipfile
 import zlib
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any
 from xml.etree.ElementTree import ParseError
 
@@ -32,6 +32,7 @@ _MOST_PARTS = 200
 _MOST_LINES = MOST_ROWS + 100
 _MOST_CELLS = 500_000
 _LONGEST_TEXT = 32_767  # of a cell, says the format
+_SHOWN_DIGITS = 15  # of a number: what it was computed to has one or two more, which nobody sees
 _FOREIGN = re.compile(r"(^|/)(externalLinks/|vbaProject|embeddings/|activeX/|connections\.xml)", re.IGNORECASE)
 _ROW, _CELL_MARK = re.compile(rb"[<:]row[\s/>]"), re.compile(rb"[<:]c[\s/>]")
 _PIECE = 1 << 20
@@ -173,7 +174,10 @@ def _text(cell: Any, title: str, line: int, column: int) -> str:
         case bool():
             return str(value).lower()
         case int() | float():
-            return number_text(float(value))
+            return number_text(float(f"{value:.{_SHOWN_DIGITS}g}"))
+        case datetime() if value.time() != time.min:
+            where = pointer(title) + cell_pointer(line, column)
+            raise _error(where, "a day without a time of day", value.isoformat(" "))
         case datetime() | date():
             return f'"{value.strftime("%Y-%m-%d")}"'
         case _:

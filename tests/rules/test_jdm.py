@@ -75,12 +75,12 @@ def test_a_foreign_table_is_read_with_types_that_fit_its_cells() -> None:
 @settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_a_table_that_was_exported_reads_back_to_the_same_meaning(data: st.DataObject) -> None:
-    table = parse_decision_table(data.draw(tables.definitions()))
+    definition = data.draw(tables.definitions())
+    definition["inputs"][0]["label"] = data.draw(st.sampled_from(["", "Value"]))
+    table = parse_decision_table(definition)
     back = from_jdm(json.loads(json.dumps(to_jdm(table))))
     assert back.hit_policy == table.hit_policy
-    assert [(column.field, column.kind, column.is_optional) for column in back.inputs] == [
-        (column.field, column.kind, column.is_optional) for column in table.inputs
-    ]
+    assert (back.inputs, back.outputs) == (table.inputs, table.outputs)
     assert [rule.conditions for rule in back.rules] == [rule.conditions for rule in table.rules]
     assert [(rule.results, rule.note) for rule in back.rules] == [(rule.results, rule.note) for rule in table.rules]
 
@@ -90,6 +90,34 @@ def test_a_computed_input_reads_back_as_one() -> None:
     back = from_jdm(to_jdm(table))
     assert [column.formula for column in back.inputs] == [column.formula for column in table.inputs]
     assert [column.field for column in back.inputs] == ["excess", "share"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind", "expected"),
+    [
+        ("excess", "number", "excess"),
+        ("excess * 2", "number", "(excess * 2)"),
+        ('"(order.total - (1.5 * customer.usual))"', "string", '"(order.total - (1.5 * customer.usual))"'),
+    ],
+)
+def test_only_results_that_compute_the_same_are_read_as_a_computed_input(cell: str, kind: str, expected: str) -> None:
+    definition = computed_table()
+    definition["outputs"] = [{"field": "y", "type": kind}]
+    definition["rules"] = [{**rule, "then": [cell]} for rule in definition["rules"]]
+    assert from_jdm(to_jdm(parse_decision_table(definition))).rules[0].then == (expected,)
+
+
+def test_a_foreign_result_that_only_looks_like_a_computed_input_is_left_as_it_is() -> None:
+    foreign = to_jdm(parse_decision_table(ORDERS))
+    content = foreign["nodes"][1]["content"]
+    content["inputs"] = [
+        {"id": "i0", "name": "sum", "field": "a + b"},
+        {"id": "i1", "name": "A", "field": "a"},
+        {"id": "i2", "name": "B", "field": "b"},
+    ]
+    content["outputs"] = [{"id": "o0", "name": "Y", "field": "y"}]
+    content["rules"] = [{"_id": "r0", "i0": "> 5", "o0": "a + b * 2"}, {"_id": "r1", "o0": "a + b"}]
+    assert [rule.then for rule in from_jdm(foreign).rules] == [("a + b * 2",), ("sum",)]
 
 
 def changed(*path: str | int, value: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import pytest
@@ -192,6 +192,16 @@ def test_numbers_days_and_truths_that_a_spreadsheet_made_of_texts_are_read() -> 
     assert [rule.then for rule in rule_set.last.rules] == [("true",), ("false",)]
 
 
+def test_a_day_with_a_time_of_day_is_refused_where_it_stands() -> None:
+    with pytest.raises(InvalidDefinition, match="a day without a time") as caught:
+        from_xlsx(
+            workbook(
+                *HEADS, ["rule", 1.5, datetime.fromisoformat("2024-02-29T15:30"), True], ["rule", None, None, False]
+            )
+        )
+    assert caught.value.errors[0].pointer == "/rules/5/C"
+
+
 @pytest.mark.parametrize("value", ["=1+1", "=cmd|' /C calc'!A0", "=HYPERLINK(A1)"])
 def test_a_formula_is_refused_where_it_stands(value: str) -> None:
     with pytest.raises(InvalidDefinition, match="not a formula") as caught:
@@ -210,6 +220,15 @@ def repacked(data: bytes, **changes: bytes) -> bytes:
             if not any(known.endswith(name) for known in source.namelist()):
                 target.writestr(name, content)
     return out.getvalue()
+
+
+def test_a_computed_number_is_read_to_the_digits_that_a_spreadsheet_shows() -> None:
+    data = workbook(*HEADS, ["rule", 0.25, None, True], ["rule", None, None, False])
+    with zipfile.ZipFile(io.BytesIO(data)) as container:
+        sheet = container.read("xl/worksheets/sheet1.xml")
+    computed = sheet.replace(b"<v>0.25</v>", b"<v>0.30000000000000004</v>")
+    assert computed != sheet
+    assert from_xlsx(repacked(data, **{"sheet1.xml": computed})).last.rules[0].when[0] == "0.3"
 
 
 GOOD = workbook(*HEADS, ["rule", "", "", True])

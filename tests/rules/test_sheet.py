@@ -58,12 +58,18 @@ def test_a_sheet_as_people_write_it_is_read() -> None:
     assert table.rules[1].is_else
 
 
+@pytest.mark.parametrize(("text", "expected"), [("yes", True), ("TRUE", True), ("No", False), ("false", False)])
+def test_an_optional_column_is_said_in_words_or_as_spreadsheets_do(text: str, expected: bool) -> None:
+    table = from_sheet([*SHEET, ["optional", text]])
+    assert table.inputs[0].is_optional is expected
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.data(), st.text(max_size=20))
 def test_a_table_survives_csv(data: st.DataObject, note: str) -> None:
     definition = data.draw(tables.definitions())
     definition["rules"][0]["note"] = note
-    definition["inputs"][0]["label"] = "=1+1"
+    definition["inputs"][0]["label"] = "=1+1 "
     table = parse_decision_table(definition)
     assert from_sheet(to_lines(table)) == table
     if "\r" not in note and "\0" not in note:
@@ -100,6 +106,7 @@ def test_a_text_in_single_quotes_keeps_them() -> None:
         (changed(2, 3, "the outcome"), "/3/D"),
         (changed(1, 2, "if"), "/2/C"),
         (changed(1, 3, "note"), "/2/E"),
+        (changed(5, 5, '"another result"'), "/2/F"),
         (changed(0, 1, "any"), "/1/B"),
         (changed(4, 0, "colour"), "/5/A"),
         (changed(4, 0, "type"), "/5/A"),

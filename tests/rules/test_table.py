@@ -128,6 +128,23 @@ def test_a_number_that_would_not_compare_as_it_reads_is_refused_in_few_words(cel
         assert got == f"'{shorten(cell)}'"
 
 
+def test_a_text_without_quotes_is_asked_for_in_quotes() -> None:
+    def refusal(definition: object) -> str:
+        with pytest.raises(InvalidDefinition) as caught:
+            parse_decision_table(definition)
+        return caught.value.errors[0].expected
+
+    assert refusal(with_cell("review", "string", key="then")) == 'a text in quotes such as "review"'
+    definition = with_cell("revew", "string", key="then")
+    definition["inputs"][0]["type"] = "string"
+    assert refusal(definition) == 'a text in quotes such as "review", or one of the string fields: x'
+
+
+def test_blanks_that_do_not_break_are_blanks() -> None:
+    table = parse_decision_table(with_cell(">\xa0100\u202f,\xa0 5 ", "number"))
+    assert table.rules[0].conditions == parse_decision_table(with_cell("> 100, 5", "number")).rules[0].conditions
+
+
 def test_a_result_cannot_use_a_field_that_may_be_null() -> None:
     assert errors_of(with_cell("x", "number", key="then", is_optional=True)) == [("/rules/0/then/0", "'x'")]
 
