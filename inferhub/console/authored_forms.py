@@ -1,9 +1,11 @@
-"""Forms about rule sets and workflows alike: publish, go back, cancel, policy, test cases."""
+"""Forms about rule sets and workflows alike: save, publish, go back, cancel, policy, test cases."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from django import forms
+from django.http import QueryDict
+from django.utils.html import format_html
 from unfold.widgets import UnfoldAdminSplitDateTimeWidget
 
 from inferhub.approvals.models import ChangeRequest
@@ -35,6 +37,31 @@ def published(outcome: Any, message: str) -> Done:
     if isinstance(outcome, ChangeRequest):
         return Done(message="Another person has to approve it now.", url=html.url_of(outcome))
     return Done(message=message, url=html.url_of(outcome.version.owner))
+
+
+class SaveForm(ServiceForm):
+    """The next version of a rule set or workflow; `owner` is None for a new one.
+
+    The number of the newest version that the page knew travels with the form, so that what somebody else saved
+    meanwhile is not left out unseen.
+    """
+
+    newest = forms.IntegerField(widget=forms.HiddenInput(), required=False)
+
+    def __init__(self, *args: Any, owner: Any = None, initial: Mapping[str, Any] | None = None, **options: Any) -> None:
+        self._newest = owner.versions.first() if owner else None
+        known = {"newest": self._newest.number} if self._newest else {}
+        super().__init__(*args, **{"initial": known | dict(initial or {})} | options)
+        self._owner = owner
+
+    def clean(self) -> dict[str, Any]:
+        if self._newest and self.cleaned_data.get("newest") not in (None, self._newest.number):
+            data = cast("QueryDict", self.data).copy()  # who sends the form again has read this
+            data["newest"] = str(self._newest.number)
+            self.data = data
+            text = "{} saved {} meanwhile. Who saves again leaves out what it changed: compare first."
+            self.add_error(None, format_html(text, self._newest.created_by, html.link_to(self._newest)))
+        return self.cleaned_data
 
 
 class PublishForm(ServiceForm):

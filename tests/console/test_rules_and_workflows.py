@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.http import HttpResponse
 from django.test import Client
 
 from inferhub.decisions.models import Decision, Workflow
@@ -86,6 +87,26 @@ def test_a_draft_that_is_the_newest_one_already_says_so(console: Client) -> None
     draft = {"definition": json.dumps(rules(200)), "description": "", "note": "", "is_draft": "on"}
     assert "order-rules version 2 is saved (draft). Publish it from its page." in text_of(post(console, edit, **draft))
     assert "Nothing changed: order-rules version 2 is the same already." in text_of(post(console, edit, **draft))
+
+
+@pytest.mark.parametrize("kind", [RuleSet, Workflow])
+def test_what_somebody_saved_meanwhile_is_not_left_out_unseen(
+    console: Client, workflow: Workflow, kind: type[RuleSet | Workflow]
+) -> None:
+    found = kind.objects.get()
+    edit = page_of(found, "edit")
+    newest = console.get(edit).context["form"]["newest"].value()
+    definition = found.versions.get().definition
+
+    def save(note: str, newest: int) -> HttpResponse:
+        written = json.dumps({**definition, "missing_facts": note} if kind is Workflow else rules(len(note)))
+        return post(console, edit, definition=written, description="", note=note, newest=newest)
+
+    assert "version 2 is saved" in text_of(save("theirs", newest))
+    refused = save("mine-too", newest)
+    assert f"alice saved {found} version 2 meanwhile. Who saves again leaves out" in text_of(refused)
+    assert found.versions.count() == 2
+    assert "version 3 is saved" in text_of(save("mine-too", refused.context["form"]["newest"].value()))
 
 
 def test_a_draft_has_a_link_to_publish_it_for_those_who_may(console: Client, person: Callable[..., Client]) -> None:

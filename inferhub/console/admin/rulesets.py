@@ -20,9 +20,9 @@ from inferhub.console.authored import (
     version_table,
 )
 from inferhub.console.authored_admin import OWNER_DEEDS, AuthoredAdmin, AuthoredVersionAdmin
-from inferhub.console.authored_forms import approval_field, empty_case
+from inferhub.console.authored_forms import SaveForm, approval_field, empty_case
 from inferhub.console.base import code_column, deed, link_column, time_column
-from inferhub.console.pages import Done, FormPage, ServiceForm, sent_with_files
+from inferhub.console.pages import Done, FormPage, sent_with_files
 from inferhub.console.rule_tables import rule_count, rule_sections
 from inferhub.console.sections import Facts, Section, Table
 from inferhub.decisions.models import Workflow
@@ -50,7 +50,7 @@ _INTRO = (
 )
 
 
-class SaveRuleSetForm(ServiceForm):
+class SaveRuleSetForm(SaveForm):
     """The next version of a rule set; `rules.js` shows its tables so that they can be edited."""
 
     class Media:
@@ -69,16 +69,12 @@ class SaveRuleSetForm(ServiceForm):
     note = fields.prose("What changed, and why", required=False, help_text="Kept with the version.")
     is_draft = fields.switch("Only save a draft", help_text="Where versions are published directly: not yet.")
 
-    def __init__(self, *args: Any, rule_set: RuleSet | None = None, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._rule_set = rule_set
-
     def clean(self) -> dict[str, Any]:
         if "definition" not in self.errors and not (
             self.cleaned_data.get("definition") or self.cleaned_data.get("file")
         ):
             self.add_error("definition", "Expected a definition or a file.")
-        return self.cleaned_data
+        return super().clean()
 
     def _definition(self) -> dict[str, Any]:
         file = self.cleaned_data["file"]
@@ -90,7 +86,7 @@ class SaveRuleSetForm(ServiceForm):
     def save(self, *, actor: str) -> Done:
         words = self.cleaned_data
         version = save_rule_set(
-            name=self._rule_set.name if self._rule_set else words["name"],
+            name=self._owner.name if self._owner else words["name"],
             definition=self._definition(),
             description=words["description"],
             note=words["note"],
@@ -175,7 +171,7 @@ class RuleSetAdmin(AuthoredAdmin):
             found=rule_set,
             intro=_INTRO,
         )
-        form = SaveRuleSetForm(*sent_with_files(request), initial=initial, rule_set=rule_set)
+        form = SaveRuleSetForm(*sent_with_files(request), initial=initial, owner=rule_set)
         return self.show_deed(request, form, page)
 
 

@@ -20,7 +20,7 @@ from inferhub.console.authored import (
     version_table,
 )
 from inferhub.console.authored_admin import OWNER_DEEDS, AuthoredAdmin, AuthoredVersionAdmin
-from inferhub.console.authored_forms import approval_field, empty_case, published, time_field
+from inferhub.console.authored_forms import SaveForm, approval_field, empty_case, published, time_field
 from inferhub.console.backtest_forms import BacktestForm, ChallengerForm
 from inferhub.console.base import code_column, deed, link_column, time_column
 from inferhub.console.history_sections import duration_sections, history_sections
@@ -63,7 +63,7 @@ _INTRO = (
 )
 
 
-class SaveWorkflowForm(ServiceForm):
+class SaveWorkflowForm(SaveForm):
     """The next version of a workflow; `workflow.js` shows its definition as a form.
 
     With a time it is published for that time, or where that takes four eyes, asked for.
@@ -80,9 +80,8 @@ class SaveWorkflowForm(ServiceForm):
     effective_until = time_field("In force until", "Date and time (UTC). Empty: until a later publication begins.")
     is_draft = fields.switch("Only save a draft", help_text="Where versions are published directly: not yet.")
 
-    def __init__(self, *args: Any, workflow: Workflow | None = None, **options: Any) -> None:
+    def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._workflow = workflow
         self.fields["definition"].widget.attrs["data-choices"] = json.dumps(workflow_choices())
 
     def clean(self) -> dict[str, Any]:
@@ -92,14 +91,14 @@ class SaveWorkflowForm(ServiceForm):
             self.add_error("is_draft", "A draft is not in force: choose a time or this.")
         if end and end <= max(start or timezone.now(), timezone.now()):
             self.add_error("effective_until", "Expected a time that is still to come, after 'In force from'.")
-        return self.cleaned_data
+        return super().clean()
 
     def save(self, *, actor: str) -> Done:
         words = self.cleaned_data
         times = {name: words[name] for name in ("effective_from", "effective_until")}
         has_time = any(times.values())
         version = save_workflow(
-            name=self._workflow.name if self._workflow else words["name"],
+            name=self._owner.name if self._owner else words["name"],
             definition=words["definition"],
             description=words["description"],
             note=words["note"],
@@ -238,7 +237,7 @@ class WorkflowAdmin(AuthoredAdmin):
             intro=_INTRO,
             sections=(kinds_table(),),
         )
-        form = SaveWorkflowForm(sent(request), initial=initial, workflow=workflow)
+        form = SaveWorkflowForm(sent(request), initial=initial, owner=workflow)
         return self.show_deed(request, form, page)
 
 

@@ -132,5 +132,6 @@ document.addEventListener("DOMContentLoaded", () => {
   });
   warnWhoLeaves(text.form);
   draw();
+  grids.querySelector("[aria-invalid]")?.focus(); // it may stand hundreds of rows down
   json.open = !definition || wrong.size < said.length;
 });
