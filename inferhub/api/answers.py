@@ -227,6 +227,19 @@ _AUTHORED_VERSION = {
     "created_by": STRING,
 }
 AUTHORED_VERSION = object_of(**_AUTHORED_VERSION, definition=OBJECT)
+FINDINGS = {
+    "type": "array",
+    "description": "What the check of the tables found: rows that never decide, that overlap, facts without a row.",
+    "items": object_of(
+        pointer=STRING | {"description": "The row in the definition, or the table."},
+        kind={"enum": ["comma", "dead_row", "gap", "overlap", "undetermined"]},
+        severity={"enum": ["error", "warning", "info"]},
+        rows={"type": "array", "items": COUNT, "description": "Indices of rules, the row concerned first."},
+        message=STRING | {"description": "Counts rows from 1."},
+        example={"type": ["object", "null"], "description": "Facts by input field that show it."},
+    ),
+}
+SAVED_RULE_SET = object_of(**_AUTHORED_VERSION, definition=OBJECT, findings=FINDINGS)
 AUTHORED_VERSIONS = object_of(versions={"type": "array", "items": object_of(**_AUTHORED_VERSION)})
 PUBLICATION = object_of(
     id=COUNT,
@@ -318,6 +331,7 @@ IMPORTED_RULE_SET = object_of(
     digest=STRING,
     definition=OBJECT,
     is_unchanged={"type": "boolean", "description": "Whether the version was there already, and nothing changed."},
+    findings=FINDINGS,
 )
 LOOKUP_LIST = object_of(name=STRING, description=STRING, version=COUNT, entries=COUNT, created_at=TIME)
 LIST_ENTRY = object_of(

@@ -26,6 +26,7 @@ from inferhub.lib.canonical import plain_json
 from inferhub.lib.moments import parse_moment
 from inferhub.rulesets import services as rule_sets
 from inferhub.rulesets.authored import AuthoredPublication, AuthoredVersion
+from inferhub.rulesets.checks import describe_findings
 from inferhub.rulesets.differences import compare_definitions
 from inferhub.rulesets.lifecycle import describe_versions
 from inferhub.rulesets.publishing import AuthoredKind, cancel_publication, publish_version, roll_back, set_approval
@@ -40,6 +41,9 @@ class _Side:
     address: str
     save: Callable[..., Any]
     show: Callable[[str], dict[str, Any]]
+    saved: dict[str, Any]
+    findings: Callable[[AuthoredVersion], dict[str, Any]]
+    """What is told of a version beside itself when it is saved; `saved` is the schema of both."""
 
     def owner(self, name: str) -> Any:
         found = self.kind.owners.objects.with_current().filter(name=name).first()
@@ -75,10 +79,22 @@ class _Side:
 
 _SIDES = (
     _Side(
-        kind=workflows.KIND, noun="workflow", address="v1/workflows", save=workflows.save_workflow, show=show_workflow
+        kind=workflows.KIND,
+        noun="workflow",
+        address="v1/workflows",
+        save=workflows.save_workflow,
+        show=show_workflow,
+        saved=answers.AUTHORED_VERSION,
+        findings=lambda _: {},
     ),
     _Side(
-        kind=rule_sets.KIND, noun="rule set", address="v1/rule-sets", save=rule_sets.save_rule_set, show=show_rule_set
+        kind=rule_sets.KIND,
+        noun="rule set",
+        address="v1/rule-sets",
+        save=rule_sets.save_rule_set,
+        show=show_rule_set,
+        saved=answers.SAVED_RULE_SET,
+        findings=lambda version: {"findings": describe_findings(version.definition)},
     ),
 )
 _IF_PUBLICATIONS = if_match_of("the list of publications")
@@ -102,14 +118,14 @@ def _versions_view(side: _Side) -> type[APIView]:
             summary=f"Save a version of a {side.noun}; where its policy is direct, it is in force at once",
             request={"application/json": bodies.SAVE_AUTHORED},
             parameters=[if_match_of("the list of versions")],
-            responses=answered(answers.AUTHORED_VERSION, 201),
+            responses=answered(side.saved, 201),
         )
         def post(self, request: Request, name: str) -> Response:
             body: Any = request.data
             bodies.SAVE_AUTHORED_BODY.check(body)
             with side.unchanged(request, name, side.show_versions):
                 version = side.save(name=name, actor=caller_of(request).actor, **body)
-            return Response(_show_whole(side, version), status=201)
+            return Response(_show_whole(side, version) | side.findings(version), status=201)
 
     return VersionsView
 

@@ -19,6 +19,7 @@ from inferhub.api.uploads import uploaded_file
 from inferhub.errors import FieldError, InvalidInput
 from inferhub.lib.describe import describe, listed
 from inferhub.lib.digits import read_digits
+from inferhub.rulesets.checks import describe_findings
 from inferhub.rulesets.files import FORMATS, MOST_BYTES, Format, export_rules, import_rules
 from inferhub.rulesets.models import RuleSet
 from inferhub.rulesets.queries import find_rule_set
@@ -81,6 +82,7 @@ class RuleFileView(APIView):
             "digest": version.digest,
             "definition": version.definition,
             "is_unchanged": version.is_unchanged,
+            "findings": describe_findings(version.definition),
         }
         return Response(shown)
 

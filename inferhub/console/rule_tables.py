@@ -13,7 +13,9 @@ from inferhub.rules.rule_set import is_sequence
 from inferhub.rulesets.reading import read_rules
 
 _CHECKED = "What the check found"
+_MOST_OPEN = 200  # rows; more are folded, so that what stands below them is found
 _KINDS = {  # by kind and severity
+    ("comma", "warning"): html.badge("comma in a number", state="pending"),
     ("dead_row", "warning"): html.badge("row that never decides", state="pending"),
     ("dead_row", "info"): "last row without work",
     ("overlap", "error"): html.badge("rows that contradict", state="failed"),
@@ -78,7 +80,8 @@ def _table(title: str, table: Mapping[str, Any], *, name: str = "") -> Table:
     note = _POLICIES.get(table["hit_policy"], table["hit_policy"])
     if name:
         note += " Later tables see " + ", ".join(_said(name, column) for column in outputs) + "."
-    return Table(title=title, columns=("#", *headings, "Note"), rows=rows, note=note)
+    summary = f"{len(rows):,} rows" if len(rows) > _MOST_OPEN else ""
+    return Table(title=title, columns=("#", *headings, "Note"), rows=rows, note=note, summary=summary)
 
 
 def _said(name: str, column: Mapping[str, Any]) -> str:

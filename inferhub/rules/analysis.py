@@ -5,6 +5,7 @@ limits: of more than eight different text patterns in a column only pairs are co
 in too many ways is told to be undetermined rather than waited for.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -22,15 +23,17 @@ from inferhub.rules.rule_set import RuleSet, known_facts, tables_of
 from inferhub.rules.table import DecisionTable, Rule
 
 _MOST_FINDINGS = 100  # of one kind
+_BRACKETS = re.compile(r"\[[^\]]*\]")
+_COMMA = re.compile(r"[\d.]*\d,\d[\d.]*", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
     """One oddity.
 
-    `kind` is dead_row, overlap, gap or undetermined. `severity` is error where the table cannot do what it says,
-    warning where a row is useless, and info. `rows` are indices into the rules, the row concerned first; `example`
-    holds facts by input field that show it.
+    `kind` is comma, dead_row, overlap, gap or undetermined. `severity` is error where the table cannot do what it says,
+    warning where a row is useless or may be read otherwise, and info. `rows` are indices into the rules, the row
+    concerned first; `example` holds facts by input field that show it.
     """
 
     kind: str
@@ -43,6 +46,7 @@ class Finding:
 def analyse_table(table: DecisionTable, domains: Mapping[str, Condition] | None = None) -> tuple[Finding, ...]:
     """All findings about `table`, by kind and row; at most 100 of a kind.
 
+    - comma: 12,50 is 12 or 50, where many people read one number; with a blank behind the comma nobody does.
     - dead_row: for `first`, earlier rows take all that the row could; for `collect`, an earlier row is the same.
     - overlap: for `unique`, facts that two rows match, which decide nothing; for `first`, facts that an earlier row
       takes from a later one with other results (often meant so).
@@ -51,7 +55,7 @@ def analyse_table(table: DecisionTable, domains: Mapping[str, Condition] | None 
     `domains` holds by field all values that it can have, where that is known.
     """
     analysis = _Analysis(table, domains or {})
-    return (*analysis.dead_rows(), *analysis.overlaps(), *analysis.gaps())
+    return (*islice(_commas(table), _MOST_FINDINGS), *analysis.dead_rows(), *analysis.overlaps(), *analysis.gaps())
 
 
 def analyse_rule_set(rule_set: RuleSet) -> tuple[tuple[str, str, Finding], ...]:
@@ -179,6 +183,18 @@ class _Analysis:
 
     def _example(self, box: Box) -> dict[str, Any]:
         return {field: atoms.example(bits) for field, atoms, bits in zip(self._places, self._atoms, box, strict=True)}
+
+
+def _commas(table: DecisionTable) -> Iterator[Finding]:
+    for index, rule in enumerate(table.rules):
+        for column, cell in zip(table.inputs, rule.when, strict=True):
+            read = _COMMA.search(_BRACKETS.sub("", cell)) if column.kind == "number" else None
+            if read:
+                left, right = read[0].split(",")
+                message = (
+                    f"Row {index + 1} takes '{read[0]}' of {column.field} for {left} or {right}: decimals have a point."
+                )
+                yield Finding(kind="comma", severity="warning", rows=(index,), message=message)
 
 
 def _places(table: DecisionTable) -> dict[str, list[int]]:

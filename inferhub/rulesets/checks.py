@@ -1,5 +1,7 @@
 """What must hold of rules before they are kept, or put in use."""
 
+from typing import Any
+
 from inferhub.errors import FieldError, InvalidDefinition
 from inferhub.lib.describe import describe, pointer
 from inferhub.lists.queries import missing_lists
@@ -15,6 +17,21 @@ def check_rules(name: str, definition: object) -> RuleSet:
     if errors:
         raise InvalidDefinition(errors=errors)
     return rules
+
+
+def describe_findings(definition: object) -> list[dict[str, Any]]:
+    """What the analysis of a definition finds, as JSON: faults, and what is merely odd."""
+    return [
+        {
+            "pointer": place + (pointer("rules", finding.rows[0]) if finding.rows else ""),
+            "kind": finding.kind,
+            "severity": finding.severity,
+            "rows": list(finding.rows),
+            "message": finding.message,
+            "example": finding.example,
+        }
+        for place, _, finding in analyse_rule_set(read_rules(definition))
+    ]
 
 
 def _own_versions(name: str, rules: RuleSet) -> list[FieldError]:
@@ -37,7 +54,7 @@ def _missing_lists(rules: RuleSet) -> list[FieldError]:
 
 
 def _contradictions(rules: RuleSet) -> list[FieldError]:
-    """A table that cannot do what it says is not put in use; what is merely odd (dead rows, gaps) the console shows."""
+    """A table that cannot do what it says is not put in use; what is merely odd (dead rows, gaps) is told."""
     return [
         FieldError(pointer=place + pointer("rules", finding.rows[0]), expected="no contradiction", got=finding.message)
         for place, _, finding in analyse_rule_set(rules)

@@ -49,6 +49,17 @@ def test_a_rule_set_is_drafted_compared_tested_published_and_rolled_back(workflo
     assert [(one["version"], one["state"]) for one in states] == [(2, "retired"), (1, "published")]
 
 
+def test_a_saved_rule_set_tells_what_its_check_found(workflow: str, api: Api) -> None:
+    rules = deepcopy(RULES)
+    rules["rules"].insert(1, {**rules["rules"][0], "when": ["> 2000,50", *rules["rules"][0]["when"][1:]]})
+    saved = api.post("rule-sets/screening/versions", {"definition": rules, "is_draft": True}).json()
+    comma, dead, *_ = saved["findings"]
+    assert (comma["kind"], comma["severity"], comma["pointer"], comma["rows"]) == ("comma", "warning", "/rules/1", [1])
+    assert "'2000,50' of input.total for 2000 or 50" in comma["message"]
+    assert dead["kind"] in ("dead_row", "overlap", "gap")
+    assert "findings" not in api.get(f"rule-sets/screening/versions/{saved['version']}").json()
+
+
 def test_a_new_workflow_waits_for_another_person_unless_its_policy_is_direct(workflow: str, api: Api) -> None:
     saved = api.post("workflows/fresh/versions", {"definition": WORKFLOW})
     assert (saved.status_code, saved.json()["state"]) == (201, "draft")

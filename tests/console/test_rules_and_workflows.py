@@ -137,6 +137,16 @@ def test_a_row_that_never_decides_is_a_fault(console: Client) -> None:
     assert "What the check found Kind Rows Finding row that never decides 1, 2 Row 2 can never decide" in text
 
 
+def test_a_large_table_is_folded(console: Client) -> None:
+    definition = rules()
+    definition["rules"][:0] = [{"when": [f"== {price}"], "then": ['"accept"']} for price in range(200)]
+    save_rules(console, definition)
+    assert (
+        f'<summary class="ih-summary">{len(definition["rules"])} rows</summary>'
+        in console.get(page_of(RuleSet.objects.get())).content.decode()
+    )
+
+
 def test_deeds_stand_beside_what_they_concern(console: Client) -> None:
     save_rules(console, rules())
     rule_set = RuleSet.objects.get()

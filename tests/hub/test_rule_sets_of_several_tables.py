@@ -209,6 +209,13 @@ def test_the_command_line_exports_and_imports(sequence: str, tmp_path: Path) -> 
             run(*arguments)
 
 
+def test_the_command_line_tells_what_the_check_of_a_file_found(workflow: str, tmp_path: Path) -> None:
+    path, err = tmp_path / "rules.csv", StringIO()
+    path.write_bytes(export_rules(RULES, "csv").replace(b"> 1000,", b'"> 1000,50",'))
+    call_command("rule_set_file", "import", "screening", str(path), stdout=StringIO(), stderr=err)
+    assert "Row 1 takes '1000,50' of input.total for 1000 or 50" in err.getvalue()
+
+
 def test_the_console_shows_tables_findings_and_files(console: Client, sequence: str) -> None:
     rule_set = RuleSet.objects.get(name="screening")
     text = text_of(console.get(page_of(rule_set)))

@@ -94,6 +94,17 @@ def test_columns_of_one_field_are_conditions_on_one_value() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("cell", "part"),
+    [("> 12,50", "12,50"), ("1,5", "1,5"), ("not(1,2)", "1,2"), ("1, 5", ""), ("in [1,5]", ""), ("[1..5],[7..9]", "")],
+)
+def test_a_comma_between_digits_is_told_as_it_is_read(cell: str, part: str) -> None:
+    findings = found("comma", table([(cell, "")], "number", "string"))
+    assert [(finding.severity, finding.rows) for finding in findings] == ([("warning", (0,))] if part else [])
+    assert all(f"'{part}'" in finding.message for finding in findings)
+    assert found("comma", table([('"1,5"',)], "string")) == []
+
+
 def test_a_repeated_row_of_a_collect_table_is_found() -> None:
     rows = [("> 5",), ("$ > 5",), ("> 6",)]
     findings = found("dead_row", table(rows, "number", hit_policy="collect", results=["1", "1", "1"]))

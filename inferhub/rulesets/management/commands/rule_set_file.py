@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from inferhub.errors import InferhubError
+from inferhub.rulesets.checks import describe_findings
 from inferhub.rulesets.files import export_rules, format_of, import_rules
 from inferhub.rulesets.lifecycle import describe_save
 from inferhub.rulesets.queries import find_rule_set
@@ -38,3 +39,6 @@ class Command(BaseCommand):
         except (InferhubError, OSError) as exc:
             raise CommandError(str(exc)) from exc
         self.stdout.write(f"{version}: {path}" if options["deed"] == "export" else describe_save(KIND, version))
+        for finding in describe_findings(version.definition) if options["deed"] == "import" else ():
+            if finding["severity"] != "info":
+                self.stderr.write(self.style.WARNING(finding["message"]))
