@@ -16,7 +16,8 @@ NO_TRUNCATION = "93a06df56312a210c4559f27dbab2b64"
 
 _IN_FORCE = {"O": "on", "A": "on", "D": "switched off", "R": "switched off"}
 _STATEMENT = """
-SELECT part.relname::text, tgname::text, tgenabled::text, md5(tgtype || prosrc)
+SELECT part.relname::text, tgname::text, tgenabled::text,
+    md5(tgtype || prosrc || tgattr::text || coalesce(tgqual::text, ''))
 FROM pg_class AS part
 LEFT JOIN pg_trigger ON tgrelid = part.oid AND NOT tgisinternal
 LEFT JOIN pg_proc ON pg_proc.oid = tgfoid
@@ -29,7 +30,8 @@ WHERE part.oid = to_regclass(%s)
 class Guards:
     """The triggers of a table by name, each with the md5 of its type and of what its function says.
 
-    `of_parts` are those of its partitions.
+    None of them names columns or has a condition: those would be a part of the md5, too. `of_parts` are those of its
+    partitions.
     """
 
     table: str

@@ -54,6 +54,14 @@ def test_every_trigger_of_these_tables_is_looked_for() -> None:
 NO_GUARD = """
 CREATE OR REPLACE FUNCTION inferhub_guard_decision() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'
 """
+NEVER = """
+CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE ON audit_auditevent
+FOR EACH ROW WHEN (false) EXECUTE FUNCTION inferhub_refuse_change()
+"""
+OF_ONE_COLUMN = """
+CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OF number OR DELETE ON audit_seal
+FOR EACH ROW EXECUTE FUNCTION inferhub_refuse_change()
+"""
 
 
 @pytest.mark.parametrize(
@@ -64,6 +72,8 @@ CREATE OR REPLACE FUNCTION inferhub_guard_decision() RETURNS trigger LANGUAGE pl
         ("ALTER TABLE audit_seal ENABLE REPLICA TRIGGER append_only", "audit_seal.append_only", "switched off"),
         ("DROP TRIGGER append_only ON decisions_decisionkey", "decisions_decisionkey.append_only", "none"),
         (NO_GUARD, "decisions_decision.guard", "one that does something else"),
+        (NEVER, "audit_auditevent.append_only", "one that does something else"),
+        (OF_ONE_COLUMN, "audit_seal.append_only", "one that does something else"),
     ],
 )
 def test_one_that_is_not_is_told(statement: str, trigger: str, found: str) -> None:
