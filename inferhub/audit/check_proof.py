@@ -86,17 +86,18 @@ def check_way(seals: list[dict[str, Any]]) -> None:
         expect(names.get(below["number"]), below["digest"], f"what seal {above['number']} says of {below['number']}")
 
 
-def check_anchor(seals: list[dict[str, Any]], known: dict[int, str]) -> None:
+def check_anchor(seals: list[dict[str, Any]], known: list[tuple[int, str]]) -> None:
     """One of the seals is known from elsewhere, and none is known to be another one."""
-    shared = [seal for seal in seals if seal["number"] in known]
-    for seal in shared:
-        expect(known[seal["number"]], seal["digest"], f"seal {seal['number']} as it was written elsewhere")
+    digests = {seal["number"]: seal["digest"] for seal in seals}
+    shared = [(number, digest) for number, digest in known if number in digests]
+    for number, digest in shared:
+        expect(digest, digests[number], f"seal {number} as it was written elsewhere")
     if not shared:
         numbers = ", ".join(str(seal["number"]) for seal in seals)
         raise Wrong(f"no seal of the proof is among those written elsewhere; it names {numbers}")
 
 
-def check(proof: dict[str, Any], known: dict[int, str] | None) -> dict[str, Any]:
+def check(proof: dict[str, Any], known: list[tuple[int, str]] | None) -> dict[str, Any]:
     """Raise Wrong where anything does not hold; gives what the text says."""
     expect("inferhub-proof-1", proof["format"], "the format")
     text = proof["canonical"].encode()
@@ -113,10 +114,11 @@ def check(proof: dict[str, Any], known: dict[int, str] | None) -> dict[str, Any]
     return fixed
 
 
-def read_known(path: str) -> dict[int, str]:
+def read_known(path: str) -> list[tuple[int, str]]:
+    """Numbers and digests, all of them: a chain that was made anew is told by two digests of one number."""
     lines = Path(path).read_text(encoding="utf-8").splitlines()
     seals = [json.loads(line) for line in lines if line.strip().endswith("}")]
-    return {seal["number"]: seal["digest"] for seal in seals}
+    return [(seal["number"], seal["digest"]) for seal in seals]
 
 
 def show(proof: dict[str, Any], fixed: dict[str, Any]) -> None:

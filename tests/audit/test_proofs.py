@@ -157,6 +157,22 @@ def test_a_seal_that_is_known_from_elsewhere_confirms_the_proof(
     assert "no seal of the proof is among those" in checker(proof, "--seals", str(seals)).stderr
 
 
+def test_a_file_that_knows_two_seals_of_one_number_confirms_neither(
+    decision: Decision, checker: Callable[..., Any], tmp_path: Path
+) -> None:
+    """A chain that was made anew goes on in the same file, behind what stands there of the first one."""
+    seals = tmp_path / "seals.jsonl"
+    newest = Seal.objects.first()
+    assert newest is not None
+    line = seal_line(newest)
+    seals.write_bytes(line.replace(newest.digest.encode(), b"0" * 64) + b"\n" + line + b"\n")
+    done = checker(prove("decision", str(decision.pk)), "--seals", str(seals))
+    assert done.returncode == 1
+    assert f"seal {newest.number} as it was written elsewhere: expected {'0' * 64}" in done.stderr
+    seals.write_bytes(line + b"\n" + line + b"\n")
+    assert checker(prove("decision", str(decision.pk)), "--seals", str(seals)).returncode == 0
+
+
 def test_a_proof_leads_up_to_the_seal_that_is_asked_for(decision: Decision, checker: Callable[..., Any]) -> None:
     number = Seal.objects.filter(stream="decision").order_by("number").values_list("number", flat=True)[1]
     proof = prove("decision", str(decision.pk), head=number)
