@@ -16,9 +16,9 @@ from django.db.models import F
 from django.utils import timezone
 
 from inferhub.audit.chain import header_as_json
-from inferhub.audit.findings import Head
+from inferhub.audit.findings import COPY, Finding, Head
 from inferhub.audit.models import Seal, SealCopy
-from inferhub.errors import FieldError, InferhubError, InvalidInput
+from inferhub.errors import FieldError, InferhubError, InvalidInput, Unavailable
 from inferhub.lib.describe import describe
 from inferhub.lib.retry import backoff
 
@@ -30,10 +30,14 @@ _FIRST_WAIT, _LONGEST_WAIT = timedelta(seconds=5), timedelta(minutes=10)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """A place outside. `send` writes one seal there, or raises InferhubError or OSError."""
+    """A place outside. `send` writes one seal there, or raises InferhubError or OSError.
+
+    `is_there` says whether what was written there before still is, as far as this machine can tell.
+    """
 
     name: str
     send: Callable[[Seal], None]
+    is_there: Callable[[], bool] = lambda: True
 
 
 def copy_newest_seal(targets: Sequence[Target]) -> None:
@@ -42,7 +46,24 @@ def copy_newest_seal(targets: Sequence[Target]) -> None:
     for target in targets if newest else ():
         copy, _ = SealCopy.objects.get_or_create(target=target.name)
         if newest and copy.number < newest.number and _claim(copy):
-            _attempt(target, newest)
+            _attempt(target, newest, known=copy.number)
+
+
+def lost_copies(targets: Sequence[Target]) -> list[Finding]:
+    """Those of `targets` that got seals, and where nothing of them is left."""
+    known = SealCopy.objects.in_bulk([target.name for target in targets if not target.is_there()])
+    return [
+        Finding(
+            kind="removed",
+            stream=COPY,
+            id=name,
+            seal=None,
+            expected=f"the seals up to {copy.number} that the hub wrote there",
+            found="none",
+        )
+        for name, copy in known.items()
+        if copy.number
+    ]
 
 
 def seal_line(seal: Seal) -> bytes:
@@ -52,7 +73,7 @@ def seal_line(seal: Seal) -> bytes:
 
 def file_target(path: Path) -> Target:
     """A file that only ever grows, line by line."""
-    return Target(name=f"file:{path}", send=lambda seal: _append(path, seal_line(seal)))
+    return Target(name=f"file:{path}", send=lambda seal: _append(path, seal_line(seal)), is_there=path.exists)
 
 
 def read_copies(path: Path) -> list[Head]:
@@ -70,9 +91,13 @@ def _claim(copy: SealCopy) -> bool:
     return bool(due.update(next_attempt_at=now + _LEASE))
 
 
-def _attempt(target: Target, seal: Seal) -> None:
+def _attempt(target: Target, seal: Seal, *, known: int) -> None:
     copies, now = SealCopy.objects.filter(pk=target.name), timezone.now()
     try:
+        if known and not target.is_there():  # to begin anew in silence would hide that the old seals are gone
+            raise Unavailable(
+                f"what was written there up to seal {known} is gone: put it back, or make an empty file to begin anew"
+            )
         target.send(seal)
     except (InferhubError, OSError) as exc:
         log.warning("the newest seal could not be written outside", target=target.name, error=str(exc))

@@ -15,13 +15,16 @@ SEAL = "seal"
 GUARD = "guard"
 """That of findings about triggers, which keep what is written."""
 
+COPY = "copy"
+"""That of findings about places outside of the database to which seals are written."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
     """One thing that is not as it was.
 
-    `kind` is altered, removed, inserted or reordered; `stream` that of the row, or `seal` or `guard` where it is one;
-    `seal` the number of the seal that covers the row, None where none does.
+    `kind` is altered, removed, inserted or reordered; `stream` that of the row, or `seal`, `guard` or `copy` where it
+    is one; `seal` the number of the seal that covers the row, None where none does.
     """
 
     kind: str

@@ -13,7 +13,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from inferhub.audit.chain import header_as_json
-from inferhub.audit.copies import Target, copy_newest_seal, file_target, read_copies
+from inferhub.audit.copies import Target, copy_newest_seal, file_target, lost_copies, read_copies
 from inferhub.audit.findings import Head, Report
 from inferhub.audit.guards import EVENT_GUARDS, Guards
 from inferhub.audit.models import Seal, Verification, VerificationState
@@ -79,7 +79,8 @@ def prove(name: str, id_text: str, *, head: int | None = None) -> dict[str, Any]
 
 
 def request_verification(*, since_seal: int = 0, actor: str) -> Verification:
-    """Have a worker verify the log; rows of seals after `since_seal`, and the whole chain."""
+    """Have a worker verify the log; rows of seals after `since_seal`, and the whole chain. Raises InvalidInput."""
+    _check_since(since_seal)
     with transaction.atomic():
         asked = Verification.objects.create(since_seal=since_seal, requested_by=actor)
         transaction.on_commit(lambda: bell.ring("inferhub.jobs.tasks.run_verification", str(asked.pk)))
@@ -96,8 +97,9 @@ def record_verification(
     """Verify the log here and now, recorded as any other verification.
 
     `copies` are seals as they were written outside; where none are given, those of INFERHUB_SEAL_FILE. Raises
-    InvalidInput where that file cannot be understood.
+    InvalidInput where that file cannot be understood, or there is no seal `since_seal`.
     """
+    _check_since(since_seal)
     asked = Verification.objects.create(
         since_seal=since_seal,
         requested_by=actor,
@@ -107,6 +109,14 @@ def record_verification(
         attempt_count=1,
     )
     return _verify(asked, copies, tell)
+
+
+def _check_since(number: int) -> None:
+    """Behind the newest seal there is nothing to check: all would seem well."""
+    newest = Seal.objects.values_list("number", flat=True).first() or 0
+    if not 0 <= number <= newest:
+        expected = f"the number of a seal, up to {newest}, the newest, or 0"
+        raise InvalidInput(errors=[FieldError(pointer="/since_seal", expected=expected, got=describe(number))])
 
 
 def run_verification(verification_id: uuid.UUID | str) -> None:
@@ -136,6 +146,8 @@ def _verify(asked: Verification, copies: Sequence[Head] | None, tell: Progress) 
             report = verify_log(
                 view, STREAMS, since_seal=asked.since_seal, copies=known, guards=GUARDS, progress=progress
             )
+        for finding in lost_copies(seal_targets()) if copies is None else ():
+            report.add(finding)
     except InferhubError as exc:
         _give_up(asked, str(exc))
         raise

@@ -11,12 +11,12 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from inferhub.audit.copies import Target, copy_newest_seal, file_target, read_copies
-from inferhub.audit.models import Seal, SealCopy
+from inferhub.audit.models import Seal, SealCopy, Verification
 from inferhub.audit.sealing import seal_all
 from inferhub.decisions.endpoints import save_endpoint, switch_endpoint
 from inferhub.demo.receiver import WebhookReceiver
 from inferhub.errors import InvalidInput, Unavailable
-from inferhub.jobs.proving import seal_and_copy
+from inferhub.jobs.proving import record_verification, request_verification, seal_and_copy
 from tests.audit.log import tamper
 from tests.audit.test_sealing import record
 from tests.hub_fixtures import ACTOR
@@ -80,6 +80,36 @@ def test_a_place_that_cannot_be_written_is_tried_again_until_it_is(tmp_path: Pat
     copy_newest_seal([target])
     copy.refresh_from_db()
     assert (copy.number, copy.attempt_count, copy.problem) == (1, 0, "")
+
+
+def test_a_file_that_is_gone_is_an_alarm_until_somebody_puts_one_there(outside: Path) -> None:
+    record("a")
+    seal_and_copy()
+    written = newest().number
+    outside.unlink()
+    record("b")
+    seal_and_copy()
+    assert not outside.exists()  # a new one would hide that the old one is gone
+    copy = SealCopy.objects.get()
+    assert (copy.number, copy.attempt_count) == (written, 1)
+    assert f"what was written there up to seal {written} is gone" in copy.problem
+    done = record_verification(actor=ACTOR)
+    assert done.state == "failed"
+    assert done.report["findings"][0]["sentence"] == (
+        f"removed: copy file:{outside}: expected the seals up to {written} that the hub wrote there, found none"
+    )
+    outside.touch()
+    SealCopy.objects.update(next_attempt_at=timezone.now())
+    seal_and_copy()
+    assert [known.number for known in read_copies(outside)] == [newest().number]
+    assert record_verification(actor=ACTOR).state == "passed"
+
+
+def test_a_file_that_is_gone_is_no_alarm_where_another_one_is_compared(outside: Path, tmp_path: Path) -> None:
+    record("a")
+    seal_and_copy()
+    kept = outside.rename(tmp_path / "kept.jsonl")
+    assert record_verification(copies=read_copies(kept), actor=ACTOR).state == "passed"
 
 
 def test_a_place_that_another_worker_writes_to_is_left_to_it() -> None:
@@ -147,6 +177,18 @@ def test_the_command_fails_where_a_row_was_changed(capsys: pytest.CaptureFixture
     said = capsys.readouterr().out
     assert "altered: audit-event" in said
     assert "compared with no seal from outside" in said
+
+
+@pytest.mark.parametrize("number", [-1, 2, 10**20])
+def test_a_seal_that_is_not_there_is_nothing_to_begin_at(number: int) -> None:
+    """Nothing would be checked, and nothing found."""
+    record("a")
+    call_command("audit", "seal")
+    with pytest.raises(CommandError, match="/since_seal: expected the number of a seal, up to 1, the newest, or 0"):
+        call_command("audit", "verify", f"--since-seal={number}")
+    with pytest.raises(InvalidInput, match="/since_seal"):
+        request_verification(since_seal=number, actor=ACTOR)
+    assert not Verification.objects.exists()
 
 
 def test_the_command_can_tell_all_as_json(capsys: pytest.CaptureFixture[str]) -> None:
