@@ -23,8 +23,8 @@ def read_rows(name: str, data: bytes, *, workflow: str, version: int | None = No
     """The rows of a file called `name`, for a version of a workflow (by default the newest).
 
     In CSV the first line names fields of the input; an empty cell is null where the field may be null, and else
-    missing. Whether a row is as the workflow declares it is for the back-test to say. Raises InvalidInput that names
-    the line, TooLarge and NotFound.
+    missing; empty lines are none. Whether a row is as the workflow declares it is for the back-test to say. Raises
+    InvalidInput that names the line, TooLarge and NotFound.
     """
     if len(data) > MOST_BYTES:
         raise TooLarge(f"The file has more than {MOST_BYTES >> 20} MiB.")
@@ -71,7 +71,7 @@ def _csv(text: str, fields: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         if unknown or not names:
             raise _wrong("/1", f"names of input fields ({', '.join(fields)}), each once", describe(", ".join(unknown)))
         readers = [_Cell(name, fields[name]) for name in names]
-        for line in lines:
+        for line in filter(None, lines):
             if len(line) != len(names):
                 raise _wrong(f"/{lines.line_num}", f"{len(names)} cells", f"{len(line)}")
             found = (

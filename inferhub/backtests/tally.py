@@ -20,6 +20,7 @@ OTHER_SEGMENTS = "(others)"
 NO_SEGMENT = "(none)"
 _MOST_DISTINCT = 10_000
 _LONGEST_SEGMENT = 100
+_LARGEST_AMOUNT = 1e100  # a sum of larger ones, or of their squares, may be no number any more
 _MOST_PROBLEMS = 20
 
 Numbers = npt.NDArray[np.float64]
@@ -197,10 +198,12 @@ def _named(counts: npt.NDArray[np.int64], names: Sequence[str]) -> Mapping[str, 
 
 
 def _amounts(values: Sequence[Any]) -> Numbers:
-    """Numbers; NaN for everything else."""
-    if set(map(type, values)) <= {int, float, type(None)}:
-        return np.array(values, dtype=np.float64)
-    return np.array([value if type(value) in (int, float) else np.nan for value in values], dtype=np.float64)
+    """Numbers; NaN for everything else, and for what nobody means as money."""
+    if not set(map(type, values)) <= {int, float, type(None)}:
+        values = [value if type(value) in (int, float) else None for value in values]
+    amounts = np.array(values, dtype=np.float64)
+    amounts[np.abs(amounts) > _LARGEST_AMOUNT] = np.nan
+    return amounts
 
 
 def _segment_text(value: Any) -> str:

@@ -84,6 +84,14 @@ def test_a_new_rule_set_version_is_told_by_outcome_in_rows_and_money(workflow: s
     assert backtest.report["undecided"] == {"/input/total": 1, "/prediction": 1}
 
 
+def test_an_amount_that_is_too_large_to_be_summed_counts_as_none(workflow: str) -> None:
+    decide([{"customer_id": "ann", "total": total, "price": 10} for total in (20, 1e308, 1.7e308, -1e200, 2**53)])
+    save_rule_set(name="screening", definition=rules(limit=10), actor=ACTOR)
+    report = ran(amount="total").report
+    assert (report["rows"], report["amounts_missing"]) == (5, 3)
+    assert report["changed_amount"] == 20
+
+
 def test_the_rows_that_change_are_kept_with_their_decisions(workflow: str) -> None:
     decide()
     save_rule_set(name="screening", definition=rules(limit=500), actor=ACTOR)

@@ -112,7 +112,7 @@ def test_the_command_prints_money_and_segments() -> None:
 
 
 def test_cells_of_csv_become_what_the_input_schema_declares(workflow: str) -> None:
-    text = 'customer_id,total,price\nann,20,1.5\n"ben, jr",-3,\n007,,1e2\n'
+    text = 'customer_id,total,price\nann,20,1.5\n"ben, jr",-3,\n\n007,,1e2\n\r\n'
     assert read_rows("orders.CSV", text.encode("utf-8-sig"), workflow=workflow) == [
         {"customer_id": "ann", "total": 20, "price": 1.5},
         {"customer_id": "ben, jr", "total": -3, "price": None},
