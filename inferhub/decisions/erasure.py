@@ -77,7 +77,8 @@ def erase_subject(*, subject: str, reason: str, actor: str, workflow: str = "") 
     decisions = Decision.objects.filter(subject__in=names, erased_at=None)
     if workflow:
         decisions = decisions.filter(workflow__name=workflow)
-    wanted = decisions.order_by("id").select_for_update(of=("self",)).values_list("pk", flat=True)
+    # Workers may go on to refer to what is locked here: one of them that waited could hold what this waits for.
+    wanted = decisions.order_by("id").select_for_update(of=("self",), no_key=True).values_list("pk", flat=True)
     rounds: list[ErasedContent] = []
     with transaction.atomic():
         while ids := list(wanted.all()):
@@ -151,7 +152,7 @@ def _is_about(test: AuthoredTest, names: Collection[str], fields: Collection[str
 def _cancel_actions(ids: Sequence[uuid.UUID], *, reason: str, actor: str) -> int:
     """Let nobody try again what is not delivered: of the facts that it would tell, nothing is left."""
     undelivered = Action.objects.filter(decision_id__in=ids, state__in=[ActionState.PENDING, ActionState.DEAD])
-    actions = list(undelivered.order_by("pk").select_for_update())
+    actions = list(undelivered.order_by("pk").select_for_update(no_key=True))
     Action.objects.filter(pk__in=[action.pk for action in actions]).update(
         state=ActionState.CANCELLED, finished_at=timezone.now()
     )

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from django.db import Error, connection
+from django.db import Error, connection, transaction
 
 from inferhub.audit.models import AuditEvent
 from inferhub.audit.sealing import seal_all
@@ -20,7 +20,8 @@ from inferhub.backtests.sides import Asked
 from inferhub.catalog.models import ErasedUser, Event
 from inferhub.catalog.services import replace_events
 from inferhub.decisions.log import DirectLog, GroupLog, connect, use_log
-from inferhub.decisions.models import Decision
+from inferhub.decisions.models import Action, ActionState, Decision, Review
+from inferhub.decisions.review_queue import open_review
 from inferhub.decisions.services import decide
 from inferhub.erasure import services as erasing
 from inferhub.erasure.services import Erased, erase_person
@@ -94,6 +95,17 @@ def test_decisions_made_during_an_erasure_are_whole_or_erased(workflow: str, gro
     assert not Decision.objects.exclude(subject="", input={}, trace={}, salt="").exists()
     seal_all()
     assert record_verification(copies=(), actor=ACTOR).state == "passed"
+
+
+def test_a_worker_that_opens_a_review_meanwhile_need_not_wait(workflow: str) -> None:
+    """It holds the action, for which the erasure waits: where each waited for the other, one would fail."""
+    decide(workflow="orders", facts_in=ANN | {"total": None}, actor=ACTOR)
+    action = Action.objects.select_related("decision").get(kind="review")
+    with transaction.atomic():
+        assert erase().counts["actions"] == 1
+        assert in_thread(lambda: open_review(action)).result(5).title
+    assert Action.objects.get().state == ActionState.CANCELLED
+    assert Review.objects.count() == 1
 
 
 def test_two_erasures_of_one_subject_share_what_there_is(workflow: str) -> None:
