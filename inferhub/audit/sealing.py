@@ -24,16 +24,21 @@ _TAKE = f"""
 DELETE FROM {_NOTES} WHERE id IN (
     SELECT id FROM (
         SELECT id, sum(octet_length(records)) OVER (ORDER BY id) - octet_length(records) AS before
-        FROM {_NOTES} ORDER BY id LIMIT {_STATEMENTS_AT_ONCE}
+        FROM {_NOTES} WHERE id <= %s ORDER BY id LIMIT {_STATEMENTS_AT_ONCE}
     ) AS oldest WHERE before < {MOST_RECORDS * RECORD_BYTES}
 ) RETURNING stream, records
 """  # noqa: S608 - names of our own models
 
 
 def seal_all() -> list[Seal]:
-    """Seal everything that is committed now; gives the new seals. Several sealers take turns."""
+    """Seal everything that is committed now; gives the new seals. Several sealers take turns.
+
+    What is written meanwhile waits for the next time: where somebody always writes, there would be no end, and a seal
+    for every few rows.
+    """
     made: list[Seal] = []
-    while seals := _seal_some():
+    newest = Unsealed.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    while seals := _seal_some(newest):
         made += seals
     return made
 
@@ -55,11 +60,11 @@ def digests_by_id(noted: bytes) -> dict[bytes, bytes]:
     return dict(_RECORD.iter_unpack(noted[: len(noted) // RECORD_BYTES * RECORD_BYTES]))
 
 
-def _seal_some() -> list[Seal]:
-    """One transaction: a crash leaves either the notes or the seals over them."""
+def _seal_some(newest: int) -> list[Seal]:
+    """Seal the oldest notes, none behind `newest`. One transaction: a crash leaves the notes or the seals over them."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_SEAL_LOCK])
-        cursor.execute(_TAKE)
+        cursor.execute(_TAKE, [newest])
         noted: dict[str, list[bytes]] = defaultdict(list)
         for stream, records in cursor.fetchall():
             noted[stream] += records_in(bytes(records))

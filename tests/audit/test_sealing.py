@@ -62,6 +62,21 @@ def test_where_nothing_was_written_nothing_is_sealed() -> None:
     assert seal_all() == []
 
 
+def test_what_is_written_meanwhile_waits_for_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy hub would otherwise get one small seal after the other, and never come to the end."""
+    make_tree = sealing.root_of
+
+    def write_meanwhile(records: list[bytes]) -> bytes:
+        assert Seal.objects.count() < 3
+        record("b")
+        return make_tree(records)
+
+    monkeypatch.setattr(sealing, "root_of", write_meanwhile)
+    record("a")
+    assert [seal.count for seal in seal_all()] == [1]
+    assert [seal.count for seal in seal_all()] == [1]
+
+
 def test_each_seal_names_the_one_before_it() -> None:
     for subject in "abcd":
         record(subject)
