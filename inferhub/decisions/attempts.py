@@ -5,6 +5,7 @@ given up in the end. It must not keep a worker from the actions of others.
 """
 
 from dataclasses import replace
+from datetime import timedelta
 
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
@@ -18,6 +19,7 @@ log = structlog.get_logger(__name__)
 
 _LONGEST_TARGET = 100
 _LARGEST_CODE = 999
+_LONGEST_REST_ASKED = timedelta(hours=1)  # as long as the hub itself waits at most between two attempts
 
 
 def target_of(kind: ActionKind | None, action: Action) -> tuple[str, DeliveryResult | None]:
@@ -66,7 +68,13 @@ def _storable(action: Action, result: object) -> DeliveryResult:
         detail = detail.replace("\x00", "?").encode("utf-8", "replace").decode()
     code = result.status_code
     is_code = type(code) is int and 0 <= code <= _LARGEST_CODE
-    return replace(result, detail=detail, status_code=code if is_code else None)
+    asked = result.retry_after if isinstance(result.retry_after, timedelta) else None
+    return replace(
+        result,
+        detail=detail,
+        status_code=code if is_code else None,
+        retry_after=asked and min(max(asked, timedelta(0)), _LONGEST_REST_ASKED),
+    )
 
 
 def _own_fault(detail: str) -> DeliveryResult:

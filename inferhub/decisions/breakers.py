@@ -2,7 +2,8 @@
 
 After some failures in a row a target's breaker opens: its actions wait, without using up attempts. When the rest is
 over, one of them goes as a probe. Does it arrive, the breaker closes and all follow; does it not, the next rest is
-longer. The state is a row in PostgreSQL (`DeliveryTarget`), which all processes share.
+longer. A target that says how long it wants to be left alone (Retry-After) gets that at once. The state is a row in
+PostgreSQL (`DeliveryTarget`), which all processes share.
 """
 
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ def note(gate: Gate, result: DeliveryResult) -> bool:
     if not gate.target or result.is_own_fault:
         return False
     if not result.is_success:
-        _note_failure(gate.target, result.detail)
+        _note_failure(gate.target, result)
         return False
     return not gate.is_clean and close(gate.target, actor=_ACTOR)
 
@@ -81,13 +82,13 @@ def state_of(target: DeliveryTarget, *, now: datetime) -> str:
     return "open" if target.open_until > now else "half-open"
 
 
-def _note_failure(target: str, problem: str) -> None:
+def _note_failure(target: str, result: DeliveryResult) -> None:
     DeliveryTarget.objects.bulk_create([DeliveryTarget(name=target)], ignore_conflicts=True)
     found = DeliveryTarget.objects.select_for_update().get(name=target)
     now = timezone.now()
     found.failure_count += 1
-    found.failed_at, found.problem = now, problem[:500]
-    rest = rest_after(found.failure_count)
+    found.failed_at, found.problem = now, result.detail[:500]
+    rest = max(filter(None, [rest_after(found.failure_count), result.retry_after]), default=None)
     if rest is not None:
         found.open_until = now + rest
         if found.opened_at is None:

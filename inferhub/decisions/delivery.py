@@ -159,6 +159,7 @@ def _record(action: Action, gate: breakers.Gate, result: DeliveryResult, attempt
                 _tell(action, state, attempt.detail, is_own_fault=result.is_own_fault)
         else:
             wait = backoff(_attempt_of_drive(action), first=_FIRST_WAIT, longest=_LONGEST_WAIT)
+            wait = max(wait, result.retry_after or wait)
             mine.update(next_attempt_at=timezone.now() + wait, target=gate.target or None)
     log.info("action attempted", action=str(action.pk), success=result.is_success, detail=result.detail)
 

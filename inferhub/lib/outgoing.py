@@ -11,8 +11,10 @@ import socket
 import ssl
 import time
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import httpcore
@@ -20,6 +22,7 @@ import httpx
 
 from inferhub.errors import NotPermitted, Unavailable
 from inferhub.lib.allowed_hosts import Address, AllowedHosts
+from inferhub.lib.digits import read_digits
 
 VARIABLE = "INFERHUB_WEBHOOK_HOSTS"
 _ANSWERS = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError)
@@ -44,8 +47,15 @@ def address_problem(url: str, allowed: AllowedHosts) -> str:
     return ""
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str], *, allowed: AllowedHosts, seconds: float) -> int:
-    """The status of the answer, within about `seconds` in all, however slowly it drips.
+class Answer(NamedTuple):
+    """What the other side said: a status and, where it wants to be left alone for a while, for how long."""
+
+    status: int
+    retry_after: timedelta | None
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str], *, allowed: AllowedHosts, seconds: float) -> Answer:
+    """Send `body`, and have the head of the answer within about `seconds` in all, however slowly it drips.
 
     The answer's body is never read: it could be endless. A redirect would send the body where nobody agreed to send it,
     so none is followed. Certificates are checked against the system's store, where a company keeps its own authority.
@@ -61,9 +71,22 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, allowed: AllowedH
             httpcore.ConnectionPool(ssl_context=_trusted_certificates(), network_backend=backend) as pool,
             pool.stream("POST", target, headers=lines, content=body, extensions={"timeout": timeout}) as answer,
         ):
-            return answer.status
+            return Answer(answer.status, _retry_after(answer.headers))
     except _ANSWERS as exc:
         raise Unavailable(f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__) from exc
+
+
+def _retry_after(headers: Iterable[tuple[bytes, bytes]]) -> timedelta | None:
+    """Seconds or a date (RFC 9110, 10.2.3); None where it is neither, or too far away to be meant."""
+    given = next((value for name, value in headers if name.lower() == b"retry-after"), b"").decode("latin-1").strip()
+    seconds = read_digits(given)
+    try:
+        if seconds is not None:
+            return timedelta(seconds=seconds)
+        moment = parsedate_to_datetime(given)
+        return max(moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC), timedelta(0))
+    except (ValueError, OverflowError):
+        return None
 
 
 class _GuardedBackend(httpcore.NetworkBackend):

@@ -18,6 +18,7 @@ class StubbornReceiver:
     def __init__(self, *codes: int) -> None:
         self.codes = list(codes)
         self.bodies: list[dict[str, object]] = []
+        self.headers = {"Location": "http://127.0.0.1:9/elsewhere"}
         receiver = self
         lock = threading.Lock()
 
@@ -29,7 +30,8 @@ class StubbornReceiver:
                     if code < 300:
                         receiver.bodies.append(orjson.loads(body))
                 self.send_response(code)
-                self.send_header("Location", "http://127.0.0.1:9/elsewhere")
+                for name, value in receiver.headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
 
             def log_message(self, format: str, *args: object) -> None:

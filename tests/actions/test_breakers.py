@@ -37,6 +37,31 @@ def test_after_some_failures_in_a_row_nothing_is_sent_any_more(stubborn: list[St
     assert try_now(action).attempts.count() == FAILURES_TO_OPEN
 
 
+@pytest.mark.parametrize(("says", "least", "most"), [("100", 99, 101), ("999999", 3599, 3601)])
+def test_a_target_that_asks_to_be_left_alone_is_at_once(
+    stubborn: list[StubbornReceiver], says: str, least: int, most: int
+) -> None:
+    stubborn.append(StubbornReceiver(429))
+    stubborn[0].headers["Retry-After"] = says
+    action, waiting = try_now(act()), try_now(act())
+    for moment in (action.next_attempt_at, DeliveryTarget.objects.get(name=SHOP).open_until):
+        assert moment is not None
+        assert least <= (moment - timezone.now()).total_seconds() <= most
+    assert (action.attempts.count(), waiting.attempts.count()) == (1, 0)
+    stubborn[0].codes = [204]
+    end_rest(SHOP)
+    assert try_now(action).state == "delivered"
+    assert try_now(waiting).state == "delivered"
+
+
+@pytest.mark.parametrize(("code", "says"), [(410, "100"), (503, "soon"), (503, "0")])
+def test_other_failures_are_no_wish_to_be_left_alone(stubborn: list[StubbornReceiver], code: int, says: str) -> None:
+    stubborn.append(StubbornReceiver(code))
+    stubborn[0].headers["Retry-After"] = says
+    try_now(act())
+    assert DeliveryTarget.objects.get(name=SHOP).open_until is None
+
+
 def test_actions_that_wait_for_an_open_breaker_use_up_no_attempts_and_are_not_looked_at(
     stubborn: list[StubbornReceiver],
 ) -> None:

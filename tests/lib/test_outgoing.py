@@ -201,7 +201,7 @@ def test_the_connection_goes_to_the_address_that_was_looked_at(
     monkeypatch.setattr(socket, "getaddrinfo", rebinding)
     url = f"http://rebound.example.org:{port}/hook?x=1"
     allowed = AllowedHosts.parse("rebound.example.org,127.0.0.1")
-    assert post(url, b"{}", {"x-one": "1"}, allowed=allowed, seconds=5) == 204
+    assert post(url, b"{}", {"x-one": "1"}, allowed=allowed, seconds=5).status == 204
     assert asked == ["rebound.example.org"]
     assert heads[0].startswith(b"POST /hook?x=1 HTTP/1.1\r\nhost: rebound.example.org:")
 
@@ -252,7 +252,33 @@ def test_a_certificate_that_nobody_trusts_and_a_closed_port_are_told(listener: C
 def test_a_redirect_is_an_answer_and_not_followed(listener: Callable[..., int]) -> None:
     elsewhere = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: http://169.254.169.254/\r\n\r\n"
     port = listener(lambda connection: (hear(connection), connection.sendall(elsewhere)))
-    assert post(f"http://127.0.0.1:{port}/", b"{}", {}, allowed=LOCAL, seconds=5) == 307
+    assert post(f"http://127.0.0.1:{port}/", b"{}", {}, allowed=LOCAL, seconds=5).status == 307
+
+
+@pytest.mark.parametrize(
+    ("says", "least", "most"),
+    [
+        ("30", 30, 30),
+        (" 0 ", 0, 0),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", 10**9, 10**10),
+        ("Mon, 01 Jan 2024 00:00:00 GMT", 0, 0),
+    ],
+)
+def test_for_how_long_the_other_side_wants_to_be_left_alone_is_heard(
+    listener: Callable[..., int], says: str, least: int, most: int
+) -> None:
+    text = f"HTTP/1.1 429 Too Many Requests\r\nretry-AFTER: {says}\r\n\r\n".encode()
+    port = listener(lambda connection: (hear(connection), connection.sendall(text)))
+    answer = post(f"http://127.0.0.1:{port}/", b"{}", {}, allowed=LOCAL, seconds=5)
+    assert answer.retry_after is not None
+    assert least <= answer.retry_after.total_seconds() <= most
+
+
+@pytest.mark.parametrize("says", ["", "soon", "-1", "1.5", "9" * 30, "Mon, 32 Jan 2024 00:00:00 GMT", "\xff"])
+def test_what_says_no_time_is_none(listener: Callable[..., int], says: str) -> None:
+    text = f"HTTP/1.1 503 Busy\r\nRetry-After: {says}\r\n\r\n".encode("latin-1")
+    port = listener(lambda connection: (hear(connection), connection.sendall(text)))
+    assert post(f"http://127.0.0.1:{port}/", b"{}", {}, allowed=LOCAL, seconds=5) == (503, None)
 
 
 def test_an_address_of_version_6_keeps_its_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,7 +294,7 @@ def test_an_address_of_version_6_keeps_its_brackets(monkeypatch: pytest.MonkeyPa
         thread = threading.Thread(target=accept)
         thread.start()
         port = server.getsockname()[1]
-        assert post(f"http://[::1]:{port}/", b"{}", {}, allowed=LOCAL, seconds=5) == 204
+        assert post(f"http://[::1]:{port}/", b"{}", {}, allowed=LOCAL, seconds=5).status == 204
         thread.join()
     assert f"host: [::1]:{port}".encode() in heads[0]
 
@@ -311,6 +337,6 @@ def test_a_certificate_must_be_trusted_and_that_of_the_host(
         post(f"https://localhost:{listener(serve)}/", b"{}", {}, allowed=LOCAL, seconds=5)
     trusting = ssl.create_default_context(cafile=str(certificate))
     monkeypatch.setattr(outgoing, "_trusted_certificates", lambda: trusting)
-    assert post(f"https://localhost:{listener(serve)}/", b"{}", {}, allowed=LOCAL, seconds=5) == 204
+    assert post(f"https://localhost:{listener(serve)}/", b"{}", {}, allowed=LOCAL, seconds=5).status == 204
     with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
         post(f"https://127.0.0.1:{listener(serve)}/", b"{}", {}, allowed=LOCAL, seconds=5)

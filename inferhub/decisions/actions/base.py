@@ -13,6 +13,7 @@ worked (its worker died before it could say so): by the same `action.pk`, so tha
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from inferhub.errors import Conflict, FieldError, InvalidInput, NotFound
@@ -42,6 +43,7 @@ class DeliveryResult:
 
     `is_permanent` tells a failure that another attempt cannot cure; `is_postponed` that nothing was attempted;
     `is_own_fault` a failure that says nothing about the target: the same would have happened with any other.
+    `retry_after` is for how long the target asked to be left alone.
     """
 
     is_success: bool
@@ -50,6 +52,7 @@ class DeliveryResult:
     is_own_fault: bool = False
     status_code: int | None = None
     detail: str = ""
+    retry_after: timedelta | None = None
 
 
 class ActionKind(ABC):

@@ -16,7 +16,7 @@ from inferhub.decisions.actions.message import decision_message, trial_message
 from inferhub.decisions.endpoints import SECRET_PREFIX
 from inferhub.decisions.models import Action, WebhookEndpoint
 from inferhub.errors import FieldError, NotFound
-from inferhub.lib.outgoing import post
+from inferhub.lib.outgoing import Answer, post
 from inferhub.lib.secretbox import decrypt
 
 TIMEOUT_SECONDS = 10.0
@@ -80,10 +80,15 @@ def sign_webhook(body: bytes, *, message_id: str, sent_at: datetime, secret: str
     }
 
 
-def _read_answer(code: int) -> DeliveryResult:
+def _read_answer(answer: Answer) -> DeliveryResult:
+    code = answer.status
     if 200 <= code < 300:
         return DeliveryResult(is_success=True, status_code=code)
     is_permanent = 300 <= code < 500 and code not in _TRY_AGAIN
     return DeliveryResult(
-        is_success=False, is_permanent=is_permanent, status_code=code, detail=f"the receiver answered {code}"
+        is_success=False,
+        is_permanent=is_permanent,
+        status_code=code,
+        detail=f"the receiver answered {code}",
+        retry_after=None if is_permanent else answer.retry_after,
     )
