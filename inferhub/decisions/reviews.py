@@ -34,7 +34,9 @@ def answers_of(review: Review) -> Answers:
 
 
 def actions_of_outcome(decision: Decision, outcome: str) -> list[dict[str, Any]]:
-    """What is done where a review of `decision` leads to `outcome`."""
+    """What is done where a review of `decision` leads to `outcome`; nothing once there is nothing left to tell."""
+    if decision.erased_at is not None:
+        return []
     actions = decision.version.definition["actions"].get(outcome, ())
     return [settings for settings in actions if settings["kind"] != "review"]
 

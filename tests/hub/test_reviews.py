@@ -361,10 +361,11 @@ def test_what_people_wrote_about_a_person_is_erased_with_the_persons_data(review
     assert "Cid" not in str(list(AuditEvent.objects.values_list("details", flat=True)))
 
 
-def test_a_case_whose_person_was_erased_can_still_be_closed(review: Review) -> None:
+def test_a_case_whose_person_was_erased_can_still_be_closed_and_tells_nobody(review: Review) -> None:
     erase_subject(subject="cid", reason="asked", actor=ACTOR)
     made = settle(review)
     assert (made.input, made.subject) == ({}, "")
+    assert not made.actions.exists()
 
 
 def test_data_scientists_of_an_older_hub_learn_to_export() -> None:
