@@ -31,6 +31,7 @@ from inferhub.lib.slug import SLUG_PATTERN
 _NUMBER = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}
 SIDE: dict[str, Any] = {
     "type": "object",
+    "description": "Look-up lists are asked as they are when it decides.",
     "properties": {
         "workflow_version": _NUMBER | {"description": "The newest by default."},
         "rule_set_version": _NUMBER | {"description": "The newest by default."},

@@ -4,6 +4,7 @@ from typing import Any
 
 from inferhub.decisions.models import Verdict
 from inferhub.decisions.review_queue import LONGEST_TEXT
+from inferhub.lib.moments import MOMENT_PATTERN
 from inferhub.lib.schema import Schema
 from inferhub.lib.slug import SLUG_PATTERN
 from inferhub.lists.models import LONGEST_VALUE
@@ -256,7 +257,7 @@ _NARROW = {"type": "string", "minLength": 1, "maxLength": 100}
 _MOMENT = {
     "type": "string",
     "format": "date-time",
-    "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$",
+    "pattern": MOMENT_PATTERN,
 }
 REDRIVE: dict[str, Any] = {
     "type": "object",

@@ -32,12 +32,14 @@ _FIRST_WAIT, _LONGEST_WAIT = timedelta(seconds=5), timedelta(minutes=10)
 class Target:
     """A place outside. `send` writes one seal there, or raises InferhubError or OSError.
 
-    `is_there` says whether what was written there before still is, as far as this machine can tell.
+    `is_there` says whether it is still there, and `newest` the number of the newest seal that is, 0 where none is left;
+    None where this machine cannot tell.
     """
 
     name: str
     send: Callable[[Seal], None]
     is_there: Callable[[], bool] = lambda: True
+    newest: Callable[[], int | None] = lambda: None
 
 
 def copy_newest_seal(targets: Sequence[Target]) -> None:
@@ -50,8 +52,9 @@ def copy_newest_seal(targets: Sequence[Target]) -> None:
 
 
 def lost_copies(targets: Sequence[Target]) -> list[Finding]:
-    """Those of `targets` that got seals, and where nothing of them is left."""
-    known = SealCopy.objects.in_bulk([target.name for target in targets if not target.is_there()])
+    """Those of `targets` that got newer seals than there are left."""
+    known = SealCopy.objects.in_bulk([target.name for target in targets])
+    left = {target.name: target.newest() for target in targets}
     return [
         Finding(
             kind="removed",
@@ -59,10 +62,10 @@ def lost_copies(targets: Sequence[Target]) -> list[Finding]:
             id=name,
             seal=None,
             expected=f"the seals up to {copy.number} that the hub wrote there",
-            found="none",
+            found=f"those up to {newest}" if newest else "none",
         )
         for name, copy in known.items()
-        if copy.number
+        if (newest := left[name]) is not None and newest < copy.number
     ]
 
 
@@ -73,7 +76,12 @@ def seal_line(seal: Seal) -> bytes:
 
 def file_target(path: Path) -> Target:
     """A file that only ever grows, line by line."""
-    return Target(name=f"file:{path}", send=lambda seal: _append(path, seal_line(seal)), is_there=path.exists)
+    return Target(
+        name=f"file:{path}",
+        send=lambda seal: _append(path, seal_line(seal)),
+        is_there=path.exists,
+        newest=lambda: max((head.number for head in read_copies(path)), default=0) if path.exists() else 0,
+    )
 
 
 def read_copies(path: Path) -> list[Head]:

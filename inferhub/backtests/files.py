@@ -1,7 +1,8 @@
 """Inputs out of a file: JSON lines, or CSV whose cells become what the workflow's input schema declares."""
 
 import csv
-import io
+import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import orjson
 
 from inferhub.backtests.question import input_fields
 from inferhub.errors import FieldError, InvalidInput, TooLarge
+from inferhub.lib.csv_cells import csv_reader
 from inferhub.lib.describe import describe, shorten
 from inferhub.lib.storable import MOST_LEVELS, check_storable
 
@@ -16,7 +18,7 @@ MOST_BYTES = 64 << 20
 MOST_ROWS = 1_000_000
 ENDINGS = (".csv", ".jsonl", ".ndjson")
 
-_LONGEST_CELL = 1 << 20
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def read_rows(name: str, data: bytes, *, workflow: str, version: int | None = None) -> list[dict[str, Any]]:
@@ -63,10 +65,9 @@ def _json_lines(text: str) -> Iterator[dict[str, Any]]:
 
 
 def _csv(text: str, fields: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    csv.field_size_limit(_LONGEST_CELL)
-    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    lines = csv_reader(text)
     try:
-        names = next(lines, [])
+        names: list[str] = next(lines, [])
         unknown = [name for name in names if name not in fields] or [name for name in names if names.count(name) > 1]
         if unknown or not names:
             raise _wrong("/1", f"names of input fields ({', '.join(fields)}), each once", describe(", ".join(unknown)))
@@ -114,11 +115,8 @@ def _number(cell: str) -> int | float | None:
     whole = _whole_number(cell)
     if whole is not None:
         return whole
-    try:
-        found = float(cell)
-    except ValueError:
-        return None
-    return found if found - found == 0 else None  # neither NaN nor infinity
+    found = float(cell) if _NUMBER.fullmatch(cell.strip()) else math.inf
+    return found if math.isfinite(found) else None
 
 
 def _boolean(cell: str) -> bool | None:

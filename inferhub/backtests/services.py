@@ -110,6 +110,7 @@ def _work(backtest: Backtest) -> None:
     file_id = BacktestFile.objects.filter(backtest=backtest).values_list("pk", flat=True).first()
     try:
         found = _run(backtest, file_id)
+        _finish(backtest, state=BacktestState.SUCCEEDED, found=found, file_id=file_id)
     except _RowsErased:
         raise
     except _Stopped:
@@ -119,8 +120,6 @@ def _work(backtest: Backtest) -> None:
     except Exception as exc:  # the worker's boundary: a fault of ours ends the back-test with its name
         log.exception("unforeseen error in a back-test", backtest=str(backtest.pk))
         _finish(backtest, state=BacktestState.FAILED, problem=f"unforeseen {type(exc).__name__}; see the worker's log")
-    else:
-        _finish(backtest, state=BacktestState.SUCCEEDED, found=found, file_id=file_id)
 
 
 def _run(backtest: Backtest, file_id: int | None) -> Found:

@@ -199,6 +199,14 @@ def _json(value: Any) -> Any:
     return None if value is None else html.json_block(value)
 
 
+def version_to_edit(kind: AuthoredKind, found: Any) -> Any:
+    """Where the next version starts: the newest one, unless it was rolled back from or has run out; None at first."""
+    newest = found.versions.order_by("-number").first()
+    if newest is None or found.current is None or describe_versions(kind, found)[newest.pk].name != "retired":
+        return newest
+    return found.current
+
+
 def saved_message(kind: AuthoredKind, version: Any) -> str:
     """What a save did, and what is left to do."""
     is_in_force = version.owner.current_id == version.pk

@@ -12,6 +12,7 @@ from inferhub.console.promoting import promotion_table
 from inferhub.console.sections import Facts, HeatMap, Section, Stacks, Table, Text
 from inferhub.decisions.models import Decision, WorkflowVersion
 from inferhub.rulesets.models import RuleSetVersion
+from inferhub.rulesets.reading import read_rules
 
 _ROWS_ON_A_PAGE = 50
 _MOST_SEGMENTS_DRAWN = 10
@@ -80,7 +81,9 @@ def versions_of(side: Mapping[str, Any]) -> SafeString:
     rules = RuleSetVersion.objects.select_related("rule_set").get(pk=side["rule_set_version_id"])
     models = ", ".join(f"model {model['model']} version {model['version']}" for model in side["models"].values())
     predictions = models or "predictions as they are recorded"
-    return format_html("workflow {}; rules {}; {}", html.link_to(workflow), html.link_to(rules), predictions)
+    lists = ", ".join(sorted(read_rules(rules.definition).lists))
+    told = f"; look-up lists as they are when it decides: {lists}" if lists else ""
+    return format_html("workflow {}; rules {}; {}{}", html.link_to(workflow), html.link_to(rules), predictions, told)
 
 
 def _report(

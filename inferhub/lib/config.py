@@ -71,7 +71,9 @@ VARIABLES = (
     Variable("INFERHUB_EMAIL_FROM", "", "address that mail comes from; needed with INFERHUB_EMAIL_URL"),
     Variable("INFERHUB_EMAIL_DOMAINS", "", "domains that mail may go to, and what is below them; empty: any"),
     Variable(
-        "INFERHUB_SEAL_FILE", "", "file outside of the database that gets a line for each newest seal; empty: none"
+        "INFERHUB_SEAL_FILE",
+        "",
+        "file outside of the database, the same for all workers, that gets a line for each newest seal; empty: none",
     ),
     Variable("INFERHUB_SEAL_WEBHOOK", "", "webhook endpoint of the hub that is told of each newest seal; empty: none"),
     Variable("INFERHUB_LOG_FORMAT", "console", "console or json"),

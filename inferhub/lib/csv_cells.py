@@ -1,6 +1,32 @@
-"""Cells of comma-separated files that a spreadsheet would run as a formula, made texts and read back."""
+"""CSV as spreadsheets write it, and cells that they would run as formulas, made texts and read back."""
 
+import csv
+import io
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _csv import Reader
+
+_SEPARATORS = ",;\t"
+_LONGEST_CELL = 1 << 20
 _ACTIVE = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
+
+
+def csv_reader(text: str) -> "Reader":
+    """`csv.reader` of a whole file, strict. Where the comma is in numbers, spreadsheets part cells by semicolons.
+
+    >>> list(csv_reader("a;b\\r\\n1;2,5")), list(csv_reader("a,b\\n1,x;y"))
+    ([['a', 'b'], ['1', '2,5']], [['a', 'b'], ['1', 'x;y']])
+    """
+    csv.field_size_limit(_LONGEST_CELL)
+    text = text.removeprefix("\ufeff")
+    first = text.partition("\n")[0]
+    separator = next((mark for mark in _SEPARATORS if _parts(first, mark) > 1), ",")
+    return csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+
+
+def _parts(line: str, separator: str) -> int:
+    return len(next(csv.reader([line], delimiter=separator), ()))
 
 
 def guarded(cell: str) -> str:

@@ -7,6 +7,8 @@ import orjson
 from inferhub.errors import FieldError, InvalidInput
 from inferhub.lib.describe import describe
 
+MOMENT_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+MOMENT_EXPECTED = "a time with its zone, such as 2026-12-01T00:00:00+01:00"
 _YEARS = range(2, 9999)  # any zone of them is one that PostgreSQL and Python both hold
 
 
@@ -36,6 +38,6 @@ def parse_moment(text: str, *, at: str) -> datetime:
     if found is not None and len(text) == len("2026-12-01"):
         found = found.replace(tzinfo=UTC)
     if found is None or found.tzinfo is None or found.year not in _YEARS:
-        expected = "a time with its zone, such as 2026-12-01T00:00:00+01:00, or a day"
+        expected = f"{MOMENT_EXPECTED}, or a day"
         raise InvalidInput(errors=[FieldError(pointer=at, expected=expected, got=describe(text))])
     return found.astimezone(UTC)

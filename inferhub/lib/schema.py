@@ -8,6 +8,8 @@ import jsonschema_rs
 
 from inferhub.errors import FieldError, InvalidDefinition, InvalidInput
 from inferhub.lib.describe import describe, listed, pointer, shorten
+from inferhub.lib.moments import MOMENT_EXPECTED, MOMENT_PATTERN
+from inferhub.lib.slug import SLUG_EXPECTED, SLUG_PATTERN
 
 _MOST_ERRORS = 20
 _COMBINED = ("oneOf", "anyOf", "not")  # which say nothing of use about a value that is of the wrong kind already
@@ -82,6 +84,15 @@ _BOUNDS = {
     "pattern": "a match of {}",
     "format": "a valid {}",
 }
+_KNOWN_BOUNDS = {
+    r"\S": "a text that is not blank",
+    SLUG_PATTERN: SLUG_EXPECTED,
+    MOMENT_PATTERN: MOMENT_EXPECTED,
+    "date-time": MOMENT_EXPECTED,
+    "date": "a day such as 2026-12-01",
+    "uuid": "an id such as 0190b2c4-7f3e-7a10-8c55-3d1f0e9a4b21",
+}
+"""Patterns and formats in words."""
 _COUNTS = ("Length", "Items", "Properties")
 
 
@@ -92,7 +103,8 @@ def _expectation(name: str, kind: dict[str, Any], error: jsonschema_rs.Validatio
         return "one of " + listed(str(option) for option in kind["options"])
     if name in _BOUNDS:
         bound = next(iter(kind.values()))
-        words = _BOUNDS[name].format(bound)
+        words = _KNOWN_BOUNDS.get(bound) if name in ("pattern", "format") else None
+        words = words or _BOUNDS[name].format(bound)
         return words.removesuffix("s") if name.endswith(_COUNTS) and bound == 1 else words
     return _unusual_expectation(name, kind, error)
 

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Iterator
 
 from inferhub.errors import FieldError, InvalidInput
-from inferhub.lib.csv_cells import guarded, unguarded
+from inferhub.lib.csv_cells import csv_reader, guarded, unguarded
 from inferhub.lib.describe import listed, pointer
 from inferhub.lib.moments import parse_moment
 from inferhub.lists.models import ListEntry
@@ -28,7 +28,7 @@ def to_csv(entries: Iterable[ListEntry]) -> Iterator[str]:
 
 def from_csv(text: str) -> list[Entry]:
     """The entries of a file, in which `note` and `expires_at` may be left out. Raises InvalidInput, by line."""
-    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
+    reader = csv_reader(text)
     try:
         head = [cell.strip().lower() for cell in next(reader, [])]
         _check_head(head)

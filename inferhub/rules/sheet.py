@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from inferhub.errors import FieldError, InvalidDefinition
-from inferhub.lib.csv_cells import guarded, unguarded
+from inferhub.lib.csv_cells import csv_reader, guarded, unguarded
 from inferhub.lib.describe import describe, listed, pointer
 from inferhub.rules.table import DecisionTable
 
@@ -92,7 +92,7 @@ def csv_text(sheet: Sheet) -> str:
 def csv_lines(text: str) -> Sheet:
     """The lines of comma-separated text as they were before `csv_text`. Raises InvalidDefinition."""
     try:
-        lines = list(csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True))
+        lines = list(csv_reader(text))
     except csv.Error as exc:
         raise _error("", "comma-separated text", str(exc)) from None
     return [[unguarded(cell) for cell in line] for line in lines]

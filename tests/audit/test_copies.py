@@ -105,6 +105,19 @@ def test_a_file_that_is_gone_is_an_alarm_until_somebody_puts_one_there(outside: 
     assert record_verification(actor=ACTOR).state == "passed"
 
 
+def test_a_file_that_was_cut_short_is_an_alarm(outside: Path) -> None:
+    for subject in "abc":
+        record(subject)
+        seal_and_copy()
+    lines = outside.read_bytes().splitlines(keepends=True)
+    outside.write_bytes(b"".join(lines[:2]) + lines[2][:50])
+    done = record_verification(actor=ACTOR)
+    assert done.state == "failed"
+    assert [one["sentence"] for one in done.report["findings"]] == [
+        f"removed: copy file:{outside}: expected the seals up to 3 that the hub wrote there, found those up to 2"
+    ]
+
+
 def test_a_file_that_is_gone_is_no_alarm_where_another_one_is_compared(outside: Path, tmp_path: Path) -> None:
     record("a")
     seal_and_copy()

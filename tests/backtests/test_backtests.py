@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from inferhub.audit.models import AuditEvent
 from inferhub.backtests import rows as rows_module
+from inferhub.backtests import services
 from inferhub.backtests.models import Backtest, BacktestChange, BacktestFile, BacktestState
 from inferhub.backtests.question import Question
 from inferhub.backtests.services import cancel_backtest, open_backtests, start_backtest, work_on_backtest
@@ -223,6 +224,19 @@ def test_erased_decisions_are_no_part_of_it(workflow: str) -> None:
     decide()
     erase_person(subject="ann", reason="asked", actor=ACTOR)
     assert ran().report["rows"] == 5
+
+
+def test_a_report_that_cannot_be_stored_ends_the_back_test_with_its_name(
+    workflow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decide()
+    monkeypatch.setattr(services, "forget_amounts", lambda _: 1 / 0)
+    backtest = start_backtest(Question(workflow=workflow, candidate=Asked()), actor=ACTOR)
+    work_on_backtest(backtest.pk)
+    backtest.refresh_from_db()
+    assert (backtest.state, backtest.problem) == ("failed", "unforeseen ZeroDivisionError; see the worker's log")
+    assert backtest.report is None
+    assert not backtest.changes.exists()
 
 
 def test_chunks_make_no_difference(workflow: str, monkeypatch: pytest.MonkeyPatch) -> None:

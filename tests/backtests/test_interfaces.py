@@ -111,6 +111,19 @@ def test_the_command_prints_money_and_segments() -> None:
     assert "by price" in out.getvalue()
 
 
+def test_csv_of_a_spreadsheet_that_parts_cells_by_semicolons_is_read(workflow: str) -> None:
+    rows = read_rows("orders.csv", b"customer_id;total;price\r\nann;20;1.5\r\n", workflow=workflow)
+    assert rows == [{"customer_id": "ann", "total": 20, "price": 1.5}]
+    with pytest.raises(InvalidInput, match="/file/2/total: expected a cell that holds a value of the type number"):
+        read_rows("orders.csv", b"customer_id;total\r\nann;12,50\r\n", workflow=workflow)
+
+
+@pytest.mark.parametrize("cell", ["1_000", "\u0663", "nan", "1e999", "0x10", "1 000", "--1"])
+def test_only_numbers_as_files_have_them_are_numbers(workflow: str, cell: str) -> None:
+    with pytest.raises(InvalidInput, match="/file/2/total"):
+        read_rows("orders.csv", f"customer_id,total\nann,{cell}\n".encode(), workflow=workflow)
+
+
 def test_cells_of_csv_become_what_the_input_schema_declares(workflow: str) -> None:
     text = 'customer_id,total,price\nann,20,1.5\n"ben, jr",-3,\n\n007,,1e2\n\r\n'
     assert read_rows("orders.CSV", text.encode("utf-8-sig"), workflow=workflow) == [

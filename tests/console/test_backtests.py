@@ -20,6 +20,7 @@ from inferhub.backtests.services import work_on_backtest
 from inferhub.decisions.models import Workflow
 from inferhub.decisions.services import decide, save_workflow
 from inferhub.decisions.testing import save_workflow_test
+from inferhub.lists.services import save_list
 from inferhub.registry.aliases import move_alias
 from inferhub.registry.models import ModelVersion
 from inferhub.rulesets.models import RuleSet
@@ -216,6 +217,18 @@ def test_those_who_may_only_look_find_no_way_to_promote(workflow: Workflow, pers
     text = text_of(person("backtests.view_challenger").get(page_of(challenger)))
     assert "Rule set order-rules version 2 order-rules version 1 draft" in text
     assert "draft publish" not in text
+
+
+def test_it_is_told_that_look_up_lists_are_asked_as_they_are_now(console: Client, workflow: Workflow) -> None:
+    save_list(name="blocked", description="", actor=ACTOR)
+    definition = rules()
+    definition["inputs"].append({"field": "input.order_id", "type": "string"})
+    for rule, cell in zip(definition["rules"], ('in list "blocked"', ""), strict=True):
+        rule["when"].append(cell)
+    save_rule_set(name="order-rules", definition=definition, actor=ACTOR)
+    assert "look-up lists as they are when it decides: blocked" in text_of(
+        console.get(page_of(make_backtest(workflow)))
+    )
 
 
 def chosen(console: Client, workflow: Workflow, deed: str) -> tuple[str, str]:

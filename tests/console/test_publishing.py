@@ -113,6 +113,9 @@ def test_a_rollback_shows_the_difference_and_leads_back(console: Client, workflo
     text = text_of(post(console, page_of(rule_set, "roll_back"), from_version=2, reason="worse"))
     assert "order-rules version 1 is in force again." in text
     assert "rollback: worse" in text
+    form = console.get(page_of(rule_set, "edit"))
+    assert "It starts from version 1." in text_of(form)  # type: ignore[arg-type]
+    assert form.context["form"].initial["definition"] == rules()  # type: ignore[attr-defined]
     publish_version(RULE_SETS, version=version, actor=ACTOR, reason="again")
     assert "version 2 is in force now" not in text
 

@@ -6,6 +6,7 @@ import pytest
 
 from inferhub.errors import FieldError, InvalidInput
 from inferhub.lib.schema import Schema
+from inferhub.lib.slug import SLUG_PATTERN
 
 ASKED = Schema(
     {
@@ -35,6 +36,23 @@ def test_what_does_not_go_together_is_said_of_the_right_kind() -> None:
         ("", "not these fields together"),
         ("", "only one of the allowed forms at a time"),
         ("/deep", "a list"),
+    ]
+
+
+def test_patterns_and_formats_are_told_in_words() -> None:
+    fields = {
+        "a": {"pattern": r"\S"},
+        "b": {"pattern": SLUG_PATTERN},
+        "c": {"type": "string", "format": "date-time"},
+        "d": {"pattern": "^x+$"},
+    }
+    with pytest.raises(InvalidInput) as refused:
+        Schema({"properties": fields}).check({"a": " ", "b": "A", "c": "2026-12-01", "d": "y"})
+    assert sorted(error.expected for error in refused.value.errors) == [
+        "a match of ^x+$",
+        "a name of lower-case letters, digits and inner hyphens, 1 to 64 characters",
+        "a text that is not blank",
+        "a time with its zone, such as 2026-12-01T00:00:00+01:00",
     ]
 
 

@@ -122,6 +122,13 @@ def test_what_is_wrong_is_named_by_line_and_column(sheet: list[list[str]], place
     assert [error.pointer for error in caught.value.errors] == [place]
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_spreadsheet_that_parts_cells_otherwise_is_understood(separator: str) -> None:
+    lines = [[cell.replace(separator, "") for cell in line] for line in SHEET]
+    text = "\r\n".join(separator.join(f'"{cell.replace(chr(34), chr(34) * 2)}"' for cell in line) for line in lines)
+    assert csv_lines("\ufeff" + text) == lines
+
+
 def test_text_that_is_no_csv_is_refused() -> None:
     with pytest.raises(InvalidDefinition, match="comma-separated text"):
         from_csv('hit policy,"first\n')

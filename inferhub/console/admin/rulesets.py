@@ -18,6 +18,7 @@ from inferhub.console.authored import (
     saved_message,
     version_facts,
     version_table,
+    version_to_edit,
 )
 from inferhub.console.authored_admin import OWNER_DEEDS, AuthoredAdmin, AuthoredVersionAdmin
 from inferhub.console.authored_forms import SaveForm, approval_field, empty_case
@@ -161,7 +162,7 @@ class RuleSetAdmin(AuthoredAdmin):
     def edit(self, request: HttpRequest, object_id: str) -> HttpResponse:
         rule_set = self.find(request, object_id)
         version = rule_set.versions.filter(number=read_digits(request.GET.get("version", ""))).first()
-        shown = version or rule_set.versions.first()
+        shown = version or version_to_edit(KIND, rule_set)
         initial = {"description": rule_set.description, "definition": shown.definition if shown else _EXAMPLE}
         if version:
             initial["note"] = f"As in version {version.number}."
@@ -169,7 +170,7 @@ class RuleSetAdmin(AuthoredAdmin):
             title=f"Edit {rule_set}",
             submit="Check and save as a new version",
             found=rule_set,
-            intro=_INTRO,
+            intro=f"It starts from version {shown.number}. {_INTRO}" if shown else _INTRO,
         )
         form = SaveRuleSetForm(*sent_with_files(request), initial=initial, owner=rule_set)
         return self.show_deed(request, form, page)

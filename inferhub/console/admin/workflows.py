@@ -18,6 +18,7 @@ from inferhub.console.authored import (
     saved_message,
     version_facts,
     version_table,
+    version_to_edit,
 )
 from inferhub.console.authored_admin import OWNER_DEEDS, AuthoredAdmin, AuthoredVersionAdmin
 from inferhub.console.authored_forms import SaveForm, approval_field, empty_case, published, time_field
@@ -226,7 +227,7 @@ class WorkflowAdmin(AuthoredAdmin):
     def edit(self, request: HttpRequest, object_id: str) -> HttpResponse:
         workflow = self.find(request, object_id)
         version = workflow.versions.filter(number=read_digits(request.GET.get("version", ""))).first()
-        shown = version or workflow.versions.first()
+        shown = version or version_to_edit(KIND, workflow)
         initial = {"description": workflow.description, "definition": shown.definition if shown else _EXAMPLE}
         if version:
             initial["note"] = f"As in version {version.number}."
@@ -234,7 +235,7 @@ class WorkflowAdmin(AuthoredAdmin):
             title=f"Edit {workflow}",
             submit="Check and save as a new version",
             found=workflow,
-            intro=_INTRO,
+            intro=f"It starts from version {shown.number}. {_INTRO}" if shown else _INTRO,
             sections=(kinds_table(),),
         )
         form = SaveWorkflowForm(sent(request), initial=initial, owner=workflow)
