@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from inferhub.audit.services import record_event
+from inferhub.audit.services import record_events
 from inferhub.decisions.delivery import ring_bell
 from inferhub.decisions.models import Action, ActionState
 from inferhub.errors import Conflict
@@ -61,7 +61,6 @@ def _redrive(ids: list[uuid.UUID], actor: str) -> list[uuid.UUID]:
             finished_at=None,
             attempts_before=F("attempt_count"),
         )
-        for action_id in found:
-            record_event("action.redriven", actor=actor, subject=f"action:{action_id}")
+        record_events("action.redriven", actor=actor, about=[(f"action:{action_id}", {}) for action_id in found])
         transaction.on_commit(lambda: ring_bell(found), robust=True)
     return found

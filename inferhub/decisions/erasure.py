@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from django.db import transaction
 from django.utils import timezone
 
-from inferhub.audit.services import record_event
+from inferhub.audit.services import record_events
 from inferhub.decisions.digests import ERASED
 from inferhub.decisions.flags import forget_flags
 from inferhub.decisions.models import (
@@ -117,8 +117,7 @@ def erase_content(ids: Sequence[uuid.UUID], *, reason: str, actor: str) -> Erase
     # An attempt may quote what it could not send; one that is under way will see that the action is cancelled.
     ActionAttempt.objects.filter(action__decision_id__in=ids).exclude(detail="").update(detail="")
     details = {"reason": reason, "erased_at": now.isoformat()}
-    for decision_id in ids:
-        record_event(ERASURE, actor=actor, subject=f"decision:{decision_id}", details=details)
+    record_events(ERASURE, actor=actor, about=[(f"decision:{decision_id}", details) for decision_id in ids])
     return ErasedContent(
         decision_ids=tuple(ids),
         actions=actions,
@@ -156,7 +155,9 @@ def _cancel_actions(ids: Sequence[uuid.UUID], *, reason: str, actor: str) -> int
     Action.objects.filter(pk__in=[action.pk for action in actions]).update(
         state=ActionState.CANCELLED, finished_at=timezone.now()
     )
-    for action in actions:
-        details = {"kind": action.kind, "decision": str(action.decision_id), "reason": reason}
-        record_event("action.cancelled", actor=actor, subject=f"action:{action.pk}", details=details)
+    about = [
+        (f"action:{action.pk}", {"kind": action.kind, "decision": str(action.decision_id), "reason": reason})
+        for action in actions
+    ]
+    record_events("action.cancelled", actor=actor, about=about)
     return len(actions)
