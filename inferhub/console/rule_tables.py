@@ -19,6 +19,7 @@ _KINDS = {  # by kind and severity
     ("dead_row", "warning"): html.badge("row that never decides", state="pending"),
     ("dead_row", "info"): "last row without work",
     ("overlap", "error"): html.badge("rows that contradict", state="failed"),
+    ("overlap", "warning"): html.badge("rows that may contradict", state="pending"),
     ("overlap", "info"): "the order decides",
     ("gap", "info"): "left to the last row",
     ("undetermined", "info"): "too complex to tell",

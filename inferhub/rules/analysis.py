@@ -48,8 +48,8 @@ def analyse_table(table: DecisionTable, domains: Mapping[str, Condition] | None 
 
     - comma: 12,50 is 12 or 50, where many people read one number; with a blank behind the comma nobody does.
     - dead_row: for `first`, earlier rows take all that the row could; for `collect`, an earlier row is the same.
-    - overlap: for `unique`, facts that two rows match, which decide nothing; for `first`, facts that an earlier row
-      takes from a later one with other results (often meant so).
+    - overlap: for `unique`, facts that two rows match, which decide nothing (where they ask a computed input, only
+      perhaps); for `first`, facts that an earlier row takes from a later one with other results (often meant so).
     - gap: facts that only the else row decides, or none does.
 
     `domains` holds by field all values that it can have, where that is known.
@@ -179,7 +179,23 @@ class _Analysis:
         fate = "which then decides nothing" if is_unique else f"where row {other + 1} comes first"
         message = f"Rows {other + 1} and {index + 1} both match facts such as {_sentence(example)}, {fate}."
         severity = "error" if is_unique else "info"
+        computed = self._computed_of(index, other) if is_unique else ()
+        if computed:
+            severity = "warning"
+            message = (
+                f"Rows {other + 1} and {index + 1} both match, and decide nothing, where facts such as "
+                f"{_sentence(example)} can be: {', '.join(computed)} is computed of others, which is not looked into."
+            )
         return Finding(kind="overlap", severity=severity, rows=(index, other), message=message, example=example)
+
+    def _computed_of(self, *rows: int) -> tuple[str, ...]:
+        """Computed inputs that these rows ask: which values of theirs go with which other facts is not known."""
+        return tuple(
+            field
+            for at, (field, places) in enumerate(self._places.items())
+            if self._table.inputs[places[0]].formula
+            and any(self._boxes[row][at] != self._atoms[at].everything for row in rows)
+        )
 
     def _example(self, box: Box) -> dict[str, Any]:
         return {field: atoms.example(bits) for field, atoms, bits in zip(self._places, self._atoms, box, strict=True)}

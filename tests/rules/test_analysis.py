@@ -105,6 +105,16 @@ def test_a_comma_between_digits_is_told_as_it_is_read(cell: str, part: str) -> N
     assert found("comma", table([('"1,5"',)], "string")) == []
 
 
+def test_rows_of_a_unique_table_that_only_a_computed_input_keeps_apart_are_no_fault() -> None:
+    definition = table([("> 10", ""), ("", "< 5"), ("> 100", "")], "number", "number", hit_policy="unique").to_dict()
+    definition["inputs"][1] |= {"field": "double", "expression": "a * 2"}
+    perhaps, surely, also_perhaps = found("overlap", parse_decision_table(definition))
+    assert (perhaps.rows, perhaps.severity) == ((1, 0), "warning")
+    assert "where facts such as a = 11, double = 4 can be: double is computed of others" in perhaps.message
+    assert (surely.rows, surely.severity) == ((2, 0), "error")
+    assert (also_perhaps.rows, also_perhaps.severity) == ((2, 1), "warning")
+
+
 def test_a_repeated_row_of_a_collect_table_is_found() -> None:
     rows = [("> 5",), ("$ > 5",), ("> 6",)]
     findings = found("dead_row", table(rows, "number", hit_policy="collect", results=["1", "1", "1"]))
