@@ -58,9 +58,10 @@ def _exported(table: DecisionTable, name: str) -> JsonObject:
 def matching_document(table: DecisionTable) -> JsonObject:
     """The document that the engine runs: fields `c0`, `c1`, ... in, indices of matching rows out.
 
-    Whether the text of `c0` is on a list is a field of its own (`inferhub.rules.conditions.list_key`).
+    Whether the text of `c0` is on a list is a field of its own (`inferhub.rules.conditions.list_key`). It ends with the
+    table: a node that only hands on what the table says took a tenth of the engine's time.
     """
-    return _document(
+    document = _document(
         "Matching",
         hit_policy="first" if table.hit_policy == "first" else "collect",
         inputs=[(f"c{at}", column.field) for at, column in enumerate(table.inputs)],
@@ -77,6 +78,7 @@ def matching_document(table: DecisionTable) -> JsonObject:
             for index, rule in enumerate(table.rules)
         ),
     )
+    return document | {"nodes": document["nodes"][:-1], "edges": document["edges"][:-1]}
 
 
 def _jdm_field(column: InputColumn) -> str:

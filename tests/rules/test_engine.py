@@ -1,3 +1,4 @@
+import json
 import math
 import multiprocessing
 import re
@@ -9,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import orjson
 import pytest
 import zen
 from hypothesis import assume, given, settings
@@ -284,8 +284,8 @@ def test_what_is_explained_later_is_what_a_trace_says_at_once(data: st.DataObjec
         assert checked._replace(trace=None) == whole._replace(trace=None)
         if checked.trace is not None:
             assert whole.trace is not None
-            kept = orjson.loads(orjson.dumps(checked.trace.to_dict()))
-            assert explain_trace(built, kept) == orjson.loads(orjson.dumps(whole.trace.to_dict()))
+            kept = json.loads(json.dumps(checked.trace.to_dict()))
+            assert explain_trace(built, kept) == json.loads(json.dumps(whole.trace.to_dict()))
 
 
 @pytest.mark.parametrize("hit_policy", ["first", "collect"])
