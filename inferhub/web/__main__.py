@@ -1,7 +1,8 @@
 """`python -m inferhub.web`: one web process, at INFERHUB_HOST and INFERHUB_PORT.
 
-Several of them share the port, each with a socket of its own (SO_REUSEPORT): the kernel deals out the connections. Of
-processes that share one socket, whoever wakes first takes most of them, and the others idle.
+Several of them share the port, each with a socket of its own (SO_REUSEPORT): the kernel deals out the connections, and
+`inferhub.web.balance` sees to it that nobody keeps more than a share. Of processes that share one socket, whoever wakes
+first takes most of them, and the others idle.
 """
 
 import asyncio
@@ -15,12 +16,14 @@ from django.conf import settings
 
 from inferhub.embedded.web import listening_place
 from inferhub.lib.config import Config
-from inferhub.web.application import application, keep_for_good
-from inferhub.web.protocol import Protocol
+from inferhub.web import protocol
+from inferhub.web.application import application, keep_for_good, readers
+from inferhub.web.balance import Balance
 
 _KEEP_ALIVE_SECONDS = 75  # longer than a pooled connection usually rests: the client is to be the one who closes it
 _GRACEFUL_SECONDS = 3
 _HANDSHAKE_SECONDS = 0.1
+_TICKS_BETWEEN_LOOKS = 3  # of a tenth of a second
 _SO_ATTACH_FILTER = 26
 # Classic BPF (linux/filter.h) over a TCP header: load the byte of the flags; with SYN, keep 0 bytes, else all.
 _NO_SYN = b"".join(
@@ -29,9 +32,15 @@ _NO_SYN = b"".join(
 
 
 class _Server(uvicorn.Server):
-    """Ends without a reset for anybody whose connection the kernel has made already."""
+    """Keeps no more than its share of connections, and ends without a reset for anybody whose connection is made."""
+
+    async def on_tick(self, counter: int) -> bool:
+        if protocol.balance is not None and counter % _TICKS_BETWEEN_LOOKS == 0:
+            protocol.balance.look(len(self.server_state.connections))
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        protocol.balance = None
         for listener in sockets or ():
             _refuse_new(listener)
         for _ in range(2):  # a loop that was busy looks at its sockets between the two
@@ -42,7 +51,7 @@ class _Server(uvicorn.Server):
 def main() -> None:
     config = uvicorn.Config(
         application,
-        http=Protocol,
+        http=protocol.Protocol,
         loop="uvloop",
         ws="none",
         lifespan="on",
@@ -55,6 +64,7 @@ def main() -> None:
     )
     keep_for_good()
     with _listener(settings.CONFIG) as listener:
+        protocol.balance = Balance(listener, readers.submit)
         _Server(config).run(sockets=[listener])
 
 

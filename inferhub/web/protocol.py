@@ -31,6 +31,7 @@ from inferhub.api.serving import Reply, bare_match_at, check_connection, serve, 
 from inferhub.decisions.log import Written
 from inferhub.lib.waiting import NeedsThread
 from inferhub.web.application import readers, threads
+from inferhub.web.balance import Balance
 from inferhub.web.commits import Commits
 from inferhub.wsgi import application
 
@@ -245,6 +246,8 @@ _NOBODY = _Nobody()
 
 
 _commits = Commits(readers.submit)
+balance: Balance | None = None
+"""That of this process, where others may listen at the same port."""
 _waiting: "dict[Hashable, list[Exchange]]" = {}
 """Who waits for what another request reads now."""
 
@@ -374,6 +377,8 @@ class Exchange:
         self.response_complete = True
         if transport.is_closing():
             return
+        if self.keep_alive and balance is not None and not protocol.pipeline and balance.lets_go():
+            self.keep_alive = False
         if not self.keep_alive:
             reply.headers.append(("Connection", "close"))
         head = "\r\n".join(map(": ".join, reply.headers))
