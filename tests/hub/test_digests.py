@@ -36,8 +36,8 @@ def decision(workflow: str) -> Decision:
         ("outcome", "hold"),
         ("request_id", "another"),
         ("actor", "user:other"),
-        ("version_id", 7),
-        ("rule_set_version_id", 7),
+        ("version_id", 10**9),
+        ("rule_set_version_id", 10**9),
     ],
 )
 def test_the_digest_notices_any_other_value(decision: Decision, field: str, value: Any) -> None:
