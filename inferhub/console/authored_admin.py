@@ -160,7 +160,7 @@ class AuthoredVersionAdmin(RecordAdmin):
     def publish(self, request: HttpRequest, object_id: str) -> HttpResponse:
         version = self.find(request, object_id)
         current = version.owner.current
-        form = PublishForm(sent(request), initial=given(request), kind=self.kind, version=version)
+        form = PublishForm(sent(request), initial=given(request, "reason"), kind=self.kind, version=version)
         page = FormPage(
             title=f"Publish {version}",
             submit="Publish" if version.owner.approval == "direct" else "Ask for approval",

@@ -23,7 +23,7 @@ from unfold.views import ChangeList
 from inferhub.audit.models import AuditEvent
 from inferhub.audit.services import record_event
 from inferhub.console import html
-from inferhub.console.pages import FormPage, ServiceForm, actor_of, given, sent_with_files, show_form
+from inferhub.console.pages import FormPage, ServiceForm, actor_of, sent_with_files, show_form
 from inferhub.console.sections import Section
 
 if TYPE_CHECKING:
@@ -149,8 +149,8 @@ class RecordAdmin(ConsoleAdmin):
         return show_form(request, self, form, self.add_page)
 
     def add_initial(self, request: HttpRequest) -> dict[str, Any]:
-        """What the form starts with."""
-        return given(request)
+        """The query string fills the form, so that other pages can link to a form half filled in."""
+        return dict(request.GET.items())
 
     def show_deed(self, request: HttpRequest, form: ServiceForm, page: FormPage) -> HttpResponse:
         """A deed's page."""

@@ -145,9 +145,9 @@ def sent(request: HttpRequest) -> QueryDict | None:
     return request.POST if request.method == "POST" else None
 
 
-def given(request: HttpRequest) -> dict[str, Any]:
-    """What the query string says: other pages link to a form half filled in."""
-    return dict(request.GET.items())
+def given(request: HttpRequest, *fields: str) -> dict[str, str]:
+    """What the query string says of these fields, which take any text: other pages link to a form half filled in."""
+    return {name: request.GET[name] for name in fields if name in request.GET}
 
 
 def sent_with_files(request: HttpRequest) -> tuple[QueryDict | None, MultiValueDict[str, Any] | None]:

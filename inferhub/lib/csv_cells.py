@@ -19,14 +19,18 @@ def csv_reader(text: str) -> "Reader":
     ([['a', 'b'], ['1', '2,5']], [['a', 'b'], ['1', 'x;y']])
     """
     csv.field_size_limit(_LONGEST_CELL)
-    text = text.removeprefix("\ufeff")
-    first = text.partition("\n")[0]
+    lines = io.StringIO(text.removeprefix("\ufeff"), newline="")
+    first = lines.readline()
+    lines.seek(0)
     separator = next((mark for mark in _SEPARATORS if _parts(first, mark) > 1), ",")
-    return csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    return csv.reader(lines, delimiter=separator, strict=True)
 
 
 def _parts(line: str, separator: str) -> int:
-    return len(next(csv.reader([line], delimiter=separator), ()))
+    try:
+        return len(next(csv.reader([line], delimiter=separator), ()))
+    except csv.Error:  # which whoever reads the file meets again, and tells
+        return 0
 
 
 def guarded(cell: str) -> str:

@@ -145,14 +145,19 @@ def test_two_packages_that_claim_a_kind_do_not_get_it(
     assert "'webhook', which 2 packages claim" in refusal(with_action({"kind": "webhook", "endpoint": "shop"}))
 
 
-def test_a_package_that_was_removed_leaves_dead_letters_and_decisions_go_on(
-    workflow: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def use_and_remove_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The workflow has an action of a package that is not installed any more."""
     with monkeypatch.context() as installed:
         install(tmp_path, installed, name="labels", program=LABELS, entry="print-label = labels_actions:PrintLabel")
         label = {"kind": "print-label", "printer": "dock-2", "text_from": "customer_id"}
         save_workflow(name="orders", definition=with_action(label), actor=ACTOR)
     registry.forget()
+
+
+def test_a_package_that_was_removed_leaves_dead_letters_and_decisions_go_on(
+    workflow: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_and_remove_labels(tmp_path, monkeypatch)
     decide(workflow="orders", facts_in=FACTS, actor=ACTOR)
     action = Action.objects.get()
     deliver_action(action.pk)
@@ -164,11 +169,7 @@ def test_a_package_that_was_removed_leaves_dead_letters_and_decisions_go_on(
 def test_what_models_said_is_explained_where_the_package_of_an_action_was_removed(
     workflow: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as installed:
-        install(tmp_path, installed, name="labels", program=LABELS, entry="print-label = labels_actions:PrintLabel")
-        label = {"kind": "print-label", "printer": "dock-2", "text_from": "customer_id"}
-        save_workflow(name="orders", definition=with_action(label), actor=ACTOR)
-    registry.forget()
+    use_and_remove_labels(tmp_path, monkeypatch)
     decision, _ = decide(workflow="orders", facts_in=FACTS, actor=ACTOR)
     assert explain_predictions(decision) == {}  # the model of this workflow has nothing to tell
 

@@ -54,6 +54,11 @@ def test_the_page_of_a_publication_shows_what_is_different(console: Client, draf
         assert "1 1 changed input.total > 100 input.total > 200" in text
 
 
+def test_a_link_fills_in_the_reason_and_nothing_else(console: Client, draft: RuleSetVersion) -> None:
+    form = console.get(page_of(draft, "publish") + "?reason=better&effective_from=soon").context["form"]
+    assert form.initial == {"reason": "better"}
+
+
 def test_a_failing_test_case_is_told_where_somebody_publishes(console: Client, draft: RuleSetVersion) -> None:
     text = text_of(post(console, page_of(draft, "publish"), reason="now"))
     assert "'150 is reviewed' fails: /outcome: expected the string 'review', got the string 'accept'" in text

@@ -55,3 +55,13 @@ def test_what_is_wrong_with_a_file_is_named_by_its_line(text: str, where: str) -
     with pytest.raises(InvalidInput) as caught:
         from_csv(text)
     assert [error.pointer for error in caught.value.errors] == [where]
+
+
+@pytest.mark.parametrize("text", ["value\rann\rben\r", "value\nann\nben", "value;note\r\nann;x\r\nben;y\r\n"])
+def test_lines_end_as_any_system_ends_them(text: str) -> None:
+    assert [entry.value for entry in from_csv(text)] == ["ann", "ben"]
+
+
+def test_a_head_line_that_is_far_too_long_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="comma-separated text"):
+        from_csv("v" * (2 << 20))

@@ -297,7 +297,9 @@ class AliasAdmin(RecordAdmin):
             found=alias,
             intro=f"It points at version {alias.version.number} now. {_how_it_moves(alias.model)}",
         )
-        return self.show_deed(request, MoveAliasForm(sent(request), initial=given(request), alias=alias), page)
+        return self.show_deed(
+            request, MoveAliasForm(sent(request), initial=given(request, "version", "reason"), alias=alias), page
+        )
 
     @deed("Roll back", icon="undo", permission=MOVE)
     def roll_back(self, request: HttpRequest, object_id: str) -> HttpResponse:
