@@ -1,6 +1,7 @@
 """Forms about rule sets and workflows alike: save, publish, go back, cancel, policy, test cases."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, cast
 
 from django import forms
@@ -26,10 +27,16 @@ def approval_field() -> forms.ChoiceField:
     )
 
 
+class _TimeWidget(UnfoldAdminSplitDateTimeWidget):  # type: ignore[misc]
+    """Starts empty where a link says something that is no time."""
+
+    def decompress(self, value: Any) -> Any:
+        return super().decompress(value if isinstance(value, datetime) else None)
+
+
 def time_field(label: str, help_text: str) -> forms.SplitDateTimeField:
     """A date and a time (UTC) that may be left empty."""
-    widget = UnfoldAdminSplitDateTimeWidget()
-    return forms.SplitDateTimeField(label=label, required=False, widget=widget, help_text=help_text)
+    return forms.SplitDateTimeField(label=label, required=False, widget=_TimeWidget(), help_text=help_text)
 
 
 def published(outcome: Any, message: str) -> Done:

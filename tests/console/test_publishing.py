@@ -59,6 +59,11 @@ def test_a_link_fills_in_the_reason_and_nothing_else(console: Client, draft: Rul
     assert form.initial == {"reason": "better"}
 
 
+def test_a_link_to_a_new_workflow_may_say_what_is_no_time(console: Client) -> None:
+    response = console.get(add_to(Workflow) + "?name=orders&effective_from=soon&effective_until=2026-12-01")
+    assert response.context["form"]["name"].value() == "orders"
+
+
 def test_a_failing_test_case_is_told_where_somebody_publishes(console: Client, draft: RuleSetVersion) -> None:
     text = text_of(post(console, page_of(draft, "publish"), reason="now"))
     assert "'150 is reviewed' fails: /outcome: expected the string 'review', got the string 'accept'" in text
